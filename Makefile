@@ -1,0 +1,36 @@
+# setup, demo, test, check, bench: each works from a fresh clone; each depends on setup.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test check bench clean
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12) and "shockmesh needs Python >= 3.12; this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/shockmesh
+	touch $@
+
+demo: setup
+	$(BIN)/shockmesh example world2014 demo
+	$(BIN)/shockmesh import wiod2016 example demo/world2014.zarr
+	$(BIN)/shockmesh generate demo/world2014.zarr demo/world2014-20k.zarr --firms 20000 --seed 7
+	$(BIN)/shockmesh run demo/lockdown.yaml --out demo/run
+	$(BIN)/shockmesh report demo/run
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+bench: setup
+	$(BIN)/shockmesh bench kernels
+
+clean:
+	rm -rf demo build dist *.egg-info
