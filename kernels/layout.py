@@ -1,0 +1,80 @@
+"""How a firm network lies on a device: arrays in link order, and the groups that a step sums over."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.segments import Segments, segments
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
+                 "pool_buyer"],
+    meta_fields=[],
+)  # fmt: skip
+@dataclass(frozen=True)
+class Layout:
+    """A network on a device. Links are sorted by buyer, product, supplier; firms keep the network's order.
+
+    A pool is one buyer's links of one product: they are substitutes, so stocks are summed over a pool.
+    Flows are in the network's unit per day.
+    """
+
+    amount: Float[Array, "link 1"]  # Z⁰ of each link
+    pool_amount: Float[Array, "pool 1"]  # Z⁰ of each pool
+    output: Float[Array, "firm 1"]  # x⁰
+    final_demand: Float[Array, "firm 1"]  # C
+    value_added_share: Float[Array, "firm 1"]  # v = 1 − inputs / x⁰
+    supplier: Segments  # links → firms that sell
+    buyer: Segments  # links → firms that buy
+    pool: Segments  # links → pools
+    pool_buyer: Segments  # pools → firms that buy
+
+    @property
+    def n_firms(self) -> int:
+        return self.output.shape[0]
+
+    @property
+    def n_links(self) -> int:
+        return self.amount.shape[0]
+
+
+def lay_out(network: FirmNetwork, dtype: jnp.dtype | type = jnp.float32) -> Layout:
+    """Put a network on the default device, with numbers in `dtype`.
+
+    Raises:
+        ValueError: a firm buys inputs but has no baseline output, so that its technology is undefined.
+    """
+    idle_buyers = np.flatnonzero((network.output == 0) & (network.inputs > 0))
+    if len(idle_buyers):
+        named = ", ".join(str(network.firm[i]) for i in idle_buyers[:5])
+        raise ValueError(f"network: {len(idle_buyers)} firms buy inputs but have output 0: {named}")
+    pool, first = _pools(network)
+    inputs_share = np.divide(network.inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
+    return Layout(
+        amount=_column(network.amount, dtype),
+        pool_amount=_column(np.bincount(pool, network.amount, len(first)), dtype),
+        output=_column(network.output, dtype),
+        final_demand=_column(network.final_demand, dtype),
+        value_added_share=_column(1 - inputs_share, dtype),
+        supplier=segments(network.supplier, network.n_firms),
+        buyer=segments(network.buyer, network.n_firms),
+        pool=segments(pool, len(first)),
+        pool_buyer=segments(network.buyer[first], network.n_firms),
+    )
+
+
+def _pools(network: FirmNetwork) -> tuple[np.ndarray, np.ndarray]:
+    """The pool of each link, and the first link of each pool."""
+    new = np.ones(network.n_links, bool)
+    new[1:] = (network.buyer[1:] != network.buyer[:-1]) | (network.product[1:] != network.product[:-1])
+    return np.cumsum(new) - 1, np.flatnonzero(new)
+
+
+def _column(values: np.ndarray, dtype: jnp.dtype | type) -> Float[Array, "item 1"]:
+    return jnp.asarray(values[:, None], dtype)
