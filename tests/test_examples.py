@@ -1,0 +1,82 @@
+"""The packaged examples: listed, copied whole, never over anything; their data and specs are sound."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from shockmesh.io import examples
+from shockmesh.io.examples import EXAMPLES as SOURCE
+from shockmesh.io.examples import ExampleError, copy_example, list_examples
+
+NAMES = ["chain", "inoue-todo", "world2014"]
+
+
+def test_the_module_wins_over_the_folder_of_the_same_name():
+    assert Path(str(examples.__file__)).name == "examples.py"
+    assert SOURCE.is_dir()
+
+
+def test_lists_each_example_with_a_line_of_prose():
+    listed = list_examples()
+    assert list(listed) == NAMES
+    assert all(re.fullmatch(r"[A-Z].{40,160}\.", line) for line in listed.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_copies_every_file(name: str, tmp_path: Path):
+    written = copy_example(name, tmp_path / "new" / "place")
+    source = {
+        path.relative_to(SOURCE / name): path.read_bytes() for path in (SOURCE / name).rglob("*") if path.is_file()
+    }
+    assert {path.relative_to(tmp_path / "new" / "place"): path.read_bytes() for path in written} == source
+
+
+def test_never_overwrites(tmp_path: Path):
+    (tmp_path / "links.csv").write_text("mine")
+    with pytest.raises(ExampleError, match=r"links\.csv: there already; nothing is overwritten"):
+        copy_example("chain", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["links.csv"]
+    assert (tmp_path / "links.csv").read_text() == "mine"
+
+
+def test_refuses_a_file_as_directory(tmp_path: Path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ExampleError, match="taken: is a file; an example is copied into a directory"):
+        copy_example("chain", tmp_path / "taken")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "", ".", "../examples", "chain/../chain"])
+def test_names_what_there_is(name: str, tmp_path: Path):
+    with pytest.raises(ExampleError, match="there are chain, inoue-todo, world2014"):
+        copy_example(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readme_states_licence_citation_and_commands_on_files_that_exist(name: str):
+    readme = (SOURCE / name / "README.md").read_text("utf-8")
+    assert readme.startswith(f"# {name}\n")
+    assert re.search(r"CC0 1\.0|CC BY 4\.0", readme)
+    assert re.search(r"[Cc]ite |no citation is needed", readme)
+    commands = re.findall(r"^    (shockmesh .*)$", readme, re.MULTILINE)
+    made = {command.split()[i + 1] for command in commands for i, word in enumerate(command.split()) if word == "--out"}
+    inputs = {word for command in commands for word in command.split() if re.search(r"\.(csv|yaml)$", word)}
+    assert commands[-1].startswith("shockmesh ")
+    assert made
+    assert all((SOURCE / name / word).is_file() for word in inputs)
+
+
+@pytest.mark.parametrize("spec", sorted(SOURCE.rglob("*.yaml")), ids=lambda path: path.name)
+def test_a_spec_names_a_store_that_its_readme_makes(spec: Path):
+    economy = yaml.safe_load(spec.read_text("utf-8"))["economy"]
+    assert f" {economy}" in (spec.parent / "README.md").read_text("utf-8")
+
+
+def test_the_random_network_balances():
+    network = SOURCE / "inoue-todo" / "network"
+    links = np.loadtxt(network / "links.txt")
+    demand, output = (np.loadtxt(network / name)[:, 1] for name in ("final_demand.txt", "output.txt"))
+    sales = np.bincount(links[:, 0].astype(int), links[:, 2], len(demand))
+    np.testing.assert_allclose(sales + demand, output, atol=1e-9)
+    assert np.loadtxt(network / "sector.txt").shape == (60, 2)
