@@ -1,0 +1,165 @@
+"""A batch of members: from a spec and its network to arrays ready to be written. This is what a worker holds."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+from shockmesh.cluster.binding import Bound, BoundRecovery, BoundTable, bind
+from shockmesh.cluster.spec import Spec
+from shockmesh.cluster.values import Drawn
+from shockmesh.io.results import Template, Variable
+from shockmesh.kernels.layout import Layout, lay_out
+from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.rollout import baseline, rollout
+from shockmesh.kernels.segments import Segments, segments
+from shockmesh.kernels.shocks import Recovery, Scenario, Table
+
+LONG_NAMES = {
+    "output": "output",
+    "value_added": "value added",
+    "final_consumption": "final demand that is met",
+    "final_demand": "final demand",
+    "demand": "demand from firms and final demand",
+    "capacity": "largest output that productivity allows",
+    "inventory": "stock of inputs at base prices",
+}
+
+
+class Simulator:
+    """Simulates members of a spec on a network, `block` at a time.
+
+    A shorter batch is padded to `block` with copies of its last member, so the program compiles once.
+
+    Raises:
+        SpecError: the spec does not fit the network; see `bind`.
+    """
+
+    def __init__(self, spec: Spec, network: FirmNetwork, block: int | None = None) -> None:
+        self.spec, self.network, self.block = spec, network, block
+        self.bound: Bound = bind(spec, network)
+        with self._precision():
+            self._layout = lay_out(network, self.spec.precision)
+            self._record = {name: _groups(network, dims) for name, dims in spec.record.items()}
+            self._rollout = jax.jit(partial(_rollout, switches=spec.model.switches, days=spec.horizon.days))
+
+    def simulate(self, members: range) -> dict[str, np.ndarray]:
+        """Recorded variables of some members, each (member, time, …dims) as in the template.
+
+        Numbers that fail are left as they are: `failed_members` names their members.
+        """
+        with self._precision():
+            parameters, scenario = self.inputs(members)
+            found = jax.device_get(self._rollout(self._layout, parameters, scenario, self._record))
+        return {name: self._shaped(name, values[..., : len(members)]) for name, values in found.items()}
+
+    def inputs(self, members: range) -> tuple[Parameters, Scenario]:
+        """What the kernels take for some members, padded to a block: arrays (firm|1, member|1)."""
+        padding = max(0, (self.block or 0) - len(members))
+        ids = np.array([*members, *[members[-1]] * padding])
+        drawn = self.bound.members.take(ids)
+        numbers = {name: self._array(field.at(drawn)) for name, field in self.bound.parameters.items()}
+        numbers["inventory_days"] = jnp.broadcast_to(
+            numbers["inventory_days"], (numbers["inventory_days"].shape[0], len(ids))
+        )
+        shocks: dict[str, list[Recovery | Table]] = {"production": [], "final_demand": []}
+        for bound in self.bound.shocks:
+            shocks[bound.shock.on].append(self._shock(bound, drawn, ids))
+        return Parameters(**numbers), Scenario(tuple(shocks["production"]), tuple(shocks["final_demand"]))
+
+    def template(self, block: int) -> Template:
+        """The store that the whole sweep fills, in blocks of `block` members."""
+        with self._precision():
+            steady = jax.device_get(baseline(self._layout, self._record))
+        used = {dim for dims in self.spec.record.values() for dim in dims}
+        names = {"region": self.network.regions, "sector": self.network.sectors, "firm": self.network.firm}
+        return Template(
+            members=self.bound.members.n,
+            block=block,
+            days=self.spec.horizon.days,
+            variables=tuple(self._variable(name, steady[name]) for name in self.spec.record),
+            coords={dim: np.asarray(names[dim]) for dim in names if dim in used},
+            member_coords=dict(self.bound.members.values),
+            attrs={"unit": self.network.unit, "title": str(self.network.attrs.get("title", ""))},
+        )
+
+    def _variable(self, name: str, steady: np.ndarray) -> Variable:
+        dims = canonical(self.spec.record[name])
+        unit = self.network.unit.removesuffix(" / day") if name == "inventory" else self.network.unit
+        return Variable(name, dims, unit, LONG_NAMES[name], steady.reshape(self._sizes(dims)))
+
+    def _shaped(self, name: str, values: Float[np.ndarray, "time group member"]) -> np.ndarray:
+        days, _, members = values.shape
+        by_member = np.ascontiguousarray(np.moveaxis(values, -1, 0))
+        return by_member.reshape(members, days, *self._sizes(canonical(self.spec.record[name])))
+
+    def _sizes(self, dims: tuple[str, ...]) -> tuple[int, ...]:
+        sizes = {"region": len(self.network.regions), "sector": len(self.network.sectors), "firm": self.network.n_firms}
+        return tuple(sizes[dim] for dim in dims)
+
+    def _shock(self, bound: BoundRecovery | BoundTable, drawn: Drawn, ids: np.ndarray) -> Recovery | Table:
+        if isinstance(bound, BoundTable):
+            return Table(self._array(bound.factors[:, :, None]))
+        hit = bound.selection.at(drawn, ids)
+        return Recovery(**{name: self._array(values) for name, values in _recovery(bound, drawn, hit).items()})
+
+    def _array(self, values: np.ndarray) -> jax.Array:
+        return jnp.asarray(values, self.spec.precision)
+
+    def _precision(self) -> AbstractContextManager[None]:
+        return jax.enable_x64(self.spec.precision == "float64")
+
+
+def failed_members(arrays: Mapping[str, np.ndarray], members: range) -> list[int]:
+    """The members with a number that is not finite."""
+    finite = [np.isfinite(values).reshape(len(members), -1).all(axis=1) for values in arrays.values()]
+    return [members[i] for i in np.flatnonzero(~np.all(finite, axis=0))]
+
+
+def canonical(dims: Sequence[str]) -> tuple[str, ...]:
+    """Dims in the order of a store."""
+    return tuple(dim for dim in ("region", "sector", "firm") if dim in dims)
+
+
+def _recovery(bound: BoundRecovery, drawn: Drawn, hit: Bool[np.ndarray, "firm member"]) -> dict[str, np.ndarray]:
+    """Loss, onset, start and rate of recovery, each (firm|1, member|1), without loss where no firm is hit."""
+    given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
+    onset = np.nan_to_num(given["onset"])
+    days = given.get("recovery_days")
+    return {
+        "loss": given["loss"] if hit.all() else np.where(hit, given["loss"], 0.0),
+        "onset": onset,
+        "recovery_start": np.nan_to_num(given["recovery_start"]) if "recovery_start" in given else onset,
+        "recovery_rate": np.zeros((1, 1)) if days is None else np.nan_to_num(1 / days),
+    }
+
+
+def _groups(network: FirmNetwork, dims: Sequence[str]) -> Segments | None:
+    """The groups of firms that a record sums over; None for every firm."""
+    match canonical(dims):
+        case ("firm",):
+            return None
+        case ("region", "sector"):
+            return segments(network.industry, len(network.regions) * len(network.sectors))
+        case ("region",):
+            return segments(network.region, len(network.regions))
+        case ("sector",):
+            return segments(network.sector, len(network.sectors))
+        case _:
+            return segments(np.zeros(network.n_firms, np.int32), 1)
+
+
+def _rollout(
+    layout: Layout,
+    parameters: Parameters,
+    scenario: Scenario,
+    record: dict[str, Segments | None],
+    *,
+    switches: Switches,
+    days: int,
+) -> dict[str, jax.Array]:
+    return rollout(layout, switches, parameters, scenario, days=days, record=record)

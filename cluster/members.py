@@ -1,0 +1,103 @@
+"""The members of a sweep: which value each path takes in each.
+
+The key of a member and a path is fold_in(fold_in(key(seed), member), crc32(path)): a value depends on neither the
+other members nor the other paths, so a longer sweep begins with the shorter one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from zlib import crc32
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from shockmesh.cluster.domains import Domain
+from shockmesh.cluster.rules import base_of, targets
+from shockmesh.cluster.source import Problem, SpecError
+from shockmesh.cluster.spec import RecoveryShock, Spec
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Members:
+    """How many members there are, and the value of each swept path in each."""
+
+    n: int
+    values: Mapping[str, np.ndarray]  # path → numbers or names [member]
+
+    def take(self, members: Int[np.ndarray, " some"]) -> dict[str, np.ndarray]:
+        """The values of some members only."""
+        return {path: values[members] for path, values in self.values.items()}
+
+
+def draw_members(spec: Spec) -> Members:
+    """Draw, or enumerate, every member of the sweep.
+
+    Raises:
+        SpecError: a member draws a value outside its domain, or a recovery that starts before the shock.
+    """
+    sweep, n = spec.sweep, spec.members
+    if sweep.vary:
+        values = {path: drawn.quantile(uniforms(sweep.seed, n, path)) for path, drawn in sweep.vary.items()}
+    elif sweep.grid:
+        combinations = list(product(*sweep.grid.values()))
+        values = {path: np.array([row[i] for row in combinations]) for i, path in enumerate(sweep.grid)}
+    else:
+        values = {path: np.array([entry[path] for entry in sweep.entries]) for path in sweep.paths}
+    members = Members(n, values)
+    problems = [*_outside(spec, members), *_recovering_early(spec, members)]
+    if problems:
+        raise SpecError(problems)
+    return members
+
+
+def member_key(seed: int, member: int | jax.Array, path: str) -> jax.Array:
+    """The random key of one path in one member."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), member), crc32(path.encode()))
+
+
+def uniforms(seed: int, n: int, path: str) -> Float[np.ndarray, " member"]:
+    """One number in (0, 1) for each of members 0 … n − 1, with 52 random bits."""
+
+    def bits(member: jax.Array) -> jax.Array:
+        return jax.random.bits(member_key(seed, member, path), (2,), jnp.uint32)
+
+    high, low = np.asarray(jax.vmap(bits)(jnp.arange(n, dtype=jnp.uint32))).astype(np.uint64).T
+    return (((high << np.uint64(20)) | (low >> np.uint64(12))).astype(np.float64) + 0.5) / 2**52
+
+
+def _outside(spec: Spec, members: Members) -> list[Problem]:
+    known = targets(spec)
+    domains = {path: known[base_of(path)] for path in members.values}
+    return [
+        _named(spec, path, members.values[path], ~domain.admits(members.values[path]), domain.rule)
+        for path, domain in domains.items()
+        if isinstance(domain, Domain) and not domain.admits(members.values[path]).all()
+    ]
+
+
+def _recovering_early(spec: Spec, members: Members) -> list[Problem]:
+    """Recoveries that start before the onset, where both are one number for all firms."""
+    problems: list[Problem] = []
+    for shock in spec.shocks:
+        if isinstance(shock, RecoveryShock):
+            path = f"shocks.{shock.name}.recovery_start"
+            start = members.values.get(path, shock.recovery_start)
+            onset = members.values.get(f"shocks.{shock.name}.onset", shock.onset)
+            if isinstance(start, np.ndarray | float) and isinstance(onset, np.ndarray | float):
+                early = np.broadcast_to(np.asarray(start < onset), (members.n,))
+                if early.any():
+                    starts = np.broadcast_to(start, (members.n,))
+                    problems.append(_named(spec, path, starts, early, "must not be before the onset"))
+    return problems
+
+
+def _named(spec: Spec, path: str, values: np.ndarray, bad: np.ndarray, rule: str) -> Problem:
+    first = np.flatnonzero(bad)[:SHOWN]
+    shown = ", ".join(f"member {i}: {values[i]:.6g}" for i in first)
+    more = f" and {bad.sum() - SHOWN} more" if bad.sum() > SHOWN else ""
+    where = next((f"sweep.{way}.{path}" for way in ("vary", "grid") if path in getattr(spec.sweep, way)), path)
+    return spec.problem(where, shown + more, rule)

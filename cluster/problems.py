@@ -1,0 +1,60 @@
+"""Pydantic's errors as problems of a source: one line each, placed, in the words of this package."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from shockmesh.cluster.source import KeyPath, Problem, Source
+
+_RULES = {
+    "missing": "required",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "string_type": "must be a text; put it in quotes",
+    "bool_type": "must be true or false",
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "tuple_type": "must be a list",
+    "union_tag_not_found": "needs a kind: recovery or table",
+}
+
+
+def pydantic_problems(error: ValidationError, source: Source, keys: Sequence[str]) -> list[Problem]:
+    """One problem for each field that pydantic refuses; `keys` are the names to suggest for an unknown one."""
+    problems: dict[KeyPath, Problem] = {}
+    for found in error.errors(include_url=False):
+        path = _path(source.data, found["loc"])
+        value = "missing" if found["type"] == "missing" else found["input"]
+        problems.setdefault(path, source.problem(path, value, _rule(found, keys)))
+    return list(problems.values())
+
+
+def _rule(found: Any, keys: Sequence[str]) -> str:
+    kind, context = found["type"], found.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "unknown key" + suggestion(str(found["loc"][-1]), keys)
+    if kind == "union_tag_invalid":
+        return f"no such kind; there are {context['expected_tags'].replace(chr(39), '')}"
+    if kind == "value_error":
+        return str(context["error"])
+    return _RULES.get(kind, found["msg"].replace("Input should be", "must be").replace("String should", "must"))
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """`, did you mean «…»?` where something known looks alike, else nothing."""
+    close = get_close_matches(name, list(dict.fromkeys(known)), 3, 0.6)
+    return f", did you mean {' or '.join(f'«{match}»' for match in close)}?" if close else ""
+
+
+def _path(data: Any, location: tuple[int | str, ...]) -> KeyPath:
+    """The keys of `location` that are in the data; pydantic adds tags of unions, which are not."""
+    path: list[int | str] = []
+    for depth, key in enumerate(location):
+        if isinstance(data, dict) and (key in data or depth == len(location) - 1):
+            data = data.get(key)
+            path.append(key)
+        elif isinstance(data, list) and isinstance(key, int):
+            data = data[key]
+            path.append(key)
+    return tuple(path)

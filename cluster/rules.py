@@ -1,0 +1,154 @@
+"""The rules of a spec that concern more than one field: sweeps, paths, records and files."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from shockmesh.cluster.domains import DOMAINS, Domain
+from shockmesh.cluster.problems import suggestion
+from shockmesh.cluster.source import KeyPath
+from shockmesh.cluster.spec import PerFirm, RecoveryShock, Spec
+
+type Broken = tuple[KeyPath, object, str]
+
+MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity")
+SHOCK_VALUES = ("loss", "onset", "recovery_start", "recovery_days")
+WHERE_NAMES = ("region", "sector", "firm")
+
+
+def broken_rules(spec: Spec) -> Iterator[Broken]:
+    """Every rule that the spec breaks, as (path, value, rule)."""
+    for rule in (_shock_names, _members, _sweep_paths, _sweep_values, _records, _resources, _files):
+        yield from rule(spec)
+
+
+def targets(spec: Spec) -> dict[str, Domain | None]:
+    """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
+    found: dict[str, Domain | None] = {f"model.{name}": DOMAINS[name] for name in MODEL_VALUES}
+    for shock in spec.shocks:
+        if isinstance(shock, RecoveryShock):
+            found |= {f"shocks.{shock.name}.{name}": DOMAINS[name] for name in SHOCK_VALUES}
+            found |= {f"shocks.{shock.name}.where.{name}": None for name in WHERE_NAMES}
+            found[f"shocks.{shock.name}.where.share"] = DOMAINS["share"]
+    return found
+
+
+def base_of(path: str) -> str:
+    """The value that a path sets a part of: `model.capacity` for `model.capacity.by_sector.C10`."""
+    for part in (".by_sector.", ".by_region."):
+        path = path.partition(part)[0]
+    return path.removesuffix(".default")
+
+
+def _shock_names(spec: Spec) -> Iterator[Broken]:
+    counts = Counter(shock.name for shock in spec.shocks)
+    for i, shock in enumerate(spec.shocks):
+        if counts[shock.name] > 1:
+            yield ("shocks", i, "name"), shock.name, "each shock needs a name of its own"
+
+
+def _members(spec: Spec) -> Iterator[Broken]:
+    sweep = spec.sweep
+    ways = [name for name, given in (("vary", sweep.vary), ("grid", sweep.grid), ("list", sweep.entries)) if given]
+    if len(ways) > 1:
+        yield ("sweep", ways[1]), " and ".join(ways), "a sweep has one of vary, grid and list"
+    if sweep.vary and sweep.members is None:
+        yield ("sweep", "members"), "missing", "required with vary"
+    if (sweep.grid or sweep.entries) and sweep.members not in (None, spec.members):
+        yield ("sweep", "members"), sweep.members, f"{ways[0]} makes {spec.members}; leave members out"
+    for i, entry in enumerate(sweep.entries):
+        if set(entry) != set(sweep.entries[0]):
+            yield ("sweep", "list", i), sorted(entry), f"must have the paths of the first, {sorted(sweep.entries[0])}"
+
+
+def _sweep_paths(spec: Spec) -> Iterator[Broken]:
+    known = targets(spec)
+    for keys, path, _ in _swept(spec):
+        if base_of(path) not in known:
+            yield keys, path, _unknown_path(path, list(known))
+        elif path != base_of(path) and known[base_of(path)] is None:
+            yield keys, path, "a name has no parts"
+        elif path.endswith(".default") and path.removesuffix(".default") in spec.sweep.paths:
+            yield keys, path, f"is the same value as {path.removesuffix('.default')}"
+
+
+def _unknown_path(path: str, known: Sequence[str]) -> str:
+    if path.split(".")[0] in ("economy", "horizon", "record", "resources", "precision") or path.startswith("model."):
+        return "is fixed within a sweep" + suggestion(path, known)
+    return "no such path" + (suggestion(path, known) or f"; a sweep may set {', '.join(known)}")
+
+
+def _sweep_values(spec: Spec) -> Iterator[Broken]:
+    known = targets(spec)
+    for keys, path, values in _swept(spec):
+        if base_of(path) in known:
+            domain = known[base_of(path)]
+            yield from ((keys, value, rule) for value, rule in _refused(domain, path, values))
+
+
+def _swept(spec: Spec) -> Iterator[tuple[KeyPath, str, Any]]:
+    """Every (keys, path, distribution or values) of the sweep."""
+    for path, drawn in spec.sweep.vary.items():
+        yield ("sweep", "vary", path), path, drawn.choices or drawn
+    for path, levels in spec.sweep.grid.items():
+        yield ("sweep", "grid", path), path, levels
+    for i, entry in enumerate(spec.sweep.entries):
+        for path, value in entry.items():
+            yield ("sweep", "list", i, path), path, (value,)
+
+
+def _refused(domain: Domain | None, path: str, values: Any) -> Iterator[tuple[object, str]]:
+    if not isinstance(values, tuple):
+        yield from _refused_distribution(domain, values)
+        return
+    for value in values:
+        if domain is None:
+            if isinstance(value, float) or (not path.endswith(".firm") and not isinstance(value, str)):
+                yield value, "must be a name; put it in quotes"
+        elif isinstance(value, str):
+            yield value, "must be a number"
+        elif not domain.admits(value):
+            yield value, domain.rule
+
+
+def _refused_distribution(domain: Domain | None, drawn: Any) -> Iterator[tuple[object, str]]:
+    if domain is None:
+        yield drawn.as_dict(), "a name is drawn by choice: [ … ]"
+    elif drawn.support and not all(map(domain.admits, drawn.support)):
+        low, high = drawn.support
+        yield drawn.as_dict(), f"draws from {low:g} to {high:g}; every value {domain.rule}"
+
+
+def _records(spec: Spec) -> Iterator[Broken]:
+    if not spec.record:
+        yield ("record",), "empty", "record at least one variable"
+    for name, dims in spec.record.items():
+        if len(set(dims)) != len(dims):
+            yield ("record", name), list(dims), "names a dim twice"
+        if "firm" in dims and len(dims) > 1:
+            yield ("record", name), list(dims), "firm stands alone: regions and sectors are coordinates of firms"
+
+
+def _resources(spec: Spec) -> Iterator[Broken]:
+    if spec.resources.devices_per_gang != 1:
+        path = ("resources", "devices_per_gang")
+        yield path, spec.resources.devices_per_gang, "must be 1: a simulation runs on one device in this version"
+
+
+def _files(spec: Spec) -> Iterator[Broken]:
+    for keys, name in [(("economy",), spec.economy), *_named_files(spec)]:
+        if "://" not in name and not Path(name).exists():
+            yield keys, name, "no such file or store"
+
+
+def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
+    fields: list[tuple[KeyPath, Any]] = [(("model", name), getattr(spec.model, name)) for name in MODEL_VALUES]
+    for i, shock in enumerate(spec.shocks):
+        if isinstance(shock, RecoveryShock):
+            fields += [(("shocks", i, name), getattr(shock, name)) for name in SHOCK_VALUES]
+        else:
+            yield ("shocks", i, "file"), shock.file
+    for keys, value in fields:
+        if isinstance(value, PerFirm) and value.file is not None:
+            yield (*keys, "file"), value.file
