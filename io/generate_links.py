@@ -1,0 +1,162 @@
+"""Supply links that carry the industry flows exactly.
+
+Every industry's inputs are a line, cut once by the cells (which industries it buys from) and once by its firms (each
+firm in several pieces, shuffled): an overlap is a firm buying from a cell. Its sales are cut the same way, and then
+every cell's value is cut by the sellers and by the buyers found in it: an overlap is a link. Each cut is a solution of
+a transport problem, so cell totals, every firm's inputs and every firm's sales are met by construction, without any
+fitting; firms meet in proportion to their pieces, and each firm buys and sells if its industry does. Lines are cut in
+integers, so that no overlap is lost or made up by rounding.
+
+What an industry sells to itself is matched on a circle, buyers half a turn after sellers: no firm holds more than half
+of it, hence no firm meets itself.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from shockmesh.io.generate_cells import Cells
+from shockmesh.io.generate_firms import Firms, fill_level
+
+DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3)
+FITNESS = 0.5  # standard deviation of the logarithm of a firm's attractiveness beside its size
+
+Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarray, " slot"]]  # cell, firm, amount
+
+
+def overlay(
+    group_a: Int[np.ndarray, " a"], weight_a: Float[np.ndarray, " a"],
+    group_b: Int[np.ndarray, " b"], weight_b: Float[np.ndarray, " b"],
+) -> tuple[Int[np.ndarray, " overlap"], Int[np.ndarray, " overlap"], Float[np.ndarray, " overlap"]]:  # fmt: skip
+    """Cut the line of each group by items a and by items b; return the overlaps (a, b, share of the group).
+
+    Groups ascend in both and are the same in both. Every item has at least one overlap.
+    """
+    groups = int(group_a[-1]) + 1 if len(group_a) else 1
+    unit = 2 ** min(50, 62 - groups.bit_length())
+    ends_a, ends_b = _ends(group_a, weight_a, groups, unit), _ends(group_b, weight_b, groups, unit)
+    ends = np.concatenate([ends_a, ends_b])
+    ends.sort(kind="stable")
+    ends = ends[np.flatnonzero(np.diff(ends, append=-1))]
+    a, b = np.searchsorted(ends_a, ends), np.searchsorted(ends_b, ends)
+    starts = np.concatenate([[0], ends[:-1]])
+    length = ends - np.maximum(starts, group_a[a].astype(np.int64) * unit)
+    return a, b, length / unit
+
+
+def draw_links(
+    cells: Cells, firms: Firms, sales: Float[np.ndarray, " firm"], inputs: Float[np.ndarray, " firm"],
+    pieces: int, rng: np.random.Generator,
+) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]:  # fmt: skip
+    """Links (supplier, buyer, amount) whose cell totals are the cells', and whose firm totals are `sales`, `inputs`.
+
+    `pieces`: into how many the firms' purchases are cut altogether, and their sales.
+    """
+    own = cells.supplier == cells.buyer
+    within = _circle(cells.take(own), firms)
+    rest = cells.take(~own)
+    sold = np.maximum(sales - np.bincount(within[0], within[2], len(sales)), 0)
+    bought = np.maximum(inputs - np.bincount(within[1], within[2], len(sales)), 0)
+    sellers = _slots(rest.supplier, rest.value, firms, sold, pieces, rng)
+    buyers = _slots(rest.buyer, rest.value, firms, bought, pieces, rng)
+    a, b, share = overlay(sellers[0], sellers[2], buyers[0], buyers[2])
+    across = sellers[1][a], buyers[1][b], share * rest.value[sellers[0][a]]
+    supplier, buyer, amount = (np.concatenate([one, two]) for one, two in zip(within, across, strict=True))
+    return _exact(*_merge(supplier, buyer, amount, len(sales)), cells, firms)
+
+
+def _ends(group: np.ndarray, weight: np.ndarray, groups: int, unit: int) -> np.ndarray:
+    """Where each item ends on the line, in units of 1/unit; group g lies on (g, g + 1], filled by its items."""
+    members = np.bincount(group, minlength=groups)
+    share = weight / np.bincount(group, weight, groups)[group]
+    length = np.floor(share * (unit - members[group])).astype(np.int64) + 1
+    ends = np.cumsum(length)
+    last = np.flatnonzero(np.diff(group, append=-1))
+    before = np.zeros(groups, np.int64)
+    before[group[last]] = np.concatenate([[0], ends[last[:-1]]])
+    ends += group.astype(np.int64) * unit - before[group]
+    ends[last] = (group[last].astype(np.int64) + 1) * unit
+    return ends
+
+
+def _slots(
+    industry: np.ndarray, value: np.ndarray, firms: Firms, margin: np.ndarray, pieces: int, rng: np.random.Generator
+) -> Slots:
+    """Which firm of the industry takes how much of each cell, by cell."""
+    total = np.bincount(industry, value, int(firms.industry[-1]) + 1)
+    mean = (total / np.maximum(np.bincount(firms.industry), 1))[firms.industry]
+    trading = np.flatnonzero((margin > 1e-9 * mean) & (mean > 0))
+    number = _piece_numbers(firms.size[trading], pieces, rng)
+    piece = np.repeat(trading, number)
+    weight = np.repeat(margin[trading] / number, number)
+    shuffled = np.lexsort((rng.random(len(piece)), firms.industry[piece]))
+    piece, weight = piece[shuffled], weight[shuffled]
+    order = np.argsort(industry, kind="stable")
+    at, cell, share = overlay(firms.industry[piece], weight, industry[order], value[order])
+    by_cell = np.argsort(order[cell], kind="stable")
+    at, cell, share = at[by_cell], order[cell][by_cell], share[by_cell]
+    return cell, piece[at], share * total[industry[cell]]
+
+
+def _piece_numbers(size: np.ndarray, pieces: int, rng: np.random.Generator) -> np.ndarray:
+    weight = size**DEGREE_EXPONENT * np.exp(FITNESS * rng.standard_normal(len(size)))
+    wanted = np.maximum(1, fill_level(weight, max(pieces, len(size)), 1) * weight) if len(size) else weight
+    return np.floor(wanted + rng.random(len(size))).astype(np.int64)
+
+
+def _circle(cells: Cells, firms: Firms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Links within industries: a firm's share of a diagonal cell, at most one half, meets that of the firms opposite."""
+    chosen = np.flatnonzero(np.isin(firms.industry, cells.supplier))
+    group = firms.industry[chosen]
+    share = _halved(firms.size[chosen], group)
+    start = _starts(share, group)
+    low = np.where(start >= 0.5, start - 0.5, start + 0.5)  # half a turn on
+    over = np.maximum(low + share - 1, 0)  # what wraps round to the beginning of the line
+    item = np.concatenate([np.arange(len(group)), np.flatnonzero(over > 1e-12)])
+    part = np.concatenate([share - over, over[over > 1e-12]])
+    where = np.concatenate([low, np.full(len(item) - len(group), -1.0)])
+    order = np.lexsort((where, group[item]))
+    order = order[part[order] > 0]
+    a, b, overlap = overlay(group, share, group[item[order]], part[order])
+    seller, buyer = chosen[a], chosen[item[order][b]]
+    value = np.zeros(int(firms.industry[-1]) + 1)
+    value[cells.supplier] = cells.value
+    apart = seller != buyer
+    return seller[apart], buyer[apart], (overlap * value[firms.industry[seller]])[apart]
+
+
+def _halved(size: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Shares of size within a group, the first (largest) cut to one half."""
+    share = size / np.bincount(group, size)[group]
+    first = np.diff(group, prepend=-1) > 0
+    top = np.bincount(group[first], share[first], int(group.max(initial=0)) + 1)[group]
+    scale = np.where(top > 0.5, 0.5 / np.where(top > 0.5, 1 - top, 1), 1.0)
+    return np.where(first, np.minimum(share, 0.5), share * scale)
+
+
+def _starts(share: np.ndarray, group: np.ndarray) -> np.ndarray:
+    before = np.cumsum(share) - share
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    return before - np.repeat(before[first], np.diff(first, append=len(group)))
+
+
+def _merge(
+    supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One link per supplier and buyer, by buyer."""
+    key = buyer.astype(np.int64) * n + supplier
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    amount = np.add.reduceat(amount[order], first) if len(first) else amount
+    return (key[first] % n).astype(np.int32), (key[first] // n).astype(np.int32), amount
+
+
+def _exact(
+    supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, cells: Cells, firms: Firms
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scale the links of each cell to its value: takes out what cutting in integers rounded."""
+    n = int(firms.industry.max(initial=0)) + 1
+    key = cells.supplier.astype(np.int64) * n + cells.buyer
+    order = np.argsort(key)
+    link = firms.industry[supplier].astype(np.int64) * n + firms.industry[buyer]
+    cell = order[np.searchsorted(key[order], link)]
+    return supplier, buyer, amount * (cells.value / np.bincount(cell, amount, len(key)))[cell]
