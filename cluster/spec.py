@@ -3,7 +3,7 @@
     economy: world.zarr
     horizon: {days: 365}
     shocks:
-      - {name: lockdown, kind: recovery, where: {region: GBR, sector: [I, G47]}, loss: 0.6, onset: 10, recovery_days: 40}
+      - {name: lockdown, kind: recovery, where: {region: GBR, sector: [I, G47]}, loss: 0.6, recovery_days: 40}
     sweep: {seed: 7, members: 200, vary: {shocks.lockdown.loss: {uniform: [0.2, 0.8]}}}
     record: {output: [region, sector]}
 
@@ -203,6 +203,7 @@ class Resources(_Frozen):
     devices_per_gang: Count = 1
     gangs: Literal["auto"] | Count = "auto"  # workers, each holding the whole network
     memory: Annotated[str, AfterValidator(_bytes)] = "auto"  # for one worker
+    members_per_block: Literal["auto"] | Count = "auto"  # simulated together, written as one shard
 
 
 class Spec(_Frozen):

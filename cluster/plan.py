@@ -1,0 +1,178 @@
+"""The plan: the integers that a spec implies, and a refusal, before anything starts, where they do not fit.
+
+Memory of one worker, in bytes, for E links, N firms, m members per block, T days, G recorded numbers per day and
+member, and w bytes per number (4 or 8):
+
+    process    PROCESS                       interpreter, JAX and Ray
+    network    48 E + 96 N                   on the host, and its layout on the device
+    state      m w (8 E + 20 N)              stocks and orders of two days, and what a step needs in between
+    records    2 m T w G                     on the device, and on the host while they are written
+    tables     12 T N per table shock        read in float64, kept on the device
+
+Time is E T M · SECONDS_PER_LINK_STEP · w / 4 over the workers, plus the start of a worker: an estimate to choose an
+order of magnitude by, calibrated on one core of a 2.x GHz server.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from shockmesh.cluster.spec import Spec, TableShock, parse_bytes
+from shockmesh.kernels.network import FirmNetwork
+
+PROCESS = 600_000_000
+SECONDS_PER_LINK_STEP = 12e-9
+START_SECONDS = 10
+BLOCKS_PER_WORKER = 4
+LARGEST_BLOCK = 32
+MEMORY_SHARE = 0.8
+
+
+class PlanError(ValueError):
+    """A plan that does not fit. The message names both numbers."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The integers of a network."""
+
+    firms: int
+    links: int
+    regions: int
+    sectors: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The integers of a run."""
+
+    firms: int
+    links: int
+    days: int
+    members: int
+    members_per_block: int
+    blocks: int
+    workers: int
+    worker_bytes: int  # memory that one worker needs
+    memory_bytes: int  # memory that one worker has
+    output_bytes: int  # of the whole result, before compression
+    link_steps: int  # links · days · members
+    seconds: int  # estimate of the wall time
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    def block(self, number: int) -> range:
+        """The members of a block."""
+        start = number * self.members_per_block
+        return range(start, min(start + self.members_per_block, self.members))
+
+
+def sizes_of(network: FirmNetwork) -> Sizes:
+    """The integers of a network."""
+    return Sizes(network.n_firms, network.n_links, len(network.regions), len(network.sectors))
+
+
+def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int | None = None) -> Plan:
+    """Plan a run.
+
+    Args:
+        cpus: workers at most, where `resources.gangs` is auto; this machine's if left out.
+        memory: bytes of memory of the whole machine, where `resources.memory` is auto; this machine's if left out.
+
+    Raises:
+        PlanError: one worker with one member needs more memory than it has.
+    """
+    workers, available = _workers(spec, sizes, cpus or usable_cpus(), memory or physical_memory())
+    block = _block(spec, sizes, workers, available)
+    link_steps = sizes.links * spec.horizon.days * spec.members
+    blocks = math.ceil(spec.members / block)
+    return Plan(
+        firms=sizes.firms,
+        links=sizes.links,
+        days=spec.horizon.days,
+        members=spec.members,
+        members_per_block=block,
+        blocks=blocks,
+        workers=min(workers, blocks),
+        worker_bytes=worker_bytes(spec, sizes, block),
+        memory_bytes=available,
+        output_bytes=spec.members * spec.horizon.days * _width(spec) * recorded(spec, sizes),
+        link_steps=link_steps,
+        seconds=START_SECONDS + math.ceil(link_steps * SECONDS_PER_LINK_STEP * _width(spec) / 4 / min(workers, blocks)),
+    )
+
+
+def worker_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
+    """Memory of one worker with `block` members at once: the formula of this module's text."""
+    width, days = _width(spec), spec.horizon.days
+    tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
+    network = 48 * sizes.links + 96 * sizes.firms
+    state = block * width * (8 * sizes.links + 20 * sizes.firms)
+    records = 2 * block * days * width * recorded(spec, sizes)
+    return PROCESS + network + state + records + tables * 12 * days * sizes.firms
+
+
+def recorded(spec: Spec, sizes: Sizes) -> int:
+    """Numbers recorded per day and member."""
+    by_dim = {"region": sizes.regions, "sector": sizes.sectors, "firm": sizes.firms}
+    return sum(math.prod(by_dim[dim] for dim in dims) for dims in spec.record.values())
+
+
+def _workers(spec: Spec, sizes: Sizes, cpus: int, memory: int) -> tuple[int, int]:
+    """Workers, and the memory of each: as many as asked for, or as one machine's cores and memory carry."""
+    wanted = cpus if spec.resources.gangs == "auto" else spec.resources.gangs
+    wanted = min(wanted, spec.members)
+    need = worker_bytes(spec, sizes, 1)
+    if spec.resources.memory == "auto" and spec.resources.gangs == "auto":
+        wanted = max(1, min(wanted, int(memory * MEMORY_SHARE) // need))
+    if spec.resources.memory == "auto":
+        return wanted, int(memory * MEMORY_SHARE) // wanted
+    return wanted, parse_bytes(spec.resources.memory)
+
+
+def _block(spec: Spec, sizes: Sizes, workers: int, available: int) -> int:
+    """Members per block: enough blocks to keep every worker busy to the end, and no more memory than there is."""
+    given = spec.resources.members_per_block
+    even = spec.members // (BLOCKS_PER_WORKER * workers)
+    wanted = max(1, min(LARGEST_BLOCK, even)) if given == "auto" else min(given, spec.members)
+    least = 1 if given == "auto" else wanted
+    for block in _descending(wanted, least):
+        if worker_bytes(spec, sizes, block) <= available:
+            return block
+    need = worker_bytes(spec, sizes, least)
+    raise PlanError(
+        f"memory: a worker with {least} members at once needs {human_bytes(need)} and has {human_bytes(available)}; "
+        "use fewer workers (resources.gangs), record less, or a machine with more memory"
+    )
+
+
+def _descending(first: int, last: int) -> Iterator[int]:
+    return iter(range(first, last - 1, -1))
+
+
+def _width(spec: Spec) -> int:
+    return 8 if spec.precision == "float64" else 4
+
+
+def human_bytes(number: int) -> str:
+    """A number of bytes to three digits.
+
+    >>> human_bytes(1_234_567)
+    '1.23 MB'
+    """
+    size, units = float(number), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def physical_memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
