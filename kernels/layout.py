@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.segments import Segments, segments
@@ -44,7 +45,7 @@ class Layout:
         return self.amount.shape[0]
 
 
-def lay_out(network: FirmNetwork, dtype: jnp.dtype | type = jnp.float32) -> Layout:
+def lay_out(network: FirmNetwork, dtype: DTypeLike = jnp.float32) -> Layout:
     """Put a network on the default device, with numbers in `dtype`.
 
     Raises:
@@ -76,5 +77,5 @@ def _pools(network: FirmNetwork) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum(new) - 1, np.flatnonzero(new)
 
 
-def _column(values: np.ndarray, dtype: jnp.dtype | type) -> Float[Array, "item 1"]:
+def _column(values: np.ndarray, dtype: DTypeLike) -> Float[Array, "item 1"]:
     return jnp.asarray(values[:, None], dtype)

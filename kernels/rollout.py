@@ -1,6 +1,6 @@
 """Many days: a checkpointed scan over the step, observables reduced inside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isqrt
 
 import jax
@@ -12,7 +12,15 @@ from shockmesh.kernels.segments import Segments, segment_sum
 from shockmesh.kernels.shocks import Scenario, total_factor
 from shockmesh.kernels.step import Flows, State, initial_state, step
 
-RECORDABLE = ("output", "value_added", "final_consumption", "final_demand", "demand", "capacity", "inventory")
+RECORDABLE: tuple[str, ...] = (
+    "output",
+    "value_added",
+    "final_consumption",
+    "final_demand",
+    "demand",
+    "capacity",
+    "inventory",
+)
 
 Record = Mapping[str, Segments | None]
 
@@ -82,7 +90,9 @@ def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[
     return {name: grouped(name, groups) for name, groups in record.items()}
 
 
-def _scan(one_day, state, days):
+def _scan(
+    one_day: Callable[[State, Array], tuple[State, dict[str, Array]]], state: State, days: Float[Array, " time"]
+) -> dict[str, Float[Array, "time group member"]]:
     """Scan over the days in blocks of about √days, each recomputed in the backward pass."""
     block = isqrt(len(days) - 1) + 1
     whole = len(days) // block * block

@@ -1,0 +1,176 @@
+"""Closed-form results that every implementation of the model must reproduce, in float64 and float32."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from shockmesh.kernels.layout import Layout, lay_out
+from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.rollout import rollout
+from shockmesh.kernels.shocks import Recovery, Scenario, Table
+
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+FOREVER = 1e6
+
+
+def column(values: Any) -> jax.Array:
+    return jnp.atleast_1d(jnp.asarray(values, jnp.zeros(()).dtype))[:, None]
+
+
+def parameters(inventory_days: Any, adjustment_days: Any = 6.0, capacity: Any = 1.25) -> Parameters:
+    return Parameters(column(inventory_days), column(adjustment_days), column(capacity))
+
+
+def permanent_loss(delta: Any) -> Scenario:
+    """A loss that never recovers, from day 0."""
+    return Scenario((Recovery(column(delta), column(0), column(FOREVER), column(0)),))
+
+
+def simulate(
+    layout: Layout, model: Parameters, scenario: Scenario, days: int, *names: str, switches: Switches | None = None
+) -> tuple[jax.Array, ...]:
+    records = rollout(layout, switches or Switches(), model, scenario, days=days, record=dict.fromkeys(names))
+    return tuple(records[name][:, :, 0] for name in names)
+
+
+def chain(firms: int) -> FirmNetwork:
+    """1 → 2 → … → firms → consumer, a = 1, C = 1."""
+    final_demand = np.zeros(firms)
+    final_demand[-1] = 1
+    return firm_network(np.arange(firms - 1), np.arange(1, firms), np.ones(firms - 1), final_demand)
+
+
+def star() -> FirmNetwork:
+    """Firm 1 (a = 1) sells to firms 2 and 3, which sell to consumers C = (1, 2)."""
+    return firm_network([0, 0], [1, 2], [1.0, 2.0], [0, 1.0, 2.0])
+
+
+# An indexed target multiplies round-off by a(1 + n/τ) a day: the fixed point is shown where that is below 1.
+@pytest.mark.parametrize(
+    ("target", "basis", "days", "tau"),
+    [("fixed", "demand", 9.0, 6.0), ("output", "output", 1.5, 12.0), ("demand", "demand", 1.5, 12.0)],
+)
+@pytest.mark.parametrize("rationing", ["proportional", "final_demand_last"])
+def test_fixed_point_without_shock(precision, random_network, target, basis, days, tau, rationing):
+    network = random_network(seed=3)
+    switches = Switches(target, basis, rationing)
+    model = parameters(days, tau, 1.25)
+    output, consumption, inventory = simulate(
+        lay_out(network, precision),
+        model,
+        Scenario(),
+        50,
+        "output",
+        "final_consumption",
+        "inventory",
+        switches=switches,
+    )
+    tolerance = TOLERANCE[precision.name]
+    np.testing.assert_allclose(output, np.tile(network.output, (50, 1)), rtol=tolerance)
+    np.testing.assert_allclose(consumption, np.tile(network.final_demand, (50, 1)), rtol=tolerance)
+    np.testing.assert_allclose(inventory, np.tile(days * network.inputs, (50, 1)), rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("inventory_days", "stops"), [([9, 3, 4, 2, 5], [0, 3, 7, 9, 14]), ([1, 1, 1, 1, 1], [0, 1, 2, 3, 4])]
+)
+def test_chain_delay(precision, inventory_days, stops):
+    (output,) = simulate(
+        lay_out(chain(5), precision), parameters(inventory_days), permanent_loss([1, 0, 0, 0, 0]), 30, "output"
+    )
+    running = np.asarray(output) > 1e-5
+    assert running.sum(0).tolist() == stops
+    for firm, stop in enumerate(stops):
+        assert not running[stop:, firm].any()
+
+
+@pytest.mark.parametrize("inventory_days", [[9.0, 3.0, 4.0, 2.0, 5.0], [9.0, 2.5, 1.2, 3.7, 4.4]])
+def test_chain_loss_is_linear_in_inventories(precision, inventory_days):
+    (consumption,) = simulate(
+        lay_out(chain(5), precision),
+        parameters(inventory_days),
+        permanent_loss([1, 0, 0, 0, 0]),
+        200,
+        "final_consumption",
+    )
+    np.testing.assert_allclose(consumption.sum(), sum(inventory_days[1:]), rtol=TOLERANCE[precision.name])
+
+
+def test_chain_gradient(precision):
+    layout = lay_out(chain(5), precision)
+
+    def consumed(inventory_days: jax.Array) -> jax.Array:
+        (consumption,) = simulate(
+            layout, parameters(inventory_days), permanent_loss([1, 0, 0, 0, 0]), 60, "final_consumption"
+        )
+        return consumption.sum()
+
+    gradient = jax.grad(consumed)(jnp.asarray([9.0, 2.5, 1.2, 3.7, 4.4], precision))
+    np.testing.assert_allclose(gradient, [0, 1, 1, 1, 1], atol=TOLERANCE[precision.name])
+
+
+def test_permanent_loss_in_a_chain(precision):
+    (output,) = simulate(
+        lay_out(chain(4), precision), parameters(4.0, 6.0, 1.0), permanent_loss([0, 0.4, 0, 0]), 400, "output"
+    )
+    np.testing.assert_allclose(output[-1], 0.6, rtol=1e-5 if precision == np.float32 else 1e-9)
+
+
+def test_hoarding_star_and_its_gradient(precision):
+    layout = lay_out(star(), precision)
+
+    def final_activity(buyers_days: jax.Array) -> jax.Array:
+        days = jnp.concatenate([jnp.full(1, 4.0, precision), buyers_days])
+        (output,) = simulate(layout, parameters(days, 6.0, 1.0), permanent_loss([0.4, 0, 0]), 600, "output")
+        return output[-1, 1:] / layout.output[1:, 0]
+
+    at = jnp.asarray([4.0, 10.0], precision)
+    tolerance = 1e-4 if precision == np.float32 else 1e-9
+    np.testing.assert_allclose(final_activity(at), 0.6 * (6 + np.array([4, 10])) / 14, rtol=tolerance)
+    gradient = jax.jacobian(final_activity)(at)[0]
+    # x₂/x⁰ = (1 − δ)(τ + n₂)/(τ + n̄) with n̄ weighted by purchases 1 : 2
+    expected = [0.6 / 14 - 0.6 * 10 / 14**2 / 3, -0.6 * 10 / 14**2 * 2 / 3]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3 if precision == np.float32 else 1e-8)
+
+
+def test_dead_zone(precision, random_network):
+    network = random_network(seed=5)
+    (output,) = simulate(lay_out(network, precision), parameters(9.0, 6.0, 1.25), permanent_loss(0.2), 40, "output")
+    np.testing.assert_allclose(output, np.tile(network.output, (40, 1)), rtol=TOLERANCE[precision.name])
+
+
+def test_leontief_limit(precision, random_network):
+    network = random_network(seed=2)
+    a = np.zeros((network.n_firms, network.n_firms))
+    np.add.at(a, (network.supplier, network.buyer), network.amount / network.output[network.buyer])
+    factor = np.random.default_rng(0).uniform(0.9, 1.0, network.n_firms)
+    expected = np.linalg.solve(np.eye(len(a)) - a, network.final_demand * factor)
+    scenario = Scenario(final_demand=(Table(jnp.asarray(factor, precision)[None, :, None]),))
+    (output,) = simulate(lay_out(network, precision), parameters(12.0, 6.0, 3.0), scenario, 2000, "output")
+    np.testing.assert_allclose(output[-1], expected, rtol=1e-4 if precision == np.float32 else 1e-9)
+
+
+# A two-firm loop has the eigenvalues ±a of A. Fixed target: stable iff τ ≥ (1 + a)/(2(1 − a)), which the mode −a
+# decides (a nudge of one firm excites it). Demand-indexed target: the mode +a (a nudge of both) is unstable iff
+# a(1 + n/τ) > 1; its mode −a can be unstable earlier, iff (2a(1 + n/τ) + (1 + a)/τ) > 2.
+@pytest.mark.parametrize(
+    ("target", "nudged", "a", "days", "tau", "stable"),
+    [
+        ("fixed", [1.001, 1.0], 0.8, 30.0, 4.6, True),
+        ("fixed", [1.001, 1.0], 0.8, 30.0, 3.0, False),
+        ("demand", [1.001, 1.001], 0.5, 5.0, 6.0, True),
+        ("demand", [1.001, 1.001], 0.5, 8.0, 6.0, False),
+        ("demand", [1.001, 1.0], 0.5, 4.0, 6.0, True),
+        ("demand", [1.001, 1.0], 0.5, 5.0, 6.0, False),
+    ],
+)
+def test_stability(float64, target, nudged, a, days, tau, stable):
+    loop = firm_network([0, 1], [1, 0], [a, a], [1 - a, 1 - a])
+    nudge = Table(jnp.ones((2, 2, 1)).at[0, :, 0].set(jnp.asarray(nudged)))
+    model, shock = parameters(days, tau, 100.0), Scenario(final_demand=(nudge,))
+    (output,) = simulate(lay_out(loop, np.float64), model, shock, 400, "output", switches=Switches(target, "demand"))
+    first, last = np.abs(output[0] - 1).max(), np.abs(output[-20:] - 1).max()
+    assert last < first / 5 if stable else last > 100 * first

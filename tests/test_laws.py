@@ -1,0 +1,261 @@
+"""Laws of a step and a rollout over random networks: conservation, symmetry, a dense second implementation."""
+
+import itertools
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
+from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
+from shockmesh.kernels.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.step import initial_state, step
+
+ALL_SWITCHES = [
+    Switches(target, basis, rationing)
+    for target, basis, rationing in itertools.product(
+        ("fixed", "demand", "output"), ("demand", "output"), ("proportional", "final_demand_last")
+    )
+]
+
+
+def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameters, Scenario]:
+    """Parameters and a lockdown that differ by firm and member; no date falls on a step, where derivatives jump."""
+    rng = np.random.default_rng(seed)
+    shape = (network.n_firms, members)
+    one = jnp.zeros((1, 1))
+    model = Parameters(
+        jnp.asarray(rng.uniform(1, 12, shape)),
+        jnp.asarray(rng.uniform(2, 9, shape)),
+        jnp.asarray(rng.uniform(1, 1.5, shape)),
+    )
+    loss = jnp.asarray(rng.uniform(0, 1, shape) * (rng.random(shape) < 0.4))
+    lockdown = Recovery(loss, one + 2.5, one + 9.5, jnp.asarray(rng.uniform(0.02, 0.2, (1, members))))
+    return model, Scenario((lockdown,), (Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1),))
+
+
+def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> tuple[np.ndarray, np.ndarray]:
+    """Productivity and final demand of one member [time, firm]."""
+
+    def path(shocks: tuple[Recovery | Table, ...]) -> np.ndarray:
+        factors = [
+            [np.asarray(shock.factor(jnp.asarray(float(t))))[:, member] for shock in shocks] for t in range(days)
+        ]
+        return np.array([np.prod(of_day, axis=0) for of_day in factors])
+
+    return path(scenario.productivity), path(scenario.final_demand) * network.final_demand
+
+
+@pytest.mark.parametrize("switches", ALL_SWITCHES, ids=str)
+def test_equals_dense_numpy(float64, random_network, dense_model, switches):
+    network = random_network(seed=11)
+    model, scenario = varied(network, seed=1)
+    record = dict.fromkeys(("output", "final_consumption"))
+    records = rollout(lay_out(network, np.float64), switches, model, scenario, days=30, record=record)
+    for member in range(3):
+        fields = (
+            np.asarray(field)[:, member] for field in (model.inventory_days, model.adjustment_days, model.capacity)
+        )
+        expected = dense_model(network, switches, *fields).run(*paths(scenario, network, 30, member))
+        for name, values in expected.items():
+            np.testing.assert_allclose(records[name][:, :, member], values, rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10**6), firms=st.sampled_from([2, 8, 25]), which=st.integers(0, len(ALL_SWITCHES) - 1))
+def test_mass_balance(seed, firms, which):
+    with jax.enable_x64(True):
+        network = _any_network(seed, firms)
+        layout, switches = lay_out(network, np.float64), ALL_SWITCHES[which]
+        model, scenario = varied(network, seed, members=2)
+        state = initial_state(layout, model, 2)
+        for day in range(12):
+            z = scenario.productivity[0].factor(jnp.asarray(float(day)))
+            after, flows = step(layout, switches, model, z, layout.final_demand, state)
+            delivered = _delivered(layout, flows, state, switches)
+            met = segment_sum(delivered, layout.supplier) + flows.final_consumption
+            np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
+            used = segment_sum(layout.amount * look_up(flows.output / layout.output, layout.buyer), layout.buyer)
+            change = segment_sum(after.stock - state.stock, layout.buyer)
+            np.testing.assert_allclose(change, segment_sum(delivered, layout.buyer) - used, rtol=1e-9, atol=1e-9)
+            assert (after.stock >= 0).all()
+            assert (flows.output <= flows.demand * (1 + 1e-12)).all()
+            state = after
+
+
+def _any_network(seed: int, firms: int) -> FirmNetwork:
+    rng = np.random.default_rng(seed)
+    pairs = np.unique(rng.integers(0, firms, (3 * firms, 2)), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    sectors = max(1, firms // 4)
+    return firm_network(
+        pairs[:, 0], pairs[:, 1], rng.uniform(0.1, 1, len(pairs)), rng.uniform(0.1, 1, firms),
+        sector=rng.integers(0, sectors, firms), sectors=[f"S{k}" for k in range(sectors)],
+    )  # fmt: skip
+
+
+def _delivered(layout, flows, state, switches):
+    if switches.rationing == "proportional":
+        fill = flows.output / flows.demand
+    else:
+        received = segment_sum(state.orders, layout.supplier)
+        fill = jnp.where(received > 0, jnp.minimum(flows.output / jnp.where(received > 0, received, 1), 1), 0)
+    return look_up(fill, layout.supplier) * state.orders
+
+
+def _outputs(network: FirmNetwork, model: Parameters, scenario: Scenario, switches: Switches, days: int = 25):
+    record = {"output": None}
+    return np.asarray(
+        rollout(lay_out(network, np.float64), switches, model, scenario, days=days, record=record)["output"]
+    )
+
+
+# A firm that stops completely may end at 0 or at round-off: hence the absolute part.
+assert_same = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("switches", [Switches(), Switches("output", "output", "final_demand_last")], ids=str)
+def test_homogeneity_permutation_and_split(float64, random_network, switches):
+    network = random_network(seed=4)
+    n, rng = network.n_firms, np.random.default_rng(0)
+    model, scenario = varied(network, seed=9)
+    x = _outputs(network, model, scenario, switches)
+
+    scaled = firm_network(
+        network.supplier, network.buyer, 7 * network.amount, 7 * network.final_demand, product=network.product
+    )
+    assert_same(_outputs(scaled, model, scenario, switches), 7 * x)
+
+    to = rng.permutation(n)  # old firm i becomes firm to[i]
+    back = np.argsort(to)
+    moved = firm_network(
+        to[network.supplier], to[network.buyer], network.amount, network.final_demand[back], product=network.product
+    )
+    take = lambda leaf: leaf[back] if leaf.shape[0] == n else leaf  # noqa: E731
+    moved_x = _outputs(moved, jax.tree.map(take, model), jax.tree.map(take, scenario), switches)
+    assert_same(moved_x[:, to], x)
+
+    halves = _split_last(network)
+    doubled = lambda leaf: jnp.concatenate([leaf, leaf[-1:]]) if leaf.shape[0] == n else leaf  # noqa: E731
+    split_x = _outputs(halves, jax.tree.map(doubled, model), jax.tree.map(doubled, scenario), switches)
+    assert_same(split_x[:, : n - 1], x[:, : n - 1])
+    assert_same(split_x[:, n - 1 :].sum(1), x[:, n - 1])
+
+
+def _split_last(network: FirmNetwork) -> FirmNetwork:
+    """Replace the last firm by two halves that buy and sell half as much each."""
+    last, new = network.n_firms - 1, network.n_firms
+    touched = (network.supplier == last) | (network.buyer == last)
+    amount = np.where(touched, network.amount / 2, network.amount)
+    twin = lambda ends: np.concatenate([ends, np.where(ends[touched] == last, new, ends[touched])])  # noqa: E731
+    final_demand = np.append(network.final_demand, network.final_demand[-1] / 2)
+    final_demand[last] /= 2
+    return firm_network(
+        twin(network.supplier), twin(network.buyer), np.concatenate([amount, amount[touched]]), final_demand,
+        product=np.concatenate([network.product, network.product[touched]]),
+    )  # fmt: skip
+
+
+def test_members_do_not_see_each_other(precision, random_network):
+    network = random_network(seed=6)
+    model, scenario = jax.tree.map(lambda leaf: leaf.astype(precision), varied(network, seed=2, members=5))
+    layout, record = lay_out(network, precision), dict.fromkeys(RECORDABLE)
+    together = rollout(layout, Switches(), model, scenario, days=20, record=record)
+    one = lambda leaf: leaf[..., 3:4] if leaf.shape[-1] == 5 else leaf  # noqa: E731
+    alone = rollout(layout, Switches(), *jax.tree.map(one, (model, scenario)), days=20, record=record)
+    for name in RECORDABLE:
+        np.testing.assert_allclose(
+            together[name][..., 3:4], alone[name], rtol=1e-12 if precision == np.float64 else 2e-6
+        )
+
+
+def test_gradient_equals_finite_differences(float64, random_network):
+    network = random_network(seed=8)
+    model, scenario = varied(network, seed=5, members=1)
+    layout = lay_out(network, np.float64)
+    total = segments(np.zeros(network.n_firms, int), 1)
+
+    def loss(inputs: tuple[Parameters, Scenario]) -> jax.Array:
+        record = {"output": total, "final_consumption": total, "inventory": total}
+        records = rollout(layout, Switches(), *inputs, days=23, record=record)
+        return records["output"].sum() + records["final_consumption"].sum() + 0.1 * records["inventory"].sum()
+
+    value, at = jax.jit(loss), (model, scenario)
+    gradient = jax.jit(jax.grad(loss))(at)
+    for seed in range(4):
+        direction = _direction(at, seed)
+        up, down = (value(jax.tree.map(lambda a, d, h=h: a + h * d, at, direction)) for h in (1e-7, -1e-7))
+        exact = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True))
+        np.testing.assert_allclose(exact, (up - down) / 2e-7, rtol=2e-5)
+
+
+def _direction(like: Any, seed: int) -> Any:
+    leaves, structure = jax.tree.flatten(like)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    random = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, random)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), items=st.integers(1, 40), groups=st.integers(1, 12))
+def test_segment_operations_equal_numpy_and_are_adjoint(seed, items, groups):
+    rng = np.random.default_rng(seed)
+    index, values = rng.integers(0, groups, items), rng.normal(size=(items, 2))
+    with jax.enable_x64(True):
+        of, x, y = segments(index, groups), jnp.asarray(values), jnp.asarray(rng.normal(size=(groups, 2)))
+        expected_sum, expected_min = np.zeros((groups, 2)), np.full((groups, 2), np.inf)
+        np.add.at(expected_sum, index, values)
+        np.minimum.at(expected_min, index, values)
+        np.testing.assert_allclose(segment_sum(x, of), expected_sum, atol=1e-12)
+        np.testing.assert_array_equal(segment_min(x, of), expected_min)
+        np.testing.assert_allclose(
+            jnp.vdot(segment_sum(x, of), y), jnp.vdot(x, jnp.broadcast_to(look_up(y, of), x.shape)), atol=1e-10
+        )
+        weights = jnp.where(jnp.isfinite(expected_min), y, 0)
+        finite = lambda x: jnp.vdot(weights, jnp.where(jnp.isfinite(expected_min), segment_min(x, of), 0))  # noqa: E731
+        chosen = jax.grad(finite)(x)
+        np.testing.assert_allclose(chosen, np.where(values == expected_min[index], np.asarray(weights)[index], 0))
+
+
+def test_ties_of_a_minimum_share_the_derivative():
+    of = segments(np.array([0, 0, 1]), 2)
+    gradient = jax.grad(lambda x: segment_min(x, of)[0, 0])(jnp.asarray([[1.0], [1.0], [0.0]]))
+    np.testing.assert_array_equal(gradient, [[0.5], [0.5], [0.0]])
+
+
+def test_a_table_is_a_recovery_written_out(float64, random_network):
+    network = random_network(seed=1)
+    model, scenario = varied(network, seed=3, members=2)
+    shock = scenario.productivity[0]
+    table = Table(
+        jnp.stack([jnp.broadcast_to(shock.factor(jnp.asarray(float(t))), (network.n_firms, 2)) for t in range(15)])
+    )
+    by_table = _outputs(network, model, Scenario((table,)), Switches(), 15)
+    np.testing.assert_allclose(by_table, _outputs(network, model, Scenario((shock,)), Switches(), 15), rtol=1e-12)
+
+
+def test_baseline_is_what_an_unshocked_day_records(precision, random_network):
+    layout = lay_out(random_network(), precision)
+    one = jnp.ones((1, 1), precision)
+    record = dict.fromkeys(RECORDABLE)
+    day = rollout(layout, Switches(), Parameters(one, 6 * one, one), Scenario(), days=1, record=record)
+    for name, values in baseline(layout, record).items():
+        np.testing.assert_allclose(day[name][0, :, 0], values, rtol=1e-5 if precision == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("days", "names", "says"),
+    [(0, ["output"], "days = 0: a rollout has at least one day"), (3, ["price"], r"record: unknown \['price'\]")],
+)
+def test_a_wrong_call_is_refused(random_network, days, names, says):
+    layout = lay_out(random_network())
+    model = Parameters(*(jnp.ones((1, 1)) for _ in range(3)))
+    with pytest.raises(ValueError, match=says):
+        rollout(layout, Switches(), model, Scenario(), days=days, record=dict.fromkeys(names))

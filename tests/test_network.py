@@ -1,0 +1,45 @@
+"""The firm network: what it completes, and what it refuses by name."""
+
+import numpy as np
+import pytest
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.network import NetworkError, firm_network
+
+GOOD = {"supplier": [0, 1], "buyer": [1, 2], "amount": [1.0, 2.0], "final_demand": [0.5, 0.0, 1.0]}
+
+
+def test_completes_and_sorts():
+    network = firm_network([2, 1, 0], [0, 0, 2], [3.0, 2.0, 1.0], [1, 1, 1], sector=[0, 1, 1], sectors=["a", "b"])
+    assert network.buyer.tolist() == [0, 0, 2]
+    assert network.supplier.tolist() == [1, 2, 0]
+    assert network.product.tolist() == [1, 1, 0]
+    assert network.output.tolist() == [2, 3, 4]
+    assert network.value_added.tolist() == [-3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"amount": [1.0, -2.0]}, r"amount: 1 break the rule «finite and > 0»: amount\[1\] = -2.0"),
+        ({"amount": [np.nan, 2.0]}, r"amount: 1 break the rule «finite and > 0»: amount\[0\] = nan"),
+        ({"final_demand": [0.5, -1, 1]}, r"final_demand: 1 break the rule «finite and ≥ 0»"),
+        ({"supplier": [0, 7]}, r"supplier: 1 break the rule «0 ≤ supplier < 3 firms»: supplier\[1\] = 7"),
+        ({"supplier": [1, 1]}, r"supplier: 1 break the rule «no firm supplies itself»"),
+        ({"supplier": [0, 0], "buyer": [1, 1]}, r"link: 1 break the rule «one link per supplier, buyer and product»"),
+        (
+            {"output": [1.5, 2.0, 9.0]},
+            r"output: 1 break the rule «output = sales \+ final demand, to 1e-6»: output\[2\] = 9.0",
+        ),
+        ({"region": [0, 0, 4]}, r"region: 1 break the rule «0 ≤ region < 1»"),
+        ({"buyer": [1]}, r"buyer: shape \(1,\), expected \(2,\)"),
+    ],
+)
+def test_a_broken_rule_is_named(change, says):
+    with pytest.raises(NetworkError, match=says):
+        firm_network(**(GOOD | change))
+
+
+def test_a_buyer_without_output_is_refused_by_the_layout():
+    network = firm_network([0], [1], [1.0], [0.0, 0.0], firm=["mill", "shell"])
+    with pytest.raises(ValueError, match="1 firms buy inputs but have output 0: shell"):
+        lay_out(network)
