@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 from shockmesh.cluster.binding import Bound, BoundRecovery, BoundTable, bind
-from shockmesh.cluster.spec import Spec
+from shockmesh.cluster.models import Spec
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
 from shockmesh.kernels.layout import Layout, lay_out

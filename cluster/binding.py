@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.members import Members, draw_members
+from shockmesh.cluster.models import PerFirm, RecoveryShock, Spec, TableShock
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.rules import MODEL_VALUES, SHOCK_VALUES, WHERE_NAMES
 from shockmesh.cluster.selection import Directory, Selection
 from shockmesh.cluster.source import Problem, SpecError
-from shockmesh.cluster.spec import PerFirm, RecoveryShock, Spec, TableShock
 from shockmesh.cluster.values import Field, group_names, make_field
 from shockmesh.io.scenarios import read_factors
 from shockmesh.kernels.network import FirmNetwork

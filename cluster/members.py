@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from shockmesh.cluster.domains import Domain
+from shockmesh.cluster.models import RecoveryShock, Spec
 from shockmesh.cluster.rules import base_of, targets
 from shockmesh.cluster.source import Problem, SpecError
-from shockmesh.cluster.spec import RecoveryShock, Spec
 
 SHOWN = 5
 

@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from shockmesh.cluster.spec import Spec, TableShock, parse_bytes
+from shockmesh.cluster.models import Spec, TableShock, parse_bytes
 from shockmesh.kernels.network import FirmNetwork
 
 PROCESS = 600_000_000

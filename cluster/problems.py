@@ -38,7 +38,8 @@ def _rule(found: Any, keys: Sequence[str]) -> str:
         return f"no such kind; there are {context['expected_tags'].replace(chr(39), '')}"
     if kind == "value_error":
         return str(context["error"])
-    return _RULES.get(kind, found["msg"].replace("Input should be", "must be").replace("String should", "must"))
+    told = str(found["msg"]).replace("Input should be", "must be").replace("String should", "must")
+    return _RULES.get(kind, told)
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
+from shockmesh.cluster.models import PerFirm, RecoveryShock, Spec
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
-from shockmesh.cluster.spec import PerFirm, RecoveryShock, Spec
 
 type Broken = tuple[KeyPath, object, str]
 

@@ -178,7 +178,7 @@ def _apply(source: Source, override: str) -> None:
     parent: Any = source.data
     for depth, key in enumerate(path[:-1]):
         source.places.setdefault(path[: depth + 1], place)
-        parent = parent[key] if isinstance(parent, list) else parent.setdefault(key, {})
+        parent = _child(parent, key) if isinstance(parent, list) else parent.setdefault(key, {})
         if not isinstance(parent, dict | list):
             raise SpecError([Problem(place, dotted, shown(parent), f"«{key}» has no keys below it")])
     if isinstance(parent, list) and not isinstance(path[-1], int):
@@ -187,7 +187,8 @@ def _apply(source: Source, override: str) -> None:
         del source.places[stale]
     problems: list[Problem] = []
     source.places[path] = place
-    parent[path[-1]] = _parse(place, text, path, source.places, problems)
+    container: Any = parent
+    container[path[-1]] = _parse(place, text, path, source.places, problems)
     for below in [known for known in source.places if known[: len(path)] == path]:
         source.places[below] = place
     if problems:

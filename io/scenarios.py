@@ -10,13 +10,15 @@ Factors are read from CSV or Zarr. Firms that a file does not name keep the fact
 Numbers are read from CSV with the columns `firm,value`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from shockmesh.kernels.network import FirmNetwork
 
 KEYS = ("firm", "region", "sector")
@@ -27,111 +29,119 @@ class ScenarioError(ValueError):
     """A file of a scenario that breaks a rule. The message names file, row, value and rule."""
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Factors as rows: who, which day, how much."""
+
+    path: str
+    keys: dict[str, np.ndarray]  # firm, or region and sector → names
+    day: Float[np.ndarray, " row"]  # NaN where it is not a number
+    factor: Float[np.ndarray, " row"]
+    line: Int[np.ndarray, " row"]  # line in the file
+    texts: dict[str, np.ndarray]  # the columns as read, for messages
+
+    def require(self, column: str, ok: np.ndarray, rule: str) -> None:
+        _require(self.path, column, self.line, self.texts.get(column, self.keys.get(column)), ok, rule)
+
+
 def read_factors(path: str, network: FirmNetwork, days: int, high: float = 1.0) -> Float[np.ndarray, "time firm"]:
     """Factors by day (0 … days − 1, or as far as the file goes) and firm, in the network's order, 1 where unnamed.
 
     Raises:
-        ScenarioError: an unknown firm, region or sector, a day below 0, a (firm, day) given twice, or a factor that
-            is not within 0 ≤ factor ≤ high.
+        ScenarioError: an unknown firm, region or sector, a day below 0, a row given twice, or a factor that is not
+            within 0 ≤ factor ≤ high.
     """
-    table = _zarr_rows(path) if Path(path).is_dir() or "://" in path else _csv_rows(path)
-    keys = [key for key in KEYS if key in table]
-    _require(path, table, "day", _whole(table["day"]) & (table["day"] >= 0), "a whole number ≥ 0")
-    within = table["factor"].notna() & (table["factor"] >= 0) & (table["factor"] <= high)
-    _require(path, table, "factor", within, f"≥ 0 and ≤ {high:g}")
-    _require(path, table, "day", ~table.duplicated([*keys, "day"]), f"one row for each {', '.join(keys)} and day")
-    table = table[table["day"] < days].sort_values("day", kind="stable")
-    rows = int(table["day"].max()) + 1 if len(table) else 1
-    factors = np.ones((rows, network.n_firms))
-    for firms, start, factor in _changes(path, table, keys, network):
-        factors[start:, firms] = factor
+    rows = _zarr_rows(path) if Path(path).is_dir() or "://" in path else _csv_rows(path)
+    rows.require("day", (rows.day >= 0) & (rows.day % 1 == 0), "a whole number ≥ 0")
+    rows.require("factor", (rows.factor >= 0) & (rows.factor <= high), f"≥ 0 and ≤ {high:g}")
+    repeated = pd.DataFrame({**rows.keys, "day": rows.day}).duplicated().to_numpy()
+    rows.require("day", ~repeated, f"one row for each {', '.join(rows.keys)} and day")
+    last = int(rows.day[rows.day < days].max(initial=0))
+    factors = np.ones((last + 1, network.n_firms))
+    for firms, day, factor in _changes(rows, network, last):
+        factors[day:, firms] = factor
     return factors
 
 
 def read_numbers(path: str, network: FirmNetwork) -> tuple[Int[np.ndarray, " named"], Float[np.ndarray, " named"]]:
-    """Firm indices and their values, from a CSV with columns `firm,value`.
+    """Firm indices and their values, from a CSV with the column `firm` and one more.
 
     Raises:
-        ScenarioError: a missing column, an unknown firm, a firm given twice, or a value that is not a number.
+        ScenarioError: another set of columns, an unknown firm, a firm given twice, or a value that is not a number.
     """
-    table = _read_csv(path)
-    if "firm" not in table or len(table.columns) != 2:
-        raise ScenarioError(f"{path}:1: columns: {', '.join(table.columns)}: must be firm and one column of values")
-    (column,) = [name for name in table.columns if name != "firm"]
-    values = pd.to_numeric(table[column], errors="coerce")
-    _require(path, table, column, np.isfinite(values), "a finite number")
-    _require(path, table, "firm", ~table["firm"].duplicated(), "each firm once")
-    return _codes(path, table, "firm", np.asarray(network.firm).astype(str)), values.to_numpy(np.float64)
+    columns = _read_csv(path)
+    if "firm" not in columns or len(columns) != 2:
+        raise ScenarioError(f"{path}:1: columns: {', '.join(columns)}: must be firm and one column of values")
+    (name,) = set(columns) - {"firm"}
+    firms, texts = columns["firm"], columns[name]
+    values, line = _numbers(texts), np.arange(len(firms)) + 2
+    _require(path, name, line, texts, np.isfinite(values), "a finite number")
+    _require(path, "firm", line, firms, ~pd.Index(firms).duplicated(), "named once")
+    return _codes(path, "firm", line, firms, network.firm.astype(str)), values
 
 
-def _changes(path: str, table: pd.DataFrame, keys: Sequence[str], network: FirmNetwork):
-    """(firms, day, factor) of each row in order of days; rows of one day and factor together."""
-    codes = {key: _codes(path, table, key, names) for key, names in _names(network).items() if key in keys}
-    days, factors = table["day"].to_numpy(np.int64), table["factor"].to_numpy(np.float64)
-    if "firm" in codes:
-        for day in np.unique(days):
-            now = days == day
-            yield codes["firm"][now], day, factors[now]
-        return
-    for row in range(len(table)):
-        yield _group(network, {key: int(code[row]) for key, code in codes.items()}), days[row], factors[row]
+def _changes(rows: _Rows, network: FirmNetwork, last: int) -> Iterator[tuple[np.ndarray, int, Any]]:
+    """(firms, day, factor) in order of days, up to the last: all firms of a day together, groups one by one."""
+    names = {"firm": network.firm.astype(str), "region": np.array(network.regions), "sector": np.array(network.sectors)}
+    codes = {key: _codes(rows.path, key, rows.line, given, names[key]) for key, given in rows.keys.items()}
+    order = np.argsort(rows.day, kind="stable")
+    order = order[rows.day[order] <= last]
+    days, starts = np.unique(rows.day[order], return_index=True)
+    for day, now in zip(days.astype(int), np.split(order, starts[1:]), strict=True):
+        if "firm" in codes:
+            yield codes["firm"][now], day, rows.factor[now]
+        else:
+            yield from ((_group(network, codes, row), day, rows.factor[row]) for row in now)
 
 
-def _group(network: FirmNetwork, code: dict[str, int]) -> Bool[np.ndarray, " firm"]:
+def _group(network: FirmNetwork, codes: dict[str, np.ndarray], row: int) -> Int[np.ndarray, " firm"]:
     chosen = np.ones(network.n_firms, bool)
-    if "region" in code:
-        chosen &= network.region == code["region"]
-    return chosen & (network.sector == code["sector"]) if "sector" in code else chosen
+    for key, of_firm in (("region", network.region), ("sector", network.sector)):
+        if key in codes:
+            chosen &= of_firm == codes[key][row]
+    return np.flatnonzero(chosen)
 
 
-def _names(network: FirmNetwork) -> dict[str, np.ndarray]:
-    return {
-        "firm": np.asarray(network.firm).astype(str),
-        "region": np.array(network.regions),
-        "sector": np.array(network.sectors),
-    }
-
-
-def _codes(path: str, table: pd.DataFrame, key: str, names: np.ndarray) -> Int[np.ndarray, " row"]:
-    codes = pd.Index(names).get_indexer(pd.Index(table[key].astype(str)))
-    _require(path, table, key, codes >= 0, f"a {key} of the economy")
+def _codes(path: str, key: str, line: np.ndarray, given: np.ndarray, names: np.ndarray) -> Int[np.ndarray, " row"]:
+    codes = np.asarray(pd.Index(names).get_indexer(pd.Index(given.astype(str))))
+    _require(path, key, line, given, codes >= 0, f"a {key} of the economy")
     return codes
 
 
-def _csv_rows(path: str) -> pd.DataFrame:
-    """A CSV of factors, wide or long, as long rows; the index is the line in the file."""
-    table = _read_csv(path)
-    columns = list(table.columns)
+def _csv_rows(path: str) -> _Rows:
+    columns = _read_csv(path)
     keys = [key for key in KEYS if key in columns]
-    if {"day", "factor"} <= set(columns) and keys and set(columns) == {*keys, "day", "factor"}:
-        if keys[0] == "firm" and len(keys) > 1:
-            raise ScenarioError(
-                f"{path}:1: columns: {', '.join(columns)}: name firms, or regions and sectors, not both"
-            )
-    elif columns[0] in ("day", "firm") and len(columns) > 1:
-        other = "firm" if columns[0] == "day" else "day"
-        table = table.melt(columns[0], var_name=other, value_name="factor", ignore_index=False)
+    first, count = next(iter(columns)), len(next(iter(columns.values())))
+    if set(columns) == {*keys, "day", "factor"} and keys and not ("firm" in keys and len(keys) > 1):
+        texts, line = columns, np.arange(count) + 2
+    elif first in ("day", "firm") and len(columns) > 1:
+        others = [name for name in columns if name != first]
+        line = np.tile(np.arange(count) + 2, len(others))
+        texts = {
+            first: np.tile(columns[first], len(others)),
+            "firm" if first == "day" else "day": np.repeat(others, count),
+            "factor": np.concatenate([columns[name] for name in others]),
+        }
+        keys = ["firm"]
     else:
-        raise ScenarioError(
-            f"{path}:1: columns: {', '.join(columns)}: must be firm, day and factor (see shockmesh.io.scenarios)"
-        )
-    return table.assign(
-        day=pd.to_numeric(table["day"], errors="coerce"), factor=pd.to_numeric(table["factor"], errors="coerce")
-    )
+        rule = "must be firm (or region, sector, or both), day and factor, or start with day or firm"
+        raise ScenarioError(f"{path}:1: columns: {', '.join(columns)}: {rule}")
+    given = {key: texts[key] for key in keys}
+    return _Rows(path, given, _numbers(texts["day"]), _numbers(texts["factor"]), line, texts)
 
 
-def _read_csv(path: str) -> pd.DataFrame:
-    """All columns as texts, indexed by the line in the file."""
+def _read_csv(path: str) -> dict[str, np.ndarray]:
+    """The columns as texts."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        table: Any = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (OSError, ValueError) as error:
         raise ScenarioError(f"{path}: cannot be read as CSV: {error}") from error
-    table.index = table.index + 2
-    return table
+    if not len(table):
+        raise ScenarioError(f"{path}: rows: 0: must be at least one")
+    return {str(name): table[name].to_numpy(str) for name in table.columns}
 
 
-def _zarr_rows(path: str) -> pd.DataFrame:
-    """A Zarr `factor(time, firm)` as long rows; the index counts them."""
+def _zarr_rows(path: str) -> _Rows:
     try:
         store = xr.open_zarr(path, consolidated=False)
     except (OSError, ValueError) as error:
@@ -140,17 +150,21 @@ def _zarr_rows(path: str) -> pd.DataFrame:
         raise ScenarioError(f"{path}: variables: {', '.join(map(str, store.data_vars))}: must be factor(time, firm)")
     if not {"time", "firm"} <= set(store.coords):
         raise ScenarioError(f"{path}: coordinates: {', '.join(map(str, store.coords))}: must be time and firm")
-    rows = store["factor"].transpose("time", "firm").to_series().rename("factor").reset_index()
-    return rows.rename(columns={"time": "day"})
+    factor = store["factor"].transpose("time", "firm").to_numpy().astype(np.float64)
+    days, firms = store["time"].to_numpy(), store["firm"].to_numpy().astype(str)
+    texts = {"day": np.repeat(days, len(firms)), "firm": np.tile(firms, len(days)), "factor": factor.ravel()}
+    line = np.arange(factor.size)
+    return _Rows(path, {"firm": texts["firm"]}, _numbers(texts["day"]), factor.ravel(), line, texts)
 
 
-def _whole(values: pd.Series) -> pd.Series:
-    return values.notna() & (values % 1 == 0)
+def _numbers(texts: np.ndarray) -> Float[np.ndarray, " row"]:
+    """The texts as numbers, NaN where they are not."""
+    return np.asarray(pd.to_numeric(pd.Index(texts), errors="coerce"), np.float64)
 
 
-def _require(path: str, table: pd.DataFrame, column: str, ok: pd.Series | np.ndarray, rule: str) -> None:
-    bad = np.flatnonzero(~np.asarray(ok))
+def _require(path: str, column: str, line: np.ndarray, given: Any, ok: np.ndarray, rule: str) -> None:
+    bad = np.flatnonzero(~ok)
     if len(bad):
-        named = ", ".join(f"row {table.index[i]}: {table[column].iloc[i]}" for i in bad[:SHOWN])
+        named = ", ".join(f"row {line[i]}: {given[i]}" for i in bad[:SHOWN])
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise ScenarioError(f"{path}: {column}: {named}{more}: must be {rule}")

@@ -1,0 +1,228 @@
+"""The models of a spec: frozen, every key known, every number within its domain. `load_spec` reads one from a file."""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    Strict,
+    Tag,
+    ValidationInfo,
+)
+from shockmesh.cluster.distributions import Distribution, Scalar, parse_distribution, same_kind
+from shockmesh.cluster.domains import DOMAINS
+from shockmesh.cluster.source import KeyPath, Problem, Source, locate
+from shockmesh.kernels.model import PRESETS, OrderBasis, OrderTarget, Preset, Rationing, Switches
+from shockmesh.kernels.rollout import RECORDABLE
+
+UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def _in_folder(name: str, info: ValidationInfo) -> str:
+    """A file name, made absolute from the spec's folder."""
+    folder: Path | None = (info.context or {}).get("folder")
+    return name if folder is None or "://" in name else str((folder / name).resolve())
+
+
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _known(kind: str, names: Sequence[str], value: str) -> str:
+    if value not in names:
+        raise ValueError(f"no such {kind}; there are {', '.join(names)}")
+    return value
+
+
+def _bytes(text: str) -> str:
+    if text != "auto":
+        parse_bytes(text)
+    return text
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes in a text such as `8 GB` or `512 MiB`. Raises ValueError if it is not one."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B?\s*", text)
+    if not found or float(found[1]) == 0:
+        raise ValueError("must be auto, or a size such as 8 GB or 512 MiB")
+    return int(float(found[1]) * UNITS[found[2] or ""])
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
+FilePath = Annotated[str, AfterValidator(_in_folder)]
+
+
+class PerFirm[N](_Frozen):
+    """A number for each firm: the last that applies of default, by_region, by_sector, file."""
+
+    default: N | None = None
+    by_region: dict[str, N] = Field(default_factory=dict[str, N])
+    by_sector: dict[str, N] = Field(default_factory=dict[str, N])
+    file: FilePath | None = None  # CSV with columns firm, value
+
+
+def _value_tag(value: object) -> str:
+    return "per firm" if isinstance(value, dict | PerFirm) else "number"
+
+
+type Value[N] = Annotated[
+    Annotated[N, Tag("number")] | Annotated[PerFirm[N], Tag("per firm")], Discriminator(_value_tag)
+]
+InventoryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_days"].check)]
+AdjustmentDays = Annotated[float, Strict(), AfterValidator(DOMAINS["adjustment_days"].check)]
+Capacity = Annotated[float, Strict(), AfterValidator(DOMAINS["capacity"].check)]
+Loss = Annotated[float, Strict(), AfterValidator(DOMAINS["loss"].check)]
+Onset = Annotated[float, Strict(), AfterValidator(DOMAINS["onset"].check)]
+RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_start"].check)]
+RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
+Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
+Count = Annotated[int, Strict(), Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+FirmIds = Annotated[tuple[Annotated[int | str, Field(union_mode="left_to_right")], ...], BeforeValidator(_one_or_more)]
+Dim = Literal["region", "sector", "firm"]
+Drawn = Annotated[
+    Distribution, PlainValidator(parse_distribution), PlainSerializer(lambda drawn: drawn.as_dict(), dict[str, Any])
+]
+Levels = Annotated[tuple[Scalar, ...], PlainValidator(same_kind), PlainSerializer(list, list[Any])]
+
+
+class Model(_Frozen):
+    """A preset, and what differs from it. Left out, a number or a switch is the preset's."""
+
+    preset: Annotated[str, AfterValidator(lambda name: _known("preset", list(PRESETS), name))] = "hamid2025"
+    inventory_days: Value[InventoryDays] | None = None  # n [days of use]
+    adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
+    capacity: Value[Capacity] | None = None  # κ, multiple of baseline output
+    order_target: OrderTarget | None = None
+    order_basis: OrderBasis | None = None
+    rationing: Rationing | None = None
+
+    @property
+    def published(self) -> Preset:
+        return PRESETS[self.preset]
+
+    @property
+    def switches(self) -> Switches:
+        preset = self.published.switches
+        return Switches(
+            order_target=self.order_target or preset.order_target,
+            order_basis=self.order_basis or preset.order_basis,
+            rationing=self.rationing or preset.rationing,
+        )
+
+
+class Horizon(_Frozen):
+    """How long to simulate."""
+
+    days: Count
+
+
+class Where(_Frozen):
+    """Which firms: in any of the regions, and any of the sectors, and any of the firms named; empty means all.
+
+    Of those, `share` draws a fraction at random, each firm alike: afresh in each member, or once if `redraw` is off.
+    """
+
+    region: Names = ()
+    sector: Names = ()
+    firm: FirmIds = ()
+    share: Share | None = None
+    redraw: bool = True
+
+
+class RecoveryShock(_Frozen):
+    """A loss of output (or of final demand) that recovers exponentially, loss · exp(−(t − start)⁺ / recovery_days)."""
+
+    name: Name
+    kind: Literal["recovery"]
+    on: Literal["production", "final_demand"] = "production"
+    where: Where = Where()
+    loss: Value[Loss]  # share lost
+    onset: Value[Onset] = 0.0  # first day of the loss
+    recovery_start: Value[RecoveryStart] | None = None  # left out: the onset
+    recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent
+
+
+class TableShock(_Frozen):
+    """Factors read from a file, day by day."""
+
+    name: Name
+    kind: Literal["table"]
+    on: Literal["production", "final_demand"] = "production"
+    file: FilePath  # CSV or Zarr, see shockmesh.io.scenarios
+
+
+type Shock = Annotated[RecoveryShock | TableShock, Field(discriminator="kind")]
+
+
+class Sweep(_Frozen):
+    """Members, and what differs between them: at most one of `vary`, `grid` and `list`."""
+
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**63)] = 0
+    members: Count | None = None  # left out: as many as `grid` or `list` makes, or 1
+    vary: dict[str, Drawn] = Field(default_factory=dict)  # path → distribution, drawn per member
+    grid: dict[str, Levels] = Field(default_factory=dict)  # path → values; every combination, the last path fastest
+    entries: tuple[dict[str, Scalar], ...] = Field(default=(), alias="list")  # path → value, one entry per member
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that the sweep sets."""
+        return tuple(dict.fromkeys([*self.vary, *self.grid, *(path for entry in self.entries for path in entry)]))
+
+
+class Resources(_Frozen):
+    """What a run may use."""
+
+    devices_per_gang: Count = 1
+    gangs: Literal["auto"] | Count = "auto"  # workers, each holding the whole network
+    memory: Annotated[str, AfterValidator(_bytes)] = "auto"  # for one worker
+    members_per_block: Literal["auto"] | Count = "auto"  # simulated together, written as one shard
+
+
+class Spec(_Frozen):
+    """A whole spec, as resolved: files absolute, overrides applied. Make one with `load_spec` or `parse_spec`."""
+
+    economy: FilePath
+    model: Model = Model()
+    horizon: Horizon
+    shocks: tuple[Shock, ...] = ()
+    sweep: Sweep = Sweep()
+    record: dict[Annotated[str, AfterValidator(lambda name: _known("variable", RECORDABLE, name))], tuple[Dim, ...]] = (
+        Field(default_factory=lambda: {"output": ("region", "sector")})
+    )
+    resources: Resources = Resources()
+    precision: Literal["float32", "float64"] = "float32"
+    _source: Source = PrivateAttr(default_factory=lambda: Source("spec", {}))
+
+    @property
+    def members(self) -> int:
+        """How many members the sweep has."""
+        combinations = math.prod(len(levels) for levels in self.sweep.grid.values())
+        return len(self.sweep.entries) or (combinations if self.sweep.grid else self.sweep.members or 1)
+
+    def problem(self, path: str | KeyPath, value: object, rule: str) -> Problem:
+        """A problem at a path of this spec, placed at its line where it was read from a file."""
+        keys = locate(self._source.data, path) if isinstance(path, str) else path
+        return self._source.problem(keys, value, rule)
+
+
+KEYS = tuple(  # every key that a spec may have
+    field.alias or name
+    for model in (Spec, Model, Horizon, Where, RecoveryShock, TableShock, Sweep, Resources, PerFirm)
+    for name, field in model.model_fields.items()
+)
