@@ -16,7 +16,7 @@ from shockmesh.io.generate_links import draw_links
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 DAYS_PER_YEAR = 365
-CELL_SHARE = 0.4  # of the link budget: how many links go to spanning cells rather than to more partners per firm
+CELL_SHARE = 0.3  # of the link budget: how many links go to spanning cells rather than to more partners per firm
 CITED = ("title", "source", "license", "references", "year")
 
 

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 
 MAX_INPUT_SHARE = 0.98  # an industry's inputs per unit of output, at most
 ROUNDS, TOLERANCE = 100, 1e-10
-FADED = 1e-6  # a cell that RAS scales below this share of itself is dropped
+NEGLIGIBLE = 1e-12  # a cell below this share of both its industries' outputs is rounding noise of the table
+FADED = 1e-3  # a cell that RAS scales below this share of itself is dropped
 Z_DIMS = ("region_from", "sector_from", "region_to", "sector_to")
 
 
@@ -88,12 +89,12 @@ def read_economy(table: xr.Dataset) -> Economy:
 def clean(economy: Economy) -> Economy:
     """Make a table one that firms can live in, and say what was changed.
 
-    1. Negative cells are dropped. 2. Industries without output, or without any sales, are dropped with their cells.
-    3. Final demand below zero (inventories drawn down) is raised to zero. 4. Output is restated as sales plus final
-    demand. 5. Where inputs exceed 0.98 of output they are scaled down to it; the suppliers keep their output, and
+    1. Negative cells, and cells that are rounding noise, are dropped. 2. Industries without output, or without any
+    sales, are dropped with their cells. 3. Final demand below zero (inventories drawn down) is raised to zero.
+    4. Output is restated as sales plus final demand. 5. Where inputs exceed 0.98 of output they are scaled down to it; the suppliers keep their output, and
     what they no longer sell to industries becomes final demand.
     """
-    cells = economy.cells.take(economy.cells.value > 0)
+    cells = economy.cells.take(_matters(economy))
     kept = _living(cells, economy)
     cells = cells.take(kept[cells.supplier] & kept[cells.buyer])
     sales, final = cells.sales(economy.n), np.where(kept, np.maximum(economy.final_demand, 0), 0)
@@ -153,6 +154,11 @@ def _is_largest(group: np.ndarray, value: np.ndarray, n: int) -> np.ndarray:
     return value == largest[group]
 
 
+def _matters(economy: Economy) -> np.ndarray:
+    cells, output = economy.cells, economy.output
+    return cells.value > NEGLIGIBLE * np.maximum(np.minimum(output[cells.supplier], output[cells.buyer]), 0)
+
+
 def _living(cells: Cells, economy: Economy) -> np.ndarray:
     """Industries with output and with sales; dropping one may leave another without customers, hence the loop."""
     final = np.maximum(economy.final_demand, 0)
@@ -168,13 +174,15 @@ def _living(cells: Cells, economy: Economy) -> np.ndarray:
 def _repairs(economy: Economy, kept: np.ndarray, output: np.ndarray, excess: np.ndarray) -> tuple[Repair, ...]:
     cells, final, n = economy.cells, economy.final_demand, economy.n
     negative = cells.take(cells.value < 0)
-    dropped = cells.take((cells.value > 0) & ~(kept[cells.supplier] & kept[cells.buyer]))
+    noise = cells.take((cells.value > 0) & ~_matters(economy))
+    dropped = cells.take(_matters(economy) & ~(kept[cells.supplier] & kept[cells.buyer]))
     lost = dropped.sales(n) + dropped.inputs(n) + np.where(kept, 0, np.abs(final))
     below = np.where(kept, np.maximum(-final, 0), 0)
     restated = np.where(kept, np.abs(output - economy.output), 0)
     gone = np.flatnonzero(~kept)
     made = (
         _repair(economy, "negative cells set to zero", len(negative.value), -negative.sales(n)),
+        _repair(economy, f"cells below {NEGLIGIBLE} of both outputs dropped", len(noise.value), noise.sales(n)),
         Repair("industries without output or sales dropped with their cells", len(gone),
                float(dropped.value.sum() + np.abs(final[gone]).sum()), economy.names(_top(lost))),
         _repair(economy, "final demand below zero raised to zero", int((below > 0).sum()), below),

@@ -17,7 +17,8 @@ from shockmesh.io.generate_cells import Cells
 from shockmesh.io.generate_firms import Firms, fill_level
 
 DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3)
-FITNESS = 0.5  # standard deviation of the logarithm of a firm's attractiveness beside its size
+SLIVER = 1e-9  # an overlap smaller than this share of both its items is a rounding of two ends that coincide
+FITNESS = 0.3  # standard deviation of the logarithm of a firm's attractiveness beside its size
 
 Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarray, " slot"]]  # cell, firm, amount
 
@@ -30,16 +31,17 @@ def overlay(
 
     Groups ascend in both and are the same in both. Every item has at least one overlap.
     """
-    groups = int(group_a[-1]) + 1 if len(group_a) else 1
-    unit = 2 ** min(50, 62 - groups.bit_length())
-    ends_a, ends_b = _ends(group_a, weight_a, groups, unit), _ends(group_b, weight_b, groups, unit)
+    line_a, line_b = _ranks(group_a), _ranks(group_b)
+    unit = 2 ** min(50, 62 - len(group_a).bit_length())
+    ends_a, ends_b = _ends(line_a, weight_a, unit), _ends(line_b, weight_b, unit)
     ends = np.concatenate([ends_a, ends_b])
     ends.sort(kind="stable")
     ends = ends[np.flatnonzero(np.diff(ends, append=-1))]
     a, b = np.searchsorted(ends_a, ends), np.searchsorted(ends_b, ends)
-    starts = np.concatenate([[0], ends[:-1]])
-    length = ends - np.maximum(starts, group_a[a].astype(np.int64) * unit)
-    return a, b, length / unit
+    length = np.diff(ends, prepend=0)
+    smaller = np.minimum(np.diff(ends_a, prepend=0)[a], np.diff(ends_b, prepend=0)[b])
+    real = length > SLIVER * smaller
+    return a[real], b[real], length[real] / unit
 
 
 def draw_links(
@@ -63,17 +65,17 @@ def draw_links(
     return _exact(*_merge(supplier, buyer, amount, len(sales)), cells, firms)
 
 
-def _ends(group: np.ndarray, weight: np.ndarray, groups: int, unit: int) -> np.ndarray:
-    """Where each item ends on the line, in units of 1/unit; group g lies on (g, g + 1], filled by its items."""
-    members = np.bincount(group, minlength=groups)
-    share = weight / np.bincount(group, weight, groups)[group]
-    length = np.floor(share * (unit - members[group])).astype(np.int64) + 1
-    ends = np.cumsum(length)
-    last = np.flatnonzero(np.diff(group, append=-1))
-    before = np.zeros(groups, np.int64)
-    before[group[last]] = np.concatenate([[0], ends[last[:-1]]])
-    ends += group.astype(np.int64) * unit - before[group]
-    ends[last] = (group[last].astype(np.int64) + 1) * unit
+def _ranks(group: np.ndarray) -> np.ndarray:
+    return np.cumsum(np.diff(group, prepend=group[:1]) > 0)
+
+
+def _ends(line: np.ndarray, weight: np.ndarray, unit: int) -> np.ndarray:
+    """Where each item ends, in units of 1/unit: line k is (k, k + 1], filled by its items, each at least one unit."""
+    share = weight / np.bincount(line, weight)[line]
+    ends = np.cumsum(np.floor(share * (unit - np.bincount(line)[line])).astype(np.int64) + 1)
+    last = np.flatnonzero(np.diff(line, append=-1))
+    ends += line * unit - np.concatenate([[0], ends[last[:-1]]])[line] if len(last) else 0
+    ends[last] = (line[last] + 1) * unit
     return ends
 
 
@@ -103,18 +105,17 @@ def _piece_numbers(size: np.ndarray, pieces: int, rng: np.random.Generator) -> n
 
 
 def _circle(cells: Cells, firms: Firms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Links within industries: a firm's share of a diagonal cell, at most one half, meets that of the firms opposite."""
+    """Links within industries: a firm's share of a diagonal cell, at most half, meets that of the firms opposite."""
     chosen = np.flatnonzero(np.isin(firms.industry, cells.supplier))
     group = firms.industry[chosen]
     share = _halved(firms.size[chosen], group)
     start = _starts(share, group)
     low = np.where(start >= 0.5, start - 0.5, start + 0.5)  # half a turn on
     over = np.maximum(low + share - 1, 0)  # what wraps round to the beginning of the line
-    item = np.concatenate([np.arange(len(group)), np.flatnonzero(over > 1e-12)])
-    part = np.concatenate([share - over, over[over > 1e-12]])
-    where = np.concatenate([low, np.full(len(item) - len(group), -1.0)])
+    item = np.tile(np.arange(len(group)), 2)
+    part, where = np.concatenate([share - over, over]), np.concatenate([low, np.zeros(len(group)) - 1])
     order = np.lexsort((where, group[item]))
-    order = order[part[order] > 0]
+    order = order[(part > SLIVER * share[item])[order]]
     a, b, overlap = overlay(group, share, group[item[order]], part[order])
     seller, buyer = chosen[a], chosen[item[order][b]]
     value = np.zeros(int(firms.industry[-1]) + 1)
