@@ -91,8 +91,8 @@ def clean(economy: Economy) -> Economy:
 
     1. Negative cells, and cells that are rounding noise, are dropped. 2. Industries without output, or without any
     sales, are dropped with their cells. 3. Final demand below zero (inventories drawn down) is raised to zero.
-    4. Output is restated as sales plus final demand. 5. Where inputs exceed 0.98 of output they are scaled down to it; the suppliers keep their output, and
-    what they no longer sell to industries becomes final demand.
+    4. Output is restated as sales plus final demand. 5. Where inputs exceed 0.98 of output they are scaled down to
+    it; the suppliers keep their output, and what they no longer sell to industries becomes final demand.
     """
     cells = economy.cells.take(_matters(economy))
     kept = _living(cells, economy)

@@ -17,7 +17,7 @@ from shockmesh.io.generate_cells import Cells
 from shockmesh.io.generate_firms import Firms, fill_level
 
 DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3)
-SLIVER = 1e-9  # an overlap smaller than this share of both its items is a rounding of two ends that coincide
+SLIVER = 1e-6  # an overlap smaller than this share of both its items is a rounding of two ends that coincide
 FITNESS = 0.3  # standard deviation of the logarithm of a firm's attractiveness beside its size
 
 Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarray, " slot"]]  # cell, firm, amount
@@ -29,7 +29,8 @@ def overlay(
 ) -> tuple[Int[np.ndarray, " overlap"], Int[np.ndarray, " overlap"], Float[np.ndarray, " overlap"]]:  # fmt: skip
     """Cut the line of each group by items a and by items b; return the overlaps (a, b, share of the group).
 
-    Groups ascend in both and are the same in both. Every item has at least one overlap.
+    Groups ascend in both and are the same in both. Every item has at least one overlap; overlaps below a millionth of
+    both their items are left out.
     """
     line_a, line_b = _ranks(group_a), _ranks(group_b)
     unit = 2 ** min(50, 62 - len(group_a).bit_length())
