@@ -57,7 +57,7 @@ def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> t
 def test_equals_dense_numpy(float64, random_network, dense_model, switches):
     network = random_network(seed=11)
     model, scenario = varied(network, seed=1)
-    record = dict.fromkeys(("output", "final_consumption"))
+    record = {"output": None, "final_consumption": None}
     records = rollout(lay_out(network, np.float64), switches, model, scenario, days=30, record=record)
     for member in range(3):
         fields = (
