@@ -1,0 +1,241 @@
+"""The command line: each verb is one short function over a library call.
+
+Exit codes: 0 done; 2 bad input, one line per problem on standard error; 3 partly done, `shockmesh resume` goes on.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+DONE, BAD_INPUT, PARTLY_DONE = 0, 2, 3
+
+type Verb = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return its exit code."""
+    options = _parser().parse_args(argv)
+    verb: Verb = options.verb
+    try:
+        return verb(options)
+    except ValueError as error:
+        if not type(error).__module__.startswith("shockmesh."):
+            raise
+        for line in str(error).splitlines():
+            sys.stderr.write(f"{line}\n")
+        return BAD_INPUT
+
+
+def import_(options: argparse.Namespace) -> int:
+    """Turn a published table, or a user's own links, into a store."""
+    if options.kind == "links":
+        from shockmesh.io.import_links import import_links
+
+        store = import_links(options.source, options.store, firms=options.firms)
+    elif options.kind == "inoue-todo":
+        from shockmesh.io.import_inoue_todo import import_inoue_todo
+
+        store = import_inoue_todo(options.source, options.store)
+    else:
+        from shockmesh.io.import_table import import_table
+
+        store = import_table(options.kind, options.source, options.store)
+    return _tell(options, {"store": str(store or options.store)}, f"wrote {options.store}")
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Draw a firm network consistent with a table."""
+    from shockmesh.io.generate import generate_network
+    from shockmesh.io.networks import write_network
+    from shockmesh.io.tables import open_table
+
+    table = open_table(options.table, year=options.year)
+    network = generate_network(table, options.firms, options.seed or 0, options.mean_degree)
+    write_network(network, options.store)
+    found = {"firms": network.n_firms, "links": network.n_links, **network.attrs["aggregate_error"]}
+    return _tell(options, found, f"wrote {options.store}: {network.n_firms:,} firms, {network.n_links:,} links")
+
+
+def describe(options: argparse.Namespace) -> int:
+    """Say what is in a store, and what its checks find."""
+    from shockmesh.cluster.describe import describe_store
+
+    described = describe_store(options.store)
+    found = {"kind": described.kind, **described.facts, "findings": list(described.findings)}
+    if options.json:
+        return _tell(options, found, "")
+    _table(options, described.facts, f"{options.store}: a {described.kind}")
+    return _tell(options, found, "\n".join(described.findings) or "every check passes")
+
+
+def example(options: argparse.Namespace) -> int:
+    """List the packaged examples, or copy one out."""
+    from shockmesh.io.examples import copy_example, list_examples
+
+    if options.name is None:
+        return _table(options, list_examples(), "Examples; `shockmesh example NAME DIR` copies one out")
+    files = copy_example(options.name, options.directory or options.name)
+    return _tell(options, {"files": [str(file) for file in files]}, "\n".join(f"wrote {file}" for file in files))
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Check a spec against its economy without running it."""
+    from shockmesh.cluster.binding import bind
+    from shockmesh.cluster.spec import load_spec
+    from shockmesh.io.networks import read_network
+
+    spec = load_spec(options.spec, _overrides(options))
+    network = read_network(spec.economy)
+    bind(spec, network)
+    found = {"spec": options.spec, "valid": True, "members": spec.members, "firms": network.n_firms}
+    return _tell(options, found, f"{options.spec}: valid: {spec.members:,} members, {network.n_firms:,} firms")
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Print the integers that a spec implies."""
+    from shockmesh.cluster.plan import make_plan, readable, sizes_of
+    from shockmesh.cluster.spec import load_spec
+    from shockmesh.io.networks import read_network
+
+    spec = load_spec(options.spec, _overrides(options))
+    planned = make_plan(spec, sizes_of(read_network(spec.economy)))
+    if options.json:
+        return _tell(options, planned.as_dict(), "")
+    return _table(options, readable(planned), f"Plan of {options.spec}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a spec into a new store."""
+    from shockmesh.cluster.run import run as run_spec
+
+    out = options.out or f"{Path(options.spec).stem}.run"
+    summary = run_spec(
+        options.spec, out, overrides=options.set, seed=options.seed, address=options.address, quiet=options.quiet
+    )
+    return _summarise(options, out, summary)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Complete a run that was interrupted."""
+    from shockmesh.cluster.run import resume as resume_run
+
+    summary = resume_run(options.run, address=options.address, quiet=options.quiet)
+    return _summarise(options, options.run, summary)
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say how far a run is."""
+    from shockmesh.cluster.run import status as status_of
+
+    return _table(options, status_of(options.run), f"Run {options.run}")
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a run's report, one HTML file."""
+    from shockmesh.io.report import write_report
+    from shockmesh.io.report_headline import headline, headline_text
+    from shockmesh.io.results import open_run, read_manifest
+
+    path = write_report(options.run, options.out)
+    with open_run(options.run) as opened:
+        numbers = headline(opened, read_manifest(options.run).get("spec", {}))
+    return _tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    return [*options.set, *([] if options.seed is None else [f"sweep.seed={options.seed}"])]
+
+
+def _summarise(options: argparse.Namespace, run_path: str, summary: Any) -> int:
+    complete = summary.complete
+    text = f"{run_path}: {summary.committed} of {summary.members} members done"
+    _tell(options, {"run": run_path, "complete": complete, "members": summary.members}, text)
+    return DONE if complete else PARTLY_DONE
+
+
+def _tell(options: argparse.Namespace, found: Mapping[str, Any], text: str) -> int:
+    """Print a text, or with --json what was found, or with --quiet nothing."""
+    if options.json:
+        sys.stdout.write(json.dumps(found, indent=2, default=str) + "\n")
+    elif not options.quiet:
+        _console().print(text, markup=False, highlight=False)
+    return DONE
+
+
+def _table(options: argparse.Namespace, rows: Mapping[str, object], title: str) -> int:
+    """Print names and values as two columns, or with --json as they are."""
+    if options.json:
+        return _tell(options, rows, "")
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    _console().print(table)
+    return DONE
+
+
+def _console() -> Console:
+    return Console(soft_wrap=not sys.stdout.isatty())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="shockmesh", description="Simulate how shocks travel through supply networks."
+    )
+    parser.add_argument("--version", action="version", version=f"shockmesh {version('shockmesh')}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    _import_parser(verbs)
+    _generate_parser(verbs)
+    _add(verbs, "describe", describe, "what is in a table, a network or a run", "store")
+    named = _add(verbs, "example", example, "list the packaged examples, or copy one out")
+    named.add_argument("name", nargs="?")
+    named.add_argument("directory", nargs="?")
+    for name, verb, text in (
+        ("validate", validate, "check a spec without running it"),
+        ("plan", plan, "print the integers that a spec implies"),
+        ("run", run, "run a spec"),
+    ):
+        spec = _add(verbs, name, verb, text, "spec")
+        spec.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key")
+        spec.add_argument("--seed", type=int, help="override sweep.seed")
+        if name == "run":
+            spec.add_argument("-o", "--out", help="the run's folder; default: the spec's name with .run")
+            spec.add_argument("--address", help="a Ray cluster; default: a local one for this run")
+    going_on = _add(verbs, "resume", resume, "complete a run", "run")
+    going_on.add_argument("--address", help="a Ray cluster; default: a local one for this run")
+    _add(verbs, "status", status, "how far a run is", "run")
+    written = _add(verbs, "report", report, "write a run's report", "run")
+    written.add_argument("-o", "--out", help="the HTML file; default: RUN/report.html")
+    return parser
+
+
+def _add(verbs: Any, name: str, verb: Verb, text: str, *arguments: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=verb.__doc__)
+    for argument in arguments:
+        parser.add_argument(argument)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but problems")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(verb=verb)
+    return parser
+
+
+def _import_parser(verbs: Any) -> None:
+    parser = _add(verbs, "import", import_, "turn a published table, or your own links, into a store")
+    parser.add_argument("kind", help="wiod2016 wiod2013 icio exiobase3 eora26 gloria figaro links inoue-todo")
+    parser.add_argument("source", help="file or folder; `example` for the packaged table")
+    parser.add_argument("store", help="the Zarr store to write")
+    parser.add_argument("--firms", help="links: CSV or Parquet of firms (firm, region, sector, final_demand)")
+
+
+def _generate_parser(verbs: Any) -> None:
+    parser = _add(verbs, "generate", generate, "draw a firm network consistent with a table", "table", "store")
+    parser.add_argument("--firms", type=int, required=True, help="how many firms")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--year", type=int, help="of a table with several years")
+    parser.add_argument("--mean-degree", type=float, default=10.0, help="links per firm")

@@ -1,0 +1,90 @@
+"""What is in a store: a table, a network or a run, told as names and values, with the checks that it passes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CITED = ("title", "source", "license", "references", "unit", "units", "year")
+
+
+class DescribeError(ValueError):
+    """A path that holds nothing of ours. The message names the path."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A store as a person reads it."""
+
+    kind: str  # table, network or run
+    facts: dict[str, Any]  # name → value
+    findings: tuple[str, ...] = ()  # what the checks found
+
+
+def describe_store(path: str | Path) -> Description:
+    """Describe a store.
+
+    Raises:
+        DescribeError: neither a table nor a network nor a run.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    if kind == "run":
+        return _run(path)
+    if kind == "network":
+        return _network(path)
+    if kind == "table":
+        return _table(path)
+    raise DescribeError(f"{path}: no table, network or run of shockmesh is there")
+
+
+def _kind(path: Path) -> str | None:
+    """What the path holds, by its own word: `shockmesh_schema` is `table/1`, `network/1` or `run/1`."""
+    if (path / "RUN.json").is_file():
+        return "run"
+    for file in (path / "zarr.json", path / "network" / "zarr.json"):
+        if file.is_file():
+            schema = json.loads(file.read_text("utf-8")).get("attributes", {}).get("shockmesh_schema")
+            if schema:
+                return str(schema).partition("/")[0]
+    return None
+
+
+def _table(path: Path) -> Description:
+    from shockmesh.io.tables import check_table, open_table
+
+    table = open_table(path)
+    facts = {str(dim): size for dim, size in table.sizes.items()} | _cited(table.attrs)
+    findings = [f"{found.severity}: {found.check}: {found.message}" for found in check_table(table)]
+    return Description("table", facts, tuple(findings))
+
+
+def _network(path: Path) -> Description:
+    from shockmesh.io.networks import read_network
+
+    network = read_network(path)
+    facts = {
+        "firms": network.n_firms,
+        "links": network.n_links,
+        "regions": len(network.regions),
+        "sectors": len(network.sectors),
+        "output": f"{network.output.sum():.6g} {network.unit}",
+        "final demand": f"{network.final_demand.sum():.6g} {network.unit}",
+        "value added": f"{network.value_added.sum():.6g} {network.unit}",
+    }
+    return Description("network", facts | _cited(network.attrs))
+
+
+def _run(path: Path) -> Description:
+    from shockmesh.io.report_headline import headline, headline_text
+    from shockmesh.io.results import open_run, read_manifest, verify
+
+    with open_run(path) as run:
+        facts = {str(dim): size for dim, size in run.sizes.items()} | _cited(run.attrs)
+        told = headline_text(headline(run, read_manifest(path).get("spec", {})))
+    return Description("run", facts | {f"result {i + 1}": line for i, line in enumerate(told)}, tuple(verify(path)))
+
+
+def _cited(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: attrs[name] for name in CITED if attrs.get(name)}
