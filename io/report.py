@@ -1,0 +1,29 @@
+"""The report of a run: one self-contained HTML file that needs no network.
+
+The run is opened lazily and each variable read once, one member at a time. What was not recorded is left out; what
+failed or is not finished is named.
+"""
+
+import os
+import uuid
+from pathlib import Path
+
+from shockmesh.io.report_sections import render
+from shockmesh.io.results import open_run, read_manifest
+
+
+def write_report(run_path: str | Path, html_path: str | Path | None = None) -> Path:
+    """Write the report of a finished or partly finished run, by default `RUN/report.html`; an older one is replaced.
+
+    Raises:
+        ReportError: no finished member, or none with finite values.
+        ResultsError: not a run.
+    """
+    target = Path(run_path, "report.html") if html_path is None else Path(html_path)
+    with open_run(run_path) as ds:
+        html = render(ds, read_manifest(run_path), Path(run_path).resolve().name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    partial.write_text(html, "utf-8")
+    os.replace(partial, target)
+    return target

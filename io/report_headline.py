@@ -1,0 +1,148 @@
+"""The numbers that come first, and how numbers are written: `headline` for programs, `headline_text` for people."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from shockmesh.io.report_losses import (
+    HIGH,
+    LOW,
+    Losses,
+    days_to_recover,
+    measure,
+    outside,
+    recorded,
+    spread,
+)
+
+SCALES = {"trillion": 1e12, "billion": 1e9, "million": 1e6, "thousand": 1e3}
+MOST = 5  # regions and sectors that a headline names
+
+
+def headline(ds: xr.Dataset, spec: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The headline numbers of an open run, ready for JSON.
+
+    Keys: measure, members, days, interval; loss (share of baseline over the horizon) and money, each a spread over
+    members {median, low, high, worst}; deepest (worst day: loss, day); days_to_recover; regions and sectors hit most;
+    outside (part of the loss in regions without a shock; needs the spec). What cannot be told is None or empty.
+
+    Raises:
+        ReportError: no finished member, or none with finite values.
+    """
+    losses = measure(ds, recorded(ds)[0])
+    return headline_of(losses, spec or {})
+
+
+def headline_of(losses: Losses, spec: dict[str, Any]) -> dict[str, Any]:
+    """The same from losses already read."""
+    money, away = losses.money(), outside(losses, spec)
+    return {
+        "measure": losses.name,
+        "members": len(losses.member),
+        "days": len(losses.time),
+        "interval": [LOW, HIGH],
+        "loss": spread(losses.share().values),
+        "money": None if money is None else {**spread(money.values), "unit": losses.currency},
+        "deepest": _deepest(losses),
+        "days_to_recover": _recovery(losses),
+        "regions": hit_most(losses, "region")[:MOST],
+        "sectors": hit_most(losses, "sector")[:MOST],
+        "outside": None if away is None else spread(away),
+    }
+
+
+def hit_most(losses: Losses, dim: str) -> list[dict[str, Any]]:
+    """Every label of a dim with the spread of its loss, the greatest median first; empty if it was not recorded."""
+    if dim not in losses.dims:
+        return []
+    share, money = losses.share(dim), losses.money(dim)
+    middle = share.median("member").values
+    order = [int(i) for i in np.argsort(-middle, kind="stable") if np.isfinite(middle[i])]
+    return [
+        {
+            dim: str(share[dim].values[i]),
+            "loss": spread(share.isel({dim: i}).values),
+            "money": None if money is None else {**spread(money.isel({dim: i}).values), "unit": losses.currency},
+        }
+        for i in order
+    ]
+
+
+def _deepest(losses: Losses) -> dict[str, Any]:
+    loss = 1 - losses.total
+    return {"loss": spread(loss.max(1)), "day": int(np.median(loss.argmax(1)))}
+
+
+def _recovery(losses: Losses) -> dict[str, Any]:
+    """Days until recovered; None where the quantile lies among members that do not recover within the horizon."""
+    days = days_to_recover(losses.total)
+    low, median, high = np.quantile(days, [LOW, 0.5, HIGH], method="higher")
+    numbers = {"median": median, "low": low, "high": high}
+    told = {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
+    return {**told, "recovered": int(np.isfinite(days).sum())}
+
+
+def headline_text(numbers: dict[str, Any]) -> list[str]:
+    """A headline as a few lines to print."""
+    loss, recovery = numbers["loss"], numbers["days_to_recover"]
+    word = numbers["measure"].replace("_", " ")
+    lines = [f"{word} lost over {numbers['days']} days: {ranged(loss)} ({numbers['members']} members)"]
+    if numbers["money"]:
+        lines.append(f"in money: {ranged_money(numbers['money'])}")
+    if numbers["regions"]:
+        lines.append(
+            "regions hit most: "
+            + ", ".join(f"{r['region']} {percent(r['loss']['median'])}" for r in numbers["regions"])
+        )
+    if numbers["sectors"]:
+        lines.append(
+            "sectors hit most: "
+            + ", ".join(f"{s['sector']} {percent(s['loss']['median'])}" for s in numbers["sectors"])
+        )
+    lines.append(
+        f"worst day: {percent(numbers['deepest']['loss']['median'])} below baseline, day {numbers['deepest']['day']}"
+    )
+    lines.append(f"recovered: {recovery['recovered']} of {numbers['members']} members, {days_text(recovery['median'])}")
+    return lines
+
+
+def percent(share: float) -> str:
+    """A share in per cent with three digits at most: 0.0321 → 3.21 %."""
+    value = 100 * share
+    digits = 1 if abs(value) >= 10 else 2
+    text = f"{value:.{digits}f}" if abs(value) >= 0.05 or value == 0 else f"{value:.1g}"
+    return text.replace("-", "−") + " %"
+
+
+def money_text(value: float, unit: str) -> str:
+    """An amount in the scale that suits it: (2_345_000, million USD) → 2.35 trillion USD."""
+    word, _, currency = unit.partition(" ")
+    base, currency = (SCALES[word], currency) if word in SCALES and currency else (1.0, unit)
+    amount = value * base
+    scale = next((name for name, size in SCALES.items() if abs(amount) >= size), "")
+    return f"{amount / SCALES.get(scale, 1.0):.3g} {scale} {currency}".replace("  ", " ").replace("-", "−")
+
+
+def ranged(values: dict[str, float]) -> str:
+    """Median with its interval, in per cent; the median alone where members do not differ."""
+    if values["low"] == values["high"]:
+        return percent(values["median"])
+    return f"{percent(values['median'])} (90 % of members: {between(values)})"
+
+
+def between(values: dict[str, float]) -> str:
+    """The interval in per cent, as in 1.2 to 3.4 %."""
+    return f"{percent(values['low']).removesuffix(' %')} to {percent(values['high'])}"
+
+
+def ranged_money(values: dict[str, Any]) -> str:
+    """Median and interval of an amount."""
+    if values["low"] == values["high"]:
+        return money_text(values["median"], values["unit"])
+    low, high = (money_text(values[end], values["unit"]) for end in ("low", "high"))
+    return f"{money_text(values['median'], values['unit'])} ({low} to {high})"
+
+
+def days_text(days: float | None) -> str:
+    """A number of days, or that it lies beyond the horizon."""
+    return "median beyond the horizon" if days is None else f"median {days:.0f} days"

@@ -1,0 +1,141 @@
+"""Plotly figures as plain dictionaries: layouts, lines, bands, bars, heat maps, and the colours of a report.
+
+Colours are Okabe and Ito's and single-hue scales of their kin, which colour-blind readers can tell apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+INK, MUTED, GRID = "#1f2933", "#52606d", "#e4e7eb"
+BLUE, VERMILLION, GREEN, AMBER, FAINT = "#0072b2", "#d55e00", "#009e73", "#e58b4d", "rgba(82,96,109,0.22)"
+OUTER, INNER = "rgba(0,114,178,0.16)", "rgba(0,114,178,0.32)"
+LOSSES = [[0, "#fbf7f2"], [0.15, "#fbdcb9"], [0.4, "#f5a45d"], [0.7, "#cf5312"], [1, "#5c1f07"]]
+GAINS_AND_LOSSES = [[0, "#0b4f7d"], [0.25, "#6fb1d8"], [0.5, "#fbf7f2"], [0.75, "#ef8f42"], [1, "#7a2c08"]]
+FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK}
+
+type Figure = dict[str, Any]
+type Trace = dict[str, Any]
+
+
+def figure(traces: Sequence[Trace], across: str, up: str, **layout: Any) -> Figure:
+    """A figure of traces with a title on each axis; `xaxis` and `yaxis` add to the house style of the axes."""
+    axes = {
+        name: {**_AXIS, "title": {"text": text, "standoff": 8}, **layout.pop(name, {})}
+        for name, text in (("xaxis", across), ("yaxis", up))
+    }
+    return {"data": list(traces), "layout": {**_LAYOUT, **axes, **layout}}
+
+
+def against_baseline(traces: Sequence[Trace], time_title: str, label: str) -> Figure:
+    """Paths over time in % of baseline, with the baseline drawn."""
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100, "y1": 100}
+    word = {"xref": "paper", "x": 1, "y": 100, "text": "baseline", "showarrow": False, "xanchor": "right"}
+    return figure(
+        traces,
+        time_title,
+        f"{label}, % of baseline",
+        shapes=[{**line, "line": {"color": INK, "width": 1, "dash": "dot"}}],
+        annotations=[{**word, "yanchor": "bottom", "font": {"size": 12, "color": MUTED}}],
+    )
+
+
+def line(x: Sequence[Any], y: np.ndarray, name: str, **look: Any) -> Trace:
+    """A line; `look` holds colour, width, dash."""
+    return {
+        "type": "scatter", "mode": "lines", "x": list(x), "y": numbers(y), "name": name, "line": look,
+        "hovertemplate": "%{y:.2f} %",
+    }  # fmt: skip
+
+
+def faint(x: Sequence[Any], y: np.ndarray, name: str) -> Trace:
+    """A thin line among many."""
+    return {**line(x, y, name, color=FAINT, width=1), "showlegend": False, "hoverinfo": "skip", "hovertemplate": None}
+
+
+def bands(x: Sequence[Any], quantiles: Float[np.ndarray, "quantile time"]) -> list[Trace]:
+    """The area between the outer and between the inner of five quantiles, and the line of the middle one."""
+    low, lower, middle, upper, high = quantiles
+    ends = [[round(a, 2), round(b, 2)] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+    tip = "%{y:.2f} % (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
+    median = {**line(x, middle, "median", color=BLUE, width=2.5), "customdata": ends, "hovertemplate": tip}
+    outer = [_edge(x, low), _edge(x, high, "90 % of members", OUTER)]
+    return [*outer, _edge(x, lower), _edge(x, upper, "50 % of members", INNER), median]
+
+
+def _edge(x: Sequence[Any], y: np.ndarray, name: str = "", fill: str = "") -> Trace:
+    area = {"fill": "tonexty", "fillcolor": fill} if fill else {}
+    look = {"showlegend": bool(fill), "hoverinfo": "skip", "hovertemplate": None}
+    return {**line(x, y, name, width=0, color=BLUE), **look, **area}
+
+
+def bars(names: Sequence[str], spreads: Sequence[Mapping[str, float]], title: str) -> Figure:
+    """Horizontal bars of medians, whiskers from low to high, the first on top."""
+    whisker = {
+        "type": "data", "symmetric": False, "color": INK, "thickness": 1.2, "width": 3,
+        "array": numbers([row["high"] - row["median"] for row in spreads]),
+        "arrayminus": numbers([row["median"] - row["low"] for row in spreads]),
+    }  # fmt: skip
+    bar = {
+        "type": "bar", "orientation": "h", "y": list(names), "x": numbers([row["median"] for row in spreads]),
+        "error_x": whisker, "marker": {"color": AMBER}, "hovertemplate": "%{y}: %{x:,.4g}<extra></extra>",
+    }  # fmt: skip
+    return figure([bar], title, "", yaxis=_DOWNWARD, xaxis={"zeroline": True}, hovermode="closest")
+
+
+def signed_bars(values: Mapping[str, float], chance: float, title: str) -> Figure:
+    """Horizontal bars to both sides of 0, a grey band where values are within chance."""
+    bar = {
+        "type": "bar", "orientation": "h", "y": list(values), "x": numbers(list(values.values())),
+        "marker": {"color": [VERMILLION if value > 0 else BLUE for value in values.values()]},
+        "width": 0.55, "hovertemplate": "%{y}: %{x:.2f}<extra></extra>",
+    }  # fmt: skip
+    band = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": -chance, "x1": chance, "line": {"width": 0}}
+    shapes = [{**band, "fillcolor": "rgba(82,96,109,0.14)", "layer": "below"}]
+    xaxis = {"range": [-1.05, 1.05], "zeroline": True}
+    return figure([bar], title, "", yaxis=_DOWNWARD, xaxis=xaxis, shapes=shapes, hovermode="closest")
+
+
+def points(x: np.ndarray, y: np.ndarray, names: Sequence[str], across: str, up: str) -> Figure:
+    """A scatter of named points."""
+    dots = {
+        "type": "scatter", "mode": "markers", "x": numbers(x), "y": numbers(y), "text": list(names),
+        "marker": {"color": BLUE, "size": 9, "opacity": 0.75, "line": {"color": "#ffffff", "width": 1}},
+        "hovertemplate": "%{text}<br>%{x:.4g}: loss %{y:.3g} %<extra></extra>",
+    }  # fmt: skip
+    return figure([dots], across, up, hovermode="closest")
+
+
+def heat(
+    x: Sequence[Any], y: Sequence[str], z: Float[np.ndarray, "y x"], titles: tuple[str, str], **xaxis: Any
+) -> Figure:
+    """A heat map of losses in %, blue for gains where there are any; the scale ends at the 99.5 % quantile."""
+    top = float(np.nanquantile(np.abs(z), 0.995)) or 1.0
+    gains = bool(np.nanmin(z) < -0.02 * top)
+    cells = {
+        "type": "heatmap", "x": list(x), "y": list(y), "z": [numbers(row, 3) for row in z], "hoverongaps": False,
+        "zmin": -top if gains else 0, "zmax": top, "colorscale": GAINS_AND_LOSSES if gains else LOSSES,
+        "hovertemplate": f"{titles[1]} %{{y}}<br>{titles[0]} %{{x}}<br>loss %{{z:.3g}} %<extra></extra>",
+        "colorbar": {"title": {"text": "loss, %", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+    }  # fmt: skip
+    rows = {**_DOWNWARD, "tickmode": "linear", "tickfont": {"size": 10}}
+    return figure([cells], *titles, xaxis=xaxis, yaxis=rows, hovermode="closest")
+
+
+def numbers(values: Any, digits: int = 5) -> list[float | None]:
+    """Values with few digits, None where not finite, as JSON has it."""
+    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in np.asarray(values, float)]
+
+
+_DOWNWARD = {"autorange": "reversed", "type": "category"}
+_AXIS = {
+    "gridcolor": GRID, "zeroline": False, "zerolinecolor": MUTED, "linecolor": MUTED, "automargin": True,
+    "ticks": "outside", "tickcolor": GRID, "fixedrange": True,
+}  # fmt: skip
+_LAYOUT = {
+    "font": FONT, "paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff", "hovermode": "x unified", "dragmode": False,
+    "margin": {"l": 56, "r": 16, "t": 36, "b": 48},
+    "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+}  # fmt: skip
