@@ -4,8 +4,9 @@ Every industry's inputs are a line, cut once by the cells (which industries it b
 firm in several pieces, shuffled): an overlap is a firm buying from a cell. Its sales are cut the same way, and then
 every cell's value is cut by the sellers and by the buyers found in it: an overlap is a link. Each cut is a solution of
 a transport problem, so cell totals, every firm's inputs and every firm's sales are met by construction, without any
-fitting; firms meet in proportion to their pieces, and each firm buys and sells if its industry does. Lines are cut in
-integers, so that no overlap is lost or made up by rounding.
+fitting; each firm buys and sells if its industry does, and firms meet in proportion to what they trade. Within a cell
+large sellers tend to meet small buyers, as in real networks, which are disassortative. Lines are cut in integers, so
+that no overlap is lost or made up by rounding.
 
 What an industry sells to itself is matched on a circle, buyers half a turn after sellers: no firm holds more than half
 of it, hence no firm meets itself.
@@ -18,6 +19,7 @@ from shockmesh.io.generate_firms import Firms, fill_level
 
 DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3)
 SLIVER = 1e-6  # an overlap smaller than this share of both its items is a rounding of two ends that coincide
+MIXING = 0.5  # noise, in log size, in who meets whom within a cell: large sellers meet small buyers
 FITNESS = 0.3  # standard deviation of the logarithm of a firm's attractiveness beside its size
 
 Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarray, " slot"]]  # cell, firm, amount
@@ -58,8 +60,8 @@ def draw_links(
     rest = cells.take(~own)
     sold = np.maximum(sales - np.bincount(within[0], within[2], len(sales)), 0)
     bought = np.maximum(inputs - np.bincount(within[1], within[2], len(sales)), 0)
-    sellers = _slots(rest.supplier, rest.value, firms, sold, pieces, rng)
-    buyers = _slots(rest.buyer, rest.value, firms, bought, pieces, rng)
+    sellers = _slots(rest.supplier, rest.value, firms, sold, pieces, rng, largest_first=True)
+    buyers = _slots(rest.buyer, rest.value, firms, bought, pieces, rng, largest_first=False)
     a, b, share = overlay(sellers[0], sellers[2], buyers[0], buyers[2])
     across = sellers[1][a], buyers[1][b], share * rest.value[sellers[0][a]]
     supplier, buyer, amount = (np.concatenate([one, two]) for one, two in zip(within, across, strict=True))
@@ -81,9 +83,10 @@ def _ends(line: np.ndarray, weight: np.ndarray, unit: int) -> np.ndarray:
 
 
 def _slots(
-    industry: np.ndarray, value: np.ndarray, firms: Firms, margin: np.ndarray, pieces: int, rng: np.random.Generator
-) -> Slots:
-    """Which firm of the industry takes how much of each cell, by cell."""
+    industry: np.ndarray, value: np.ndarray, firms: Firms, margin: np.ndarray, pieces: int, rng: np.random.Generator,
+    *, largest_first: bool,
+) -> Slots:  # fmt: skip
+    """Which firm of the industry takes how much of each cell: by cell, and by size within it."""
     total = np.bincount(industry, value, int(firms.industry[-1]) + 1)
     mean = (total / np.maximum(np.bincount(firms.industry), 1))[firms.industry]
     trading = np.flatnonzero((margin > 1e-9 * mean) & (mean > 0))
@@ -94,7 +97,8 @@ def _slots(
     piece, weight = piece[shuffled], weight[shuffled]
     order = np.argsort(industry, kind="stable")
     at, cell, share = overlay(firms.industry[piece], weight, industry[order], value[order])
-    by_cell = np.argsort(order[cell], kind="stable")
+    rank = np.log(firms.size[piece[at]]) + MIXING * rng.standard_normal(len(at))
+    by_cell = np.lexsort((-rank if largest_first else rank, order[cell]))
     at, cell, share = at[by_cell], order[cell][by_cell], share[by_cell]
     return cell, piece[at], share * total[industry[cell]]
 
