@@ -115,7 +115,7 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
 
 def _alternatives(name: str, known: dict[str, int]) -> str:
     shown = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")
-    return suggestion(name, list(known)) or f"; it has {len(known)}: {shown}"
+    return suggestion(name, list(known), 3) or f"; it has {len(known)}: {shown}"
 
 
 def _empty(spec: Spec, bound: BoundRecovery | BoundTable, members: Members) -> Iterator[Problem]:

@@ -24,8 +24,11 @@ def pydantic_problems(error: ValidationError, source: Source, keys: Sequence[str
     """One problem for each field that pydantic refuses; `keys` are the names to suggest for an unknown one."""
     problems: dict[KeyPath, Problem] = {}
     for found in error.errors(include_url=False):
-        path = _path(source.data, found["loc"])
-        value = "missing" if found["type"] == "missing" else found["input"]
+        path, value = _path(source.data, found["loc"]), found["input"]
+        if found["type"] == "missing":
+            value = "missing"
+        elif found["type"] == "union_tag_invalid":
+            path, value = (*path, "kind"), value["kind"]
         problems.setdefault(path, source.problem(path, value, _rule(found, keys)))
     return list(problems.values())
 
@@ -42,9 +45,9 @@ def _rule(found: Any, keys: Sequence[str]) -> str:
     return _RULES.get(kind, told)
 
 
-def suggestion(name: str, known: Sequence[str]) -> str:
+def suggestion(name: str, known: Sequence[str], most: int = 1) -> str:
     """`, did you mean «…»?` where something known looks alike, else nothing."""
-    close = get_close_matches(name, list(dict.fromkeys(known)), 3, 0.6)
+    close = get_close_matches(name, list(dict.fromkeys(known)), most, 0.6)
     return f", did you mean {' or '.join(f'«{match}»' for match in close)}?" if close else ""
 
 

@@ -66,10 +66,12 @@ class Source:
         return text.removeprefix(".") or "(document)"
 
 
-def shown(value: object, limit: int = 60) -> str:
-    """A value as one short piece of text."""
-    text = value if isinstance(value, str) and value else repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def shown(value: object) -> str:
+    """A value as one piece of text: a text as it is, anything else cut to 60 characters."""
+    if isinstance(value, str) and value:
+        return value.splitlines()[0]
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
@@ -140,18 +142,21 @@ def _build(
     loader: _Loader, node: yaml.Node, name: str, path: KeyPath, places: dict[KeyPath, str], problems: list[Problem]
 ) -> Any:
     places.setdefault(path, f"{name}:{node.start_mark.line + 1}")
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
+        raise yaml.constructor.ConstructorError(None, None, f"no such tag as {node.tag}", node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, item, name, (*path, i), places, problems) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
         return loader.construct_object(node)
-    given = {id(key) for key, _ in node.value}
+    own = {id(key) for key, _ in node.value}
+    first: dict[str, str] = {}
     loader.flatten_mapping(node)
     data: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = _key(loader, key_node)
         place = f"{name}:{key_node.start_mark.line + 1}"
-        if key in data and id(key_node) in given and places[(*path, key)] != place:
-            problems.append(Problem(place, str(key), shown(key), f"given twice; first at {places[(*path, key)]}"))
+        if id(key_node) in own and first.setdefault(key, place) is not place:
+            problems.append(Problem(place, key, key, f"given twice; first at {first[key]}"))
         places[(*path, key)] = place
         data[key] = _build(loader, value_node, name, (*path, key), places, problems)
     return data

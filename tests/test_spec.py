@@ -1,0 +1,272 @@
+"""A spec says where it is wrong: file, line, field, value and rule, all problems at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from shockmesh.cluster.source import locate, parse_source
+from shockmesh.cluster.spec import Spec, SpecError, load_spec, parse_spec
+
+GOOD = """\
+economy: world.zarr
+model: {preset: hamid2025, inventory_days: {default: 10, by_sector: {C10-C12: 5}}}
+horizon: {days: 365}
+shocks:
+  - {name: lockdown, kind: recovery, where: {region: GBR, sector: [I, G47]}, loss: 0.6, onset: 10, recovery_days: 40}
+sweep:
+  seed: 7
+  members: 200
+  vary:
+    shocks.lockdown.loss: {uniform: [0.2, 0.8]}
+    model.inventory_days: {lognormal: {median: 10, sigma: 0.3}}
+record: {output: [region, sector], value_added: [region]}
+"""
+
+type Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a spec beside a folder that passes for its economy."""
+    (tmp_path / "world.zarr").mkdir()
+
+    def file(text: str) -> Path:
+        path = tmp_path / "sweep.yaml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return file
+
+
+def problems(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        load_spec(path, overrides)
+    return [line.removeprefix(f"{path.parent}/") for line in str(caught.value).splitlines()]
+
+
+def test_a_good_spec_is_read_whole(write: Write):
+    spec = load_spec(write(GOOD))
+    assert spec.economy.endswith("world.zarr")
+    assert Path(spec.economy).is_absolute()
+    assert (spec.members, spec.horizon.days, spec.precision) == (200, 365, "float32")
+    assert spec.shocks[0].kind == "recovery"
+    assert spec.shocks[0].where.sector == ("I", "G47")
+    assert spec.record == {"output": ("region", "sector"), "value_added": ("region",)}
+
+
+def test_a_resolved_spec_reads_back_the_same(write: Write):
+    resolved = load_spec(write(GOOD)).model_dump(mode="json")
+    assert parse_spec(resolved).model_dump(mode="json") == resolved
+
+
+def test_nothing_but_the_economy_and_the_horizon_is_required(write: Write):
+    spec = load_spec(write("economy: world.zarr\nhorizon: {days: 3}\n"))
+    assert (spec.members, spec.shocks, spec.model.preset) == (1, (), "hamid2025")
+
+
+# what to replace in GOOD → by what → the one problem it makes
+BAD = {
+    "unknown key": ("horizon:", "horizn: {days: 1}\nhorizon:", "3: horizn: {'days': 1}: unknown key, did you mean «horizon»?"),
+    "missing key": ("{days: 365}", "{}", "3: horizon.days: missing: required"),
+    "days of zero": ("days: 365", "days: 0", "3: horizon.days: 0: must be greater than or equal to 1"),
+    "days as a text": ("days: 365", "days: '365'", "3: horizon.days: 365: must be a whole number"),
+    "no such preset": (
+        "hamid2025",
+        "hamid2024",
+        "2: model.preset: hamid2024: no such preset; there are hamid2025, inoue_todo2019",
+    ),
+    "inventory below a day": ("C10-C12: 5", "C10-C12: 0.5", "2: model.inventory_days.by_sector.C10-C12: 0.5: must be ≥ 1"),
+    "loss above one": ("loss: 0.6", "loss: 1.6", "5: shocks.lockdown.loss: 1.6: must be ≥ 0 and ≤ 1"),
+    "loss as a text": ("loss: 0.6", "loss: lots", "5: shocks.lockdown.loss: lots: must be a number"),
+    "loss true": ("loss: 0.6", "loss: true", "5: shocks.lockdown.loss: True: must be a number"),
+    "infinite recovery": ("recovery_days: 40", "recovery_days: .inf", "5: shocks.lockdown.recovery_days: inf: must be > 0"),
+    "no such kind": (
+        "kind: recovery",
+        "kind: storm",
+        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, table",
+    ),
+    "region as a number": ("region: GBR", "region: [7]", "5: shocks.lockdown.where.region[0]: 7: must be a text; put it in quotes"),
+    "share of zero": ("region: GBR", "share: 0", "5: shocks.lockdown.where.share: 0: must be > 0 and ≤ 1"),
+    "no such distribution": (
+        "uniform:",
+        "unifrom:",
+        "10: sweep.vary.shocks.lockdown.loss: {'unifrom': [0.2, 0.8]}: no distribution «unifrom», did you mean uniform?; "
+        "there are uniform, loguniform, normal, truncated_normal, lognormal, triangular, beta, choice",
+    ),
+    "distribution the wrong way round": (
+        "[0.2, 0.8]",
+        "[0.8, 0.2]",
+        "10: sweep.vary.shocks.lockdown.loss: {'uniform': [0.8, 0.2]}: uniform needs low < high",
+    ),
+    "distribution beyond the domain": (
+        "[0.2, 0.8]",
+        "[0.2, 1.8]",
+        "10: sweep.vary.shocks.lockdown.loss: {'uniform': {'low': 0.2, 'high': 1.8}}: "
+        "draws from 0.2 to 1.8; every value must be ≥ 0 and ≤ 1",
+    ),
+    "path of no shock": (
+        "shocks.lockdown.loss:",
+        "shocks.lockdwn.loss:",
+        "10: sweep.vary.shocks.lockdwn.loss: shocks.lockdwn.loss: no such path, did you mean «shocks.lockdown.loss»?",
+    ),
+    "path that is fixed": (
+        "shocks.lockdown.loss:",
+        "horizon.days:",
+        "10: sweep.vary.horizon.days: horizon.days: is fixed within a sweep",
+    ),
+    "one value twice": (
+        "shocks.lockdown.loss:",
+        "model.inventory_days.default:",
+        "10: sweep.vary.model.inventory_days.default: {'uniform': {'low': 0.2, 'high': 0.8}}: "
+        "draws from 0.2 to 0.8; every value must be ≥ 1",
+    ),
+    "no members": ("  members: 200\n", "", "6: sweep.members: missing: required with vary"),
+    "two kinds of sweep": (
+        "  vary:",
+        "  grid: {model.capacity: [1, 2]}\n  vary:",
+        "9: sweep.grid: vary and grid: a sweep has one of vary, grid and list",
+    ),
+    "no such variable": (
+        "value_added",
+        "profit",
+        "12: record.profit: profit: no such variable; there are output, value_added, final_consumption, final_demand, "
+        "demand, capacity, inventory",
+    ),
+    "no such dim": ("[region, sector]", "[country]", "12: record.output[0]: country: must be 'region', 'sector' or 'firm'"),
+    "firms and regions": (
+        "[region, sector]",
+        "[firm, region]",
+        "12: record.output: ['firm', 'region']: firm stands alone: regions and sectors are coordinates of firms",
+    ),
+    "several devices": (
+        "record:",
+        "resources: {devices_per_gang: 4}\nrecord:",
+        "12: resources.devices_per_gang: 4: must be 1: a simulation runs on one device in this version",
+    ),
+    "memory without a unit": (
+        "record:",
+        "resources: {memory: lots}\nrecord:",
+        "12: resources.memory: lots: must be auto, or a size such as 8 GB or 512 MiB",
+    ),
+    "key given twice": ("horizon:", "horizon: {days: 2}\nhorizon:", "4: horizon: horizon: given twice; first at {path}:3"),
+    "not YAML": ("{days: 365}", "{days: 365", "4: (document): not YAML: expected ',' or '}', but got ':'"),
+    "not a mapping": (GOOD, "- 1\n", "1: (document): [1]: must be a mapping of keys to values"),
+    "empty": (GOOD, "", "1: (document): None: must be a mapping of keys to values"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), BAD.values(), ids=BAD)
+def test_a_bad_spec_names_line_field_value_and_rule(write: Write, old: str, new: str, expected: str):
+    assert old in GOOD
+    path = write(GOOD.replace(old, new, 1))
+    assert expected.replace("{path}", str(path)) in [line.removeprefix("sweep.yaml:") for line in problems(path)]
+
+
+def test_every_problem_is_reported_at_once(write: Write):
+    path = write(GOOD.replace("365", "-1").replace("loss: 0.6", "loss: 2").replace("value_added", "profit"))
+    assert [line.split(": ")[:2] for line in problems(path)] == [
+        ["sweep.yaml:3", "horizon.days"],
+        ["sweep.yaml:5", "shocks.lockdown.loss"],
+        ["sweep.yaml:12", "record.profit"],
+    ]
+
+
+def test_files_that_are_not_there_are_named(write: Write, tmp_path: Path):
+    path = write(GOOD.replace("world.zarr", "mars.zarr").replace("C10-C12: 5}", "C10-C12: 5}, file: n.csv"))
+    assert problems(path) == [
+        f"sweep.yaml:1: economy: {tmp_path}/mars.zarr: no such file or store",
+        f"sweep.yaml:2: model.inventory_days.file: {tmp_path}/n.csv: no such file or store",
+    ]
+
+
+def test_a_spec_that_is_not_there(tmp_path: Path):
+    assert problems(tmp_path / "none.yaml")[0].startswith("none.yaml: (document): ")
+
+
+OVERRIDES = {
+    "a number": ("horizon.days=5", lambda spec: spec.horizon.days == 5),
+    "a shock by name": ("shocks.lockdown.loss=0.25", lambda spec: spec.shocks[0].loss == 0.25),
+    "a mapping": ("model.inventory_days={default: 4}", lambda spec: spec.model.inventory_days.default == 4),
+    "a distribution": (
+        "sweep.vary.shocks.lockdown.loss={uniform: [0, 1]}",
+        lambda spec: spec.sweep.vary["shocks.lockdown.loss"].support == (0, 1),
+    ),
+    "a key that was not there": ("resources.gangs=2", lambda spec: spec.resources.gangs == 2),
+}
+
+
+@pytest.mark.parametrize(("override", "holds"), OVERRIDES.values(), ids=OVERRIDES)
+def test_an_override_replaces_one_key(write: Write, override: str, holds: Callable[[Spec], bool]):
+    assert holds(load_spec(write(GOOD), [override]))
+
+
+BAD_OVERRIDES = {
+    "no value": ("horizon.days", "--set horizon.days: (override): horizon.days: must be key.path=value"),
+    "bad value": (
+        "shocks.lockdown.loss=2",
+        "--set shocks.lockdown.loss=2: shocks.lockdown.loss: 2: must be ≥ 0 and ≤ 1",
+    ),
+    "no such shock": (
+        "shocks.strike.loss=0.1",
+        "--set shocks.strike.loss=0.1: shocks.strike.loss: None: «strike» has no keys below it",
+    ),
+    "below a number": (
+        "horizon.days.first=1",
+        "--set horizon.days.first=1: horizon.days.first: 365: «days» has no keys below it",
+    ),
+    "unknown key": (
+        "horizn.days=1",
+        "--set horizn.days=1: horizn: {'days': 1}: unknown key, did you mean «horizon»?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("override", "expected"), BAD_OVERRIDES.values(), ids=BAD_OVERRIDES)
+def test_a_bad_override_is_named(write: Write, override: str, expected: str):
+    assert problems(write(GOOD), override) == [expected]
+
+
+SCALARS = {
+    "NO": "NO",
+    "yes": "yes",
+    "01": "01",
+    "1e-3": 1e-3,
+    "-2": -2,
+    "0.50": 0.5,
+    "12:30": "12:30",
+    "2020-03-01": "2020-03-01",
+    "true": True,
+    "~": None,
+    "1_000": "1_000",
+}
+
+
+@pytest.mark.parametrize(("text", "value"), SCALARS.items(), ids=SCALARS)
+def test_scalars_are_those_of_yaml_1_2(text: str, value: object):
+    read = parse_source("s", f"key: {text}").data["key"]
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_merge_keys_and_anchors_work():
+    data = parse_source("s", "base: &b {a: 1, b: 2}\nmore: {<<: *b, b: 3}\n").data
+    assert data["more"] == {"a": 1, "b": 3}
+
+
+def test_code_in_yaml_is_refused():
+    with pytest.raises(SpecError, match="s:1: .*no such tag as tag:yaml.org,2002:python/object"):
+        parse_source("s", "key: !!python/object/apply:os.getcwd []")
+
+
+PATHS = {
+    "plain": ("horizon.days", ("horizon", "days")),
+    "shock by name": ("shocks.b.loss", ("shocks", 1, "loss")),
+    "shock by number": ("shocks.0.loss", ("shocks", 0, "loss")),
+    "sector with a dot": ("model.n.by_sector.C10.1", ("model", "n", "by_sector", "C10.1")),
+    "swept path": ("sweep.vary.model.n", ("sweep", "vary", "model.n")),
+}
+
+
+@pytest.mark.parametrize(("dotted", "keys"), PATHS.values(), ids=PATHS)
+def test_a_dotted_path_means_these_keys(dotted: str, keys: tuple[str | int, ...]):
+    data = {"shocks": [{"name": "a"}, {"name": "b"}], "model": {"n": {"by_sector": {"C10.1": 1}}}}
+    assert locate(data, dotted) == keys
