@@ -28,12 +28,15 @@ class Panel:
     least_width: int = 0  # pixels; on a narrower screen the figure scrolls
 
 
-def over_time(losses: Losses) -> Panel:
-    """Bands of the members' path against baseline: the total, then each region, the hardest hit first."""
-    choices = {"Total": _path(losses, losses.total)}
+def over_time(losses: Losses, events: Mapping[str, float]) -> Panel:
+    """Bands of the members' path against baseline: the total, then each region, the hardest hit first.
+
+    `events` are marked: name → day.
+    """
+    choices = {"Total": _path(losses, losses.total, events)}
     if losses.by_region is not None:
         names = [row["region"] for row in hit_most(losses, "region")]
-        choices |= {name: _path(losses, losses.by_region.sel(region=name).values) for name in names}
+        choices |= {name: _path(losses, losses.by_region.sel(region=name).values, events) for name in names}
     loss = 1 - np.median(losses.total, axis=0)
     day = int(loss.argmax())
     bands = "Bands hold 90 % and 50 % of the members on each day." if len(losses.member) > 1 else ""
@@ -95,7 +98,7 @@ def industries(losses: Losses) -> Panel:
     return Panel(
         id="industries",
         title=f"{losses.label} lost, by region and sector",
-        note="Median over members, % of the industry's own baseline over the horizon. Blank: no such industry.",
+        note="Median over members, % of the industry's own baseline over the horizon. Grey: no such industry.",
         alt=f"Heat map of the loss by region and sector. Hit most: {sectors[column]} in {names[row]}, {most}.",
         choices={"": plot.heat(sectors, names, 100 * share.values, ("sector", "region"), **xaxis)},
         height=190 + 15 * len(names),
@@ -119,14 +122,14 @@ def member_curves(losses: Losses) -> Panel:
         title="The worst, the median and the mildest member",
         note="Each thin line is one member" + (f"; every {step}th is drawn." if step > 1 else "."),
         alt=f"Curves of total {losses.label.lower()} by member. {'; '.join(said)}.",
-        choices={"": plot.against_baseline([*thin, *thick], _time_title(losses), losses.label.lower())},
+        choices={"": plot.against_baseline([*thin, *thick], _path_titles(losses), {})},
     )
 
 
 def driver_bars(found: Mapping[str, float], members: int) -> Panel:
     """Rank correlation of each drawn parameter with the loss."""
     said = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
-    figure = plot.signed_bars(found, CHANCE / np.sqrt(members - 1), "rank correlation with the loss (Spearman's ρ)")
+    figure = plot.signed_bars(found, CHANCE / np.sqrt(members - 1), "rank correlation (Spearman's ρ)")
     return Panel(
         id="driver-bars",
         title="Which parameter drives the loss",
@@ -152,18 +155,22 @@ def driver_points(found: Mapping[str, float], values: Mapping[str, np.ndarray], 
     )
 
 
-def _path(losses: Losses, paths: Float[np.ndarray, "member time"]) -> plot.Figure:
+def _path(losses: Losses, paths: Float[np.ndarray, "member time"], events: Mapping[str, float]) -> plot.Figure:
     if len(paths) == 1:
         traces = [plot.line(losses.days, 100 * paths[0], losses.label, color=plot.BLUE, width=2.5)]
     else:
         traces = plot.bands(losses.days, 100 * np.quantile(paths, [LOW, 0.25, 0.5, 0.75, HIGH], axis=0))
-    return plot.against_baseline(traces, _time_title(losses), losses.label.lower())
+    return plot.against_baseline(traces, _path_titles(losses), events)
 
 
 def _bars(rows: list[dict[str, Any]], dim: str, what: str, factor: float, title: str) -> plot.Figure:
     most = sorted(rows, key=lambda row: -row[what]["median"])[:BARS]
     scaled = [{end: factor * row[what][end] for end in ("median", "low", "high")} for row in most]
     return plot.bars([row[dim] for row in most], scaled, title)
+
+
+def _path_titles(losses: Losses) -> tuple[str, str]:
+    return _time_title(losses), f"{losses.label.lower()}, % of baseline"
 
 
 def _time_title(losses: Losses) -> str:

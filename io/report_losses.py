@@ -83,10 +83,12 @@ def measure(ds: xr.Dataset, name: str) -> Losses:
     """Read one recorded variable against `<name>_baseline`.
 
     Raises:
-        ReportError: no member is there, or every one holds values that are not finite.
+        ReportError: the baseline is 0, or every member holds values that are not finite.
     """
     values, baseline = ds[name], ds[f"{name}_baseline"].astype(float).load()
     whole, size = float(baseline.sum()), ds.sizes["member"]
+    if not whole > 0:
+        raise ReportError(f"{name}_baseline: sums to {whole:g}; a loss is a share of a baseline above 0")
     total = np.full((size, ds.sizes["time"]), np.nan)
     regional: list[xr.DataArray] = []
     shortfall: list[xr.DataArray] = []
@@ -161,11 +163,10 @@ def days_to_recover(total: Float[np.ndarray, "member time"]) -> Float[np.ndarray
 
 
 def drawn(ds: xr.Dataset, members: Int[np.ndarray, " member"]) -> dict[str, np.ndarray]:
-    """Parameters that differ between the members: name → value of each."""
+    """Parameters (named by dotted paths) that differ between the members: name → value of each."""
     chosen = ds.sel(member=members)
     values = {str(name): np.asarray(coord.values) for name, coord in chosen.coords.items() if coord.dims == ("member",)}
-    values.pop("member", None)
-    return {name: value for name, value in values.items() if len(set(value.tolist())) > 1}
+    return {name: value for name, value in values.items() if "." in name and len(set(value.tolist())) > 1}
 
 
 def rank_correlation(x: Float[np.ndarray, " member"], y: Float[np.ndarray, " member"]) -> float:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 from shockmesh.io.report_figures import Panel
 from shockmesh.io.report_style import HEAD, SCRIPT
@@ -25,6 +26,7 @@ class Table:
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    kind: Literal["numbers", "words"] = "numbers"
 
 
 @dataclass(frozen=True)
@@ -100,20 +102,21 @@ def _block(block: Block) -> str:
 def _card(card: Card) -> str:
     parts = {"label": card.label, "value": card.value, "note": card.note}
     return "".join(
-        ['<div class="card">', *(f'<p class="{name}">{escape(text)}</p>' for name, text in parts.items()), "</div>"]
+        ['<div class="card">', *(f'<p class="{name}">{_text(text)}</p>' for name, text in parts.items()), "</div>"]
     )
 
 
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.header)
     body = "".join(map(_row, table.rows))
-    content = f"<caption>{escape(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     label = escape(table.caption)
-    return f'<div class="scroll" tabindex="0" role="group" aria-label="{label}"><table>{content}</table></div>'
+    inside = f"<caption>{label}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    content = f'<table class="{table.kind}">{inside}</table>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{label}">{content}</div>'
 
 
 def _row(row: Sequence[str]) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+    cells = "".join(f"<td>{_text(cell)}</td>" for cell in row[1:])
     return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>'
 
 
@@ -143,6 +146,11 @@ def _choice(panel: Panel) -> str:
         return ""
     options = "".join(f"<option>{escape(name)}</option>" for name in panel.choices)
     return f'<label class="pick">{escape(panel.pick)} <select data-for="{panel.id}">{options}</select></label>'
+
+
+def _text(text: str) -> str:
+    """Text whose numbers stay with their per cent sign when lines break."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 def _inline(script: str) -> str:

@@ -9,11 +9,30 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-INK, MUTED, GRID = "#1f2933", "#52606d", "#e4e7eb"
+INK, MUTED, GRID, ABSENT = "#1f2933", "#52606d", "#e4e7eb", "#dde1e6"
 BLUE, VERMILLION, GREEN, AMBER, FAINT = "#0072b2", "#d55e00", "#009e73", "#e58b4d", "rgba(82,96,109,0.22)"
 OUTER, INNER = "rgba(0,114,178,0.16)", "rgba(0,114,178,0.32)"
-LOSSES = [[0, "#fbf7f2"], [0.15, "#fbdcb9"], [0.4, "#f5a45d"], [0.7, "#cf5312"], [1, "#5c1f07"]]
-GAINS_AND_LOSSES = [[0, "#0b4f7d"], [0.25, "#6fb1d8"], [0.5, "#fbf7f2"], [0.75, "#ef8f42"], [1, "#7a2c08"]]
+SHADES = [
+    (0.0, "#fdfaf6"),
+    (0.02, "#fdeedd"),
+    (0.06, "#fbd9b3"),
+    (0.15, "#f7b679"),
+    (0.35, "#ea8339"),
+    (0.65, "#bd4a10"),
+    (1.0, "#5c1f07"),
+]
+BLUES = [
+    (0.02, "#e6f1f8"),
+    (0.06, "#c9e2f1"),
+    (0.15, "#95c6e3"),
+    (0.35, "#4f9bca"),
+    (0.65, "#1a6ba3"),
+    (1.0, "#083a5e"),
+]
+LOSSES = [[part, shade] for part, shade in SHADES]  # small losses are told apart too: the shades stand closer near 0
+GAINS_AND_LOSSES = [[(1 - part) / 2, shade] for part, shade in BLUES[::-1]] + [
+    [(1 + part) / 2, s] for part, s in SHADES
+]
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK}
 
 type Figure = dict[str, Any]
@@ -29,17 +48,17 @@ def figure(traces: Sequence[Trace], across: str, up: str, **layout: Any) -> Figu
     return {"data": list(traces), "layout": {**_LAYOUT, **axes, **layout}}
 
 
-def against_baseline(traces: Sequence[Trace], time_title: str, label: str) -> Figure:
-    """Paths over time in % of baseline, with the baseline drawn."""
-    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100, "y1": 100}
-    word = {"xref": "paper", "x": 1, "y": 100, "text": "baseline", "showarrow": False, "xanchor": "right"}
-    return figure(
-        traces,
-        time_title,
-        f"{label}, % of baseline",
-        shapes=[{**line, "line": {"color": INK, "width": 1, "dash": "dot"}}],
-        annotations=[{**word, "yanchor": "bottom", "font": {"size": 12, "color": MUTED}}],
-    )
+def against_baseline(traces: Sequence[Trace], titles: tuple[str, str], events: Mapping[str, float]) -> Figure:
+    """Paths over time in % of baseline, with the baseline drawn and a mark at each event (its name → day)."""
+    level = {"xref": "paper", "x0": 0, "x1": 1, "y0": 100, "y1": 100}
+    marks = [{"yref": "paper", "y0": 0, "y1": 1, "x0": day, "x1": day} for day in events.values()]
+    look = {"type": "line", "line": {"color": MUTED, "width": 1.2, "dash": "dot"}, "layer": "below"}
+    words = [{"xref": "paper", "x": 1, "y": 100, "text": "baseline", "xanchor": "right", "yanchor": "bottom"}]
+    foot = {"yref": "paper", "y": 0, "xanchor": "left", "yanchor": "bottom"}
+    words += [{**foot, "x": day, "text": name} for name, day in events.items()]
+    small = {"showarrow": False, "font": {"size": 12, "color": MUTED}}
+    annotations = [{**word, **small} for word in words]
+    return figure(traces, *titles, shapes=[{**shape, **look} for shape in (level, *marks)], annotations=annotations)
 
 
 def line(x: Sequence[Any], y: np.ndarray, name: str, **look: Any) -> Trace:
@@ -82,7 +101,7 @@ def bars(names: Sequence[str], spreads: Sequence[Mapping[str, float]], title: st
         "type": "bar", "orientation": "h", "y": list(names), "x": numbers([row["median"] for row in spreads]),
         "error_x": whisker, "marker": {"color": AMBER}, "hovertemplate": "%{y}: %{x:,.4g}<extra></extra>",
     }  # fmt: skip
-    return figure([bar], title, "", yaxis=_DOWNWARD, xaxis={"zeroline": True}, hovermode="closest")
+    return figure([bar], title, "", yaxis=_DOWNWARD, xaxis={"zeroline": True}, hovermode="closest", margin=_FLAT)
 
 
 def signed_bars(values: Mapping[str, float], chance: float, title: str) -> Figure:
@@ -95,7 +114,7 @@ def signed_bars(values: Mapping[str, float], chance: float, title: str) -> Figur
     band = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": -chance, "x1": chance, "line": {"width": 0}}
     shapes = [{**band, "fillcolor": "rgba(82,96,109,0.14)", "layer": "below"}]
     xaxis = {"range": [-1.05, 1.05], "zeroline": True}
-    return figure([bar], title, "", yaxis=_DOWNWARD, xaxis=xaxis, shapes=shapes, hovermode="closest")
+    return figure([bar], title, "", yaxis=_DOWNWARD, xaxis=xaxis, shapes=shapes, hovermode="closest", margin=_FLAT)
 
 
 def points(x: np.ndarray, y: np.ndarray, names: Sequence[str], across: str, up: str) -> Figure:
@@ -105,7 +124,7 @@ def points(x: np.ndarray, y: np.ndarray, names: Sequence[str], across: str, up: 
         "marker": {"color": BLUE, "size": 9, "opacity": 0.75, "line": {"color": "#ffffff", "width": 1}},
         "hovertemplate": "%{text}<br>%{x:.4g}: loss %{y:.3g} %<extra></extra>",
     }  # fmt: skip
-    return figure([dots], across, up, hovermode="closest")
+    return figure([dots], across, up, hovermode="closest", margin=_FLAT)
 
 
 def heat(
@@ -118,10 +137,14 @@ def heat(
         "type": "heatmap", "x": list(x), "y": list(y), "z": [numbers(row, 3) for row in z], "hoverongaps": False,
         "zmin": -top if gains else 0, "zmax": top, "colorscale": GAINS_AND_LOSSES if gains else LOSSES,
         "hovertemplate": f"{titles[1]} %{{y}}<br>{titles[0]} %{{x}}<br>loss %{{z:.3g}} %<extra></extra>",
-        "colorbar": {"title": {"text": "loss, %", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        "colorbar": {
+            "title": {"text": "loss, %", "side": "right"}, "thickness": 12, "outlinewidth": 0, "len": 280,
+            "lenmode": "pixels", "y": 1, "yanchor": "top",
+        },
     }  # fmt: skip
-    rows = {**_DOWNWARD, "tickmode": "linear", "tickfont": {"size": 10}}
-    return figure([cells], *titles, xaxis=xaxis, yaxis=rows, hovermode="closest")
+    rows = {**_DOWNWARD, "tickmode": "linear", "tickfont": {"size": 10}, "showgrid": False}
+    columns = {"showgrid": False, **xaxis}
+    return figure([cells], *titles, xaxis=columns, yaxis=rows, hovermode="closest", plot_bgcolor=ABSENT, margin=_FLAT)
 
 
 def numbers(values: Any, digits: int = 5) -> list[float | None]:
@@ -129,6 +152,7 @@ def numbers(values: Any, digits: int = 5) -> list[float | None]:
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in np.asarray(values, float)]
 
 
+_FLAT = {"l": 56, "r": 16, "t": 12, "b": 48}  # margins of a figure without a legend
 _DOWNWARD = {"autorange": "reversed", "type": "category"}
 _AXIS = {
     "gridcolor": GRID, "zeroline": False, "zerolinecolor": MUTED, "linecolor": MUTED, "automargin": True,

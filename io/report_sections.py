@@ -30,23 +30,28 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
     read = {variable: measure(ds, variable) for variable in recorded(ds)}
     main = next(iter(read.values()))
     sections = [
-        Section("time", "Over time", [*_notices(main, ds, manifest), *_over_time(main)]),
+        Section("time", "Over time", [*_notices(main, ds, manifest), *_over_time(main, events(spec))]),
         Section("where", "Who loses", list(_who_loses(read))),
         Section("members", "Members", list(_members(main, drawn(ds, main.member)))),
         Section("drivers", "Drivers", list(_drivers(main, ds))),
         Section("made", "How it was made", _made(spec, manifest)),
     ]
     shown = [section for section in sections if section.blocks]
-    return page(name, _subtitle(main, spec), _cards(main, spec), shown, get_plotlyjs())
+    return page(_title(spec, name), _subtitle(main, spec, name), _cards(main, spec), shown, get_plotlyjs())
 
 
-def _subtitle(losses: Losses, spec: Mapping[str, Any]) -> str:
+def _title(spec: Mapping[str, Any], name: str) -> str:
+    shocks = [str(shock["name"]) for shock in spec.get("shocks", [])]
+    return f"Shock report: {', '.join(shocks)}" if 0 < len(shocks) <= 3 else f"Shock report: {name}"
+
+
+def _subtitle(losses: Losses, spec: Mapping[str, Any], name: str) -> str:
     members = len(losses.member)
-    parts = [f"{members} member{'s' if members > 1 else ''}", f"{len(losses.time)} days"]
+    parts = [f"run “{name}”", f"{members} member{'s' if members > 1 else ''}", f"{len(losses.time)} days"]
     if spec.get("economy"):
         parts.append(f"economy {Path(str(spec['economy'])).name}")
-    if spec.get("shocks"):
-        parts.append("shocks: " + ", ".join(str(shock.get("name", "unnamed")) for shock in spec["shocks"]))
+    if spec.get("model"):
+        parts.append(f"model {spec['model'].get('preset', 'as in the spec')}")
     return " · ".join(parts)
 
 
@@ -101,8 +106,8 @@ def _notices(losses: Losses, ds: xr.Dataset, manifest: Manifest) -> Iterator[Blo
         yield Notice(f"Left out, as they hold values that are not finite: members {ranges(losses.broken)}.")
 
 
-def _over_time(losses: Losses) -> Iterator[Block]:
-    yield figures.over_time(losses)
+def _over_time(losses: Losses, marks: Mapping[str, float]) -> Iterator[Block]:
+    yield figures.over_time(losses, {} if np.issubdtype(losses.time.dtype, np.datetime64) else marks)
     if losses.by_region is not None and losses.by_region.sizes["region"] > 1:
         yield figures.spreading(losses)
 
@@ -162,7 +167,7 @@ def _drivers(losses: Losses, ds: xr.Dataset) -> Iterator[Block]:
 
 def _made(spec: Mapping[str, Any], manifest: Manifest) -> list[Block]:
     text = yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True)
-    return [Folded("Spec, as resolved", text), Table("Provenance", ["", "value"], list(_facts(manifest)))]
+    return [Folded("Spec, as resolved", text), Table("Provenance", ["", "value"], list(_facts(manifest)), "words")]
 
 
 def _facts(manifest: Manifest) -> Iterator[list[str]]:
@@ -172,6 +177,19 @@ def _facts(manifest: Manifest) -> Iterator[list[str]]:
     yield from ([f"version of {name}", str(version)] for name, version in dict(manifest.get("versions", {})).items())
     for name, item in dict(manifest.get("inputs", {})).items():
         yield [f"SHA-256 of {name}", f"{item['sha256']} ({Path(str(item['path'])).name})"]
+
+
+def events(spec: Mapping[str, Any]) -> dict[str, float]:
+    """Days on which shocks start and start to recover, where all members have the same: name → day."""
+    sweep = spec.get("sweep") or {}
+    swept = {*(sweep.get("vary") or {}), *(sweep.get("grid") or {}), *(p for e in sweep.get("list") or () for p in e)}
+    found: dict[str, float] = {}
+    for shock in spec.get("shocks", []):
+        for key, what in (("onset", "starts"), ("recovery_start", "starts to recover")):
+            day = shock.get(key)
+            if isinstance(day, int | float) and f"shocks.{shock['name']}.{key}" not in swept:
+                found[f"{shock['name']} {what}"] = day
+    return found
 
 
 def missing_members(ds: xr.Dataset, manifest: Manifest) -> list[int]:

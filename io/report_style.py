@@ -35,9 +35,9 @@ nav {
 a { color: #005a8e; text-decoration: none; }
 a:hover { text-decoration: underline; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-.cards { display: grid; gap: 0.9rem; grid-template-columns: repeat(3, 1fr); margin-top: 1.25rem; }
+.cards { display: flex; flex-wrap: wrap; gap: 0.9rem; margin-top: 1.25rem; }
 .card, figure, details, .scroll > table { background: #fff; border: 1px solid var(--line); border-radius: 10px; }
-.card { padding: 0.9rem 1.05rem; }
+.card { padding: 0.9rem 1.05rem; flex: 1 1 250px; }
 .card p { margin: 0; }
 .label, .note, figcaption, .pick, caption { color: var(--muted); font-size: 0.88rem; }
 .value {
@@ -61,10 +61,11 @@ table {
   font-variant-numeric: tabular-nums;
 }
 caption { text-align: left; padding: 0 0 0.4rem; }
-th, td { padding: 0.4rem 0.8rem; text-align: right; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+th, td { padding: 0.4rem 0.8rem; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
 thead th { border-top: 0; color: var(--muted); font-weight: 600; }
 tbody th { font-weight: 500; }
-th:first-child { text-align: left; white-space: nowrap; }
+th:first-child, .words th, .words td { text-align: left; }
+.words td { white-space: normal; overflow-wrap: anywhere; width: 100%; }
 details { padding: 0.7rem 1.05rem; margin-bottom: 0.8rem; }
 summary { cursor: pointer; font-weight: 600; }
 details .scroll { margin-top: 0.6rem; max-height: 28rem; overflow-y: auto; }
@@ -76,13 +77,12 @@ pre {
   background: #fff8e6; border: 1px solid #e69f00; border-left-width: 5px; border-radius: 8px;
   padding: 0.7rem 1rem; margin: 0 0 1rem;
 }
-@media (max-width: 860px) { .pair, .cards { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } }
 @media (max-width: 860px) { .pair { grid-template-columns: minmax(0, 1fr); } }
 @media (max-width: 560px) {
   header, main, nav { padding-left: 0.8rem; padding-right: 0.8rem; }
   figure { padding: 0.8rem 0.5rem; }
   .cards { gap: 0.6rem; }
-  .card { padding: 0.7rem 0.8rem; }
+  .card { padding: 0.7rem 0.8rem; flex-basis: 150px; }
   .value { font-size: 1.2rem; }
   th, td { padding: 0.35rem 0.5rem; }
 }
