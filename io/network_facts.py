@@ -127,14 +127,16 @@ def tail_exponent(values: Float[np.ndarray, " firm"] | Int[np.ndarray, " firm"])
 
 
 def scaling(x: Int[np.ndarray, " firm"], y: Float[np.ndarray, " firm"]) -> float:
-    """Exponent b of y ∝ x^b: slope through the medians of y in doubling bins of x, as Watanabe et al. take percentiles."""
-    good = (x > 0) & (y > 0)
-    bins = np.floor(np.log2(x[good])).astype(int)
-    x, y = x[good], y[good]
-    pairs = [
-        (np.log(x[bins == k]).mean(), np.log(np.median(y[bins == k]))) for k in np.flatnonzero(np.bincount(bins) > 9)
-    ]
-    return float(np.polyfit(*np.transpose(pairs), 1)[0]) if len(pairs) > 1 else float("nan")
+    """Exponent b of y ∝ x^b: slope through medians of y in doubling bins of x, as Watanabe et al. take percentiles.
+
+    Bins of fewer than ten firms are left out; NaN where fewer than two remain.
+    """
+    x, y = x[(x > 0) & (y > 0)], np.log(y[(x > 0) & (y > 0)])
+    bins = np.floor(np.log2(x)).astype(int)
+    full = np.flatnonzero(np.bincount(bins) >= 10)
+    middle = np.array([np.log(x[bins == k]).mean() for k in full])
+    median = np.array([np.median(y[bins == k]) for k in full])
+    return float(np.polyfit(middle, median, 1)[0]) if len(full) > 1 else float("nan")
 
 
 def largest_component(network: FirmNetwork) -> float:
