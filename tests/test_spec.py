@@ -66,7 +66,11 @@ def test_nothing_but_the_economy_and_the_horizon_is_required(write: Write):
 
 # what to replace in GOOD → by what → the one problem it makes
 BAD = {
-    "unknown key": ("horizon:", "horizn: {days: 1}\nhorizon:", "3: horizn: {'days': 1}: unknown key, did you mean «horizon»?"),
+    "unknown key": (
+        "horizon:",
+        "horizn: {days: 1}\nhorizon:",
+        "3: horizn: {'days': 1}: unknown key, did you mean «horizon»?",
+    ),
     "missing key": ("{days: 365}", "{}", "3: horizon.days: missing: required"),
     "days of zero": ("days: 365", "days: 0", "3: horizon.days: 0: must be greater than or equal to 1"),
     "days as a text": ("days: 365", "days: '365'", "3: horizon.days: 365: must be a whole number"),
@@ -75,23 +79,35 @@ BAD = {
         "hamid2024",
         "2: model.preset: hamid2024: no such preset; there are hamid2025, inoue_todo2019",
     ),
-    "inventory below a day": ("C10-C12: 5", "C10-C12: 0.5", "2: model.inventory_days.by_sector.C10-C12: 0.5: must be ≥ 1"),
+    "inventory below a day": (
+        "C10-C12: 5",
+        "C10-C12: 0.5",
+        "2: model.inventory_days.by_sector.C10-C12: 0.5: must be ≥ 1",
+    ),
     "loss above one": ("loss: 0.6", "loss: 1.6", "5: shocks.lockdown.loss: 1.6: must be ≥ 0 and ≤ 1"),
     "loss as a text": ("loss: 0.6", "loss: lots", "5: shocks.lockdown.loss: lots: must be a number"),
     "loss true": ("loss: 0.6", "loss: true", "5: shocks.lockdown.loss: True: must be a number"),
-    "infinite recovery": ("recovery_days: 40", "recovery_days: .inf", "5: shocks.lockdown.recovery_days: inf: must be > 0"),
+    "infinite recovery": (
+        "recovery_days: 40",
+        "recovery_days: .inf",
+        "5: shocks.lockdown.recovery_days: inf: must be > 0",
+    ),
     "no such kind": (
         "kind: recovery",
         "kind: storm",
         "5: shocks.lockdown.kind: storm: no such kind; there are recovery, table",
     ),
-    "region as a number": ("region: GBR", "region: [7]", "5: shocks.lockdown.where.region[0]: 7: must be a text; put it in quotes"),
+    "region as a number": (
+        "region: GBR",
+        "region: [7]",
+        "5: shocks.lockdown.where.region[0]: 7: must be a text; put it in quotes",
+    ),
     "share of zero": ("region: GBR", "share: 0", "5: shocks.lockdown.where.share: 0: must be > 0 and ≤ 1"),
     "no such distribution": (
         "uniform:",
         "unifrom:",
-        "10: sweep.vary.shocks.lockdown.loss: {'unifrom': [0.2, 0.8]}: no distribution «unifrom», did you mean uniform?; "
-        "there are uniform, loguniform, normal, truncated_normal, lognormal, triangular, beta, choice",
+        "10: sweep.vary.shocks.lockdown.loss: {'unifrom': [0.2, 0.8]}: "
+        "no distribution «unifrom», did you mean uniform?; there are uniform, loguniform, normal, truncated_normal, lognormal, triangular, beta, choice",
     ),
     "distribution the wrong way round": (
         "[0.2, 0.8]",
@@ -132,7 +148,11 @@ BAD = {
         "12: record.profit: profit: no such variable; there are output, value_added, final_consumption, final_demand, "
         "demand, capacity, inventory",
     ),
-    "no such dim": ("[region, sector]", "[country]", "12: record.output[0]: country: must be 'region', 'sector' or 'firm'"),
+    "no such dim": (
+        "[region, sector]",
+        "[country]",
+        "12: record.output[0]: country: must be 'region', 'sector' or 'firm'",
+    ),
     "firms and regions": (
         "[region, sector]",
         "[firm, region]",
@@ -148,11 +168,15 @@ BAD = {
         "resources: {memory: lots}\nrecord:",
         "12: resources.memory: lots: must be auto, or a size such as 8 GB or 512 MiB",
     ),
-    "key given twice": ("horizon:", "horizon: {days: 2}\nhorizon:", "4: horizon: horizon: given twice; first at {path}:3"),
+    "key given twice": (
+        "horizon:",
+        "horizon: {days: 2}\nhorizon:",
+        "4: horizon: horizon: given twice; first at {path}:3",
+    ),
     "not YAML": ("{days: 365}", "{days: 365", "4: (document): not YAML: expected ',' or '}', but got ':'"),
     "not a mapping": (GOOD, "- 1\n", "1: (document): [1]: must be a mapping of keys to values"),
     "empty": (GOOD, "", "1: (document): None: must be a mapping of keys to values"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), BAD.values(), ids=BAD)
@@ -253,7 +277,7 @@ def test_merge_keys_and_anchors_work():
 
 
 def test_code_in_yaml_is_refused():
-    with pytest.raises(SpecError, match="s:1: .*no such tag as tag:yaml.org,2002:python/object"):
+    with pytest.raises(SpecError, match=r"s:1: .*no such tag as tag:yaml.org,2002:python/object"):
         parse_source("s", "key: !!python/object/apply:os.getcwd []")
 
 

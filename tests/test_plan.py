@@ -1,0 +1,113 @@
+"""A plan is integers, and it refuses what does not fit before anything starts."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shockmesh.cluster.models import Spec
+from shockmesh.cluster.plan import Plan, PlanError, Sizes, human_bytes, make_plan, readable, worker_bytes
+
+SIZES = Sizes(firms=20_000, links=200_000, regions=44, sectors=56)
+GB = 10**9
+
+
+def spec(members: int = 64, record: dict[str, Any] | None = None, precision: str = "float32", **resources: Any) -> Spec:
+    return Spec.model_validate(
+        {
+            "economy": "world.zarr",
+            "horizon": {"days": 180},
+            "sweep": {"members": members},
+            "record": record or {"output": ["region", "sector"], "value_added": ["region"], "final_consumption": []},
+            "resources": resources,
+            "precision": precision,
+        }
+    )
+
+
+def test_the_integers_of_a_sweep():
+    plan = make_plan(spec(), SIZES, cpus=2, memory=16 * GB)
+    assert (plan.firms, plan.links, plan.days, plan.members) == (20_000, 200_000, 180, 64)
+    assert (plan.workers, plan.members_per_block, plan.blocks) == (2, 8, 8)
+    assert plan.output_bytes == 64 * 180 * 4 * (44 * 56 + 44 + 1)
+    assert plan.link_steps == 200_000 * 180 * 64
+    assert plan.memory_bytes == 6_400_000_000
+
+
+def test_the_memory_formula():
+    assert worker_bytes(spec(), SIZES, 8) == (
+        600_000_000
+        + 48 * 200_000 + 96 * 20_000
+        + 8 * 4 * (6 * 200_000 + 12 * 20_000)
+        + 2 * 8 * 180 * 4 * (44 * 56 + 44 + 1)
+    )  # fmt: skip
+
+
+def test_float64_takes_twice_the_state_and_output():
+    single, double = (make_plan(spec(precision=p), SIZES, cpus=2, memory=16 * GB) for p in ("float32", "float64"))
+    assert double.output_bytes == 2 * single.output_bytes
+
+
+@given(members=st.integers(1, 5000), cpus=st.integers(1, 64))
+def test_blocks_cover_every_member_once(members: int, cpus: int):
+    plan = make_plan(spec(members), SIZES, cpus=cpus, memory=1000 * GB)
+    assert [i for block in range(plan.blocks) for i in plan.block(block)] == list(range(members))
+    assert 1 <= plan.members_per_block <= 32
+    assert plan.workers <= min(cpus, plan.blocks)
+    if members >= 4 * cpus:
+        assert plan.blocks >= 4 * plan.workers
+
+
+def test_little_memory_makes_smaller_blocks():
+    need = worker_bytes(spec(1000), SIZES, 5)
+    plan = make_plan(spec(1000, memory=f"{need} B"), SIZES, cpus=2)
+    assert plan.members_per_block == 5
+    assert plan.worker_bytes == need
+
+
+def test_little_memory_makes_fewer_workers():
+    assert make_plan(spec(), SIZES, cpus=16, memory=4 * GB).workers == 5
+
+
+REFUSED = {
+    "one member does not fit": (
+        {"memory": "500 MB"},
+        "memory: a worker with 1 members at once needs 621 MB and has 500 MB; use fewer workers (resources.gangs), "
+        "record less, or a machine with more memory",
+    ),
+    "the block asked for does not fit": (
+        {"memory": "700 MB", "members_per_block": 64},
+        "memory: a worker with 64 members at once needs 1.21 GB and has 700 MB; use fewer workers (resources.gangs), "
+        "record less, or a machine with more memory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("resources", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_does_not_fit_is_refused_with_both_numbers(resources: dict[str, Any], message: str):
+    with pytest.raises(PlanError) as caught:
+        make_plan(spec(**resources), SIZES, cpus=2)
+    assert str(caught.value) == message
+
+
+def test_what_is_asked_for_is_kept():
+    plan = make_plan(spec(members_per_block=7, gangs=3, memory="2 GB"), SIZES, cpus=64)
+    assert (plan.workers, plan.members_per_block, plan.blocks, plan.memory_bytes) == (3, 7, 10, 2 * GB)
+
+
+def test_this_machine_is_asked_where_nothing_is_given():
+    plan = make_plan(spec(), SIZES)
+    assert plan.workers >= 1
+    assert plan.memory_bytes >= plan.worker_bytes
+
+
+def test_a_plan_reads_as_text_and_as_integers():
+    plan = make_plan(spec(), SIZES, cpus=2, memory=16 * GB)
+    assert readable(plan)["members"] == "64 in 8 blocks of 8"
+    assert Plan(**plan.as_dict()) == plan
+    assert all(type(value) is int for value in plan.as_dict().values())
+
+
+@pytest.mark.parametrize(("number", "text"), {0: "0 B", 999: "999 B", 1000: "1 kB", 2_345_000: "2.35 MB"}.items())
+def test_bytes_read_in_three_digits(number: int, text: str):
+    assert human_bytes(number) == text
