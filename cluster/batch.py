@@ -52,24 +52,28 @@ class Simulator:
 
         Numbers that fail are left as they are: `failed_members` names their members.
         """
+        parameters, scenario = self.inputs(members)
         with self._precision():
-            parameters, scenario = self.inputs(members)
             found = jax.device_get(self._rollout(self._layout, parameters, scenario, self._record))
         return {name: self._shaped(name, values[..., : len(members)]) for name, values in found.items()}
 
     def inputs(self, members: range) -> tuple[Parameters, Scenario]:
-        """What the kernels take for some members, padded to a block: arrays (firm|1, member|1)."""
+        """What the kernels take for some members, padded to a block: arrays (firm|1, member|1).
+
+        One of them, the inventory days, always has all members, so that a sweep that varies nothing has its size.
+        """
         padding = max(0, (self.block or 0) - len(members))
         ids = np.array([*members, *[members[-1]] * padding])
         drawn = self.bound.members.take(ids)
-        numbers = {name: self._array(field.at(drawn)) for name, field in self.bound.parameters.items()}
-        numbers["inventory_days"] = jnp.broadcast_to(
-            numbers["inventory_days"], (numbers["inventory_days"].shape[0], len(ids))
-        )
-        shocks: dict[str, list[Recovery | Table]] = {"production": [], "final_demand": []}
-        for bound in self.bound.shocks:
-            shocks[bound.shock.on].append(self._shock(bound, drawn, ids))
-        return Parameters(**numbers), Scenario(tuple(shocks["production"]), tuple(shocks["final_demand"]))
+        with self._precision():
+            numbers = {name: field.at(drawn) for name, field in self.bound.parameters.items()}
+            days = numbers["inventory_days"]
+            numbers["inventory_days"] = np.broadcast_to(days, (days.shape[0], len(ids)))
+            shocks: dict[str, list[Recovery | Table]] = {"production": [], "final_demand": []}
+            for bound in self.bound.shocks:
+                shocks[bound.shock.on].append(self._shock(bound, drawn, ids))
+            parameters = Parameters(**{name: self._array(values) for name, values in numbers.items()})
+        return parameters, Scenario(tuple(shocks["production"]), tuple(shocks["final_demand"]))
 
     def template(self, block: int) -> Template:
         """The store that the whole sweep fills, in blocks of `block` members."""

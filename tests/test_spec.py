@@ -107,7 +107,8 @@ BAD = {
         "uniform:",
         "unifrom:",
         "10: sweep.vary.shocks.lockdown.loss: {'unifrom': [0.2, 0.8]}: "
-        "no distribution «unifrom», did you mean uniform?; there are uniform, loguniform, normal, truncated_normal, lognormal, triangular, beta, choice",
+        "no distribution «unifrom», did you mean uniform?; "
+        "there are uniform, loguniform, normal, truncated_normal, lognormal, triangular, beta, choice",
     ),
     "distribution the wrong way round": (
         "[0.2, 0.8]",

@@ -1,0 +1,383 @@
+"""A batch is what a rollout made by hand gives, whichever members share it; and a spec must fit its network."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+from shockmesh.cluster.batch import Simulator, failed_members
+from shockmesh.cluster.binding import bind
+from shockmesh.cluster.spec import Spec, SpecError, parse_spec
+from shockmesh.io.scenarios import ScenarioError, read_factors, read_numbers
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.model import PRESETS, Parameters
+from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.rollout import rollout
+from shockmesh.kernels.shocks import Recovery, Scenario, Table
+
+DAYS = 12
+REGIONS, SECTORS = ("ESP", "FRA", "GBR"), ("A01", "C10", "G47", "I")
+LOSS, INVENTORY = "shocks.strike.loss", "model.inventory_days"
+
+type MakeSpec = Callable[..., Spec]
+
+
+@pytest.fixture(scope="module")
+def network() -> FirmNetwork:
+    """24 firms; no firm of FRA is in I, so that the rectangle of regions and sectors has a hole."""
+    rng = np.random.default_rng(5)
+    n = 24
+    pairs = np.unique(rng.integers(0, n, (90, 2)), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    amount = rng.uniform(0.2, 1, len(pairs))
+    inputs, sales = (np.bincount(pairs[:, side], amount, n) for side in (1, 0))
+    region, sector = np.arange(n) % 3, np.arange(n) // 3 % 4
+    sector = np.where((region == 1) & (sector == 3), 0, sector)
+    return firm_network(
+        pairs[:, 0], pairs[:, 1], amount, np.maximum(1.5 * inputs - sales, 0.1), region=region, sector=sector,
+        firm=np.array([f"f{i}" for i in range(n)]), regions=REGIONS, sectors=SECTORS, attrs={"title": "toy"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> MakeSpec:
+    """Makes a spec of 12 days: a strike with the given keys, and anything else at the top level."""
+
+    def spec(strike: dict[str, Any] | None = None, **top: Any) -> Spec:
+        shock = {"name": "strike", "kind": "recovery", "loss": 0.5, **(strike or {})}
+        whole = {"economy": ".", "horizon": {"days": DAYS}, "shocks": [shock], "precision": "float64", **top}
+        return parse_spec(whole, folder=tmp_path)
+
+    return spec
+
+
+def by_hand(
+    network: FirmNetwork, productivity: Any = (), final_demand: Any = (), members: int = 1, **parameters: Any
+) -> dict[str, np.ndarray]:
+    """Firm-level output and consumption [member, time, firm] by the kernels alone, in float64."""
+    with jax.enable_x64(True):
+        defaults = dict(PRESETS["hamid2025"].defaults) | parameters
+        arrays = {name: jnp.asarray(np.atleast_2d(value), "float64") for name, value in defaults.items()}
+        arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
+        found = rollout(
+            lay_out(network, jnp.float64), PRESETS["hamid2025"].switches, Parameters(**arrays),
+            Scenario(productivity, final_demand), days=DAYS, record={"output": None, "final_consumption": None},
+        )  # fmt: skip
+        return {name: np.moveaxis(np.asarray(values), -1, 0) for name, values in found.items()}
+
+
+def recovery(loss: Any, onset: float = 0, start: float = 0, days: float = np.inf) -> Recovery:
+    with jax.enable_x64(True):
+        return Recovery(*(jnp.asarray(np.atleast_2d(value), "float64") for value in (loss, onset, start, 1 / days)))
+
+
+FIRM = {"output": ["firm"], "final_consumption": ["firm"]}
+
+# strike → the loss of each firm, by hand
+LOSSES: dict[str, tuple[dict[str, Any], Callable[[FirmNetwork], np.ndarray]]] = {
+    "every firm": ({}, lambda net: np.full(24, 0.5)),
+    "a region": ({"where": {"region": "GBR"}}, lambda net: np.where(net.region == 2, 0.5, 0)),
+    "sectors": ({"where": {"sector": ["I", "G47"]}}, lambda net: np.where(net.sector >= 2, 0.5, 0)),
+    "a region's sector": (
+        {"where": {"region": "ESP", "sector": "A01"}},
+        lambda net: np.where((net.region == 0) & (net.sector == 0), 0.5, 0),
+    ),
+    "firms": ({"where": {"firm": ["f3", "f7"]}}, lambda net: np.where(np.isin(np.arange(24), (3, 7)), 0.5, 0)),
+    "loss by sector": (
+        {"loss": {"default": 0.1, "by_sector": {"C10": 0.9}}},
+        lambda net: np.where(net.sector == 1, 0.9, 0.1),
+    ),
+    "sector over region": (
+        {"loss": {"default": 0.1, "by_region": {"GBR": 0.4}, "by_sector": {"C10": 0.9}}},
+        lambda net: np.where(net.sector == 1, 0.9, np.where(net.region == 2, 0.4, 0.1)),
+    ),
+    "only where it is given": (
+        {"loss": {"by_region": {"GBR": 0.4}}, "where": {"region": "GBR"}},
+        lambda net: np.where(net.region == 2, 0.4, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize(("strike", "loss"), LOSSES.values(), ids=LOSSES)
+def test_a_shock_hits_its_firms(network: FirmNetwork, make: MakeSpec, strike: dict[str, Any], loss: Any):
+    found = Simulator(make(strike, record=FIRM), network).simulate(range(1))
+    expected = by_hand(network, (recovery(loss(network)[:, None]),))
+    assert (expected["output"] < 0.99 * network.output).any()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_a_sweep_is_its_members_one_by_one(network: FirmNetwork, make: MakeSpec):
+    vary = {LOSS: {"uniform": [0.2, 0.8]}, INVENTORY: {"lognormal": [6, 0.3]}}
+    shock = {"onset": 2, "recovery_start": 4, "recovery_days": 3, "where": {"region": "ESP"}}
+    simulator = Simulator(make(shock, sweep={"members": 5, "vary": vary}, record=FIRM), network)
+    found, drawn = simulator.simulate(range(5)), simulator.bound.members.values
+    for member in range(5):
+        loss = np.where(network.region == 0, drawn[LOSS][member], 0)[:, None]
+        expected = by_hand(network, (recovery(loss, 2, 4, 3),), inventory_days=drawn[INVENTORY][member])
+        np.testing.assert_allclose(found["output"][member], expected["output"][0], rtol=1e-13)
+
+
+def test_a_value_by_sector_keeps_its_sectors_when_the_default_is_swept(network: FirmNetwork, make: MakeSpec):
+    model = {"inventory_days": {"default": 9, "by_sector": {"C10": 3}}}
+    sweep = {"grid": {INVENTORY: [5, 6], f"{INVENTORY}.by_sector.I": [2]}}
+    simulator = Simulator(make(model=model, sweep=sweep), network)
+    days = np.asarray(simulator.inputs(range(2))[0].inventory_days)
+    np.testing.assert_array_equal(days[network.sector == 0], [[5, 6]] * 8)
+    assert (days[network.sector == 1] == 3).all()
+    assert (days[network.sector == 3] == 2).all()
+
+
+def test_where_can_be_swept(network: FirmNetwork, make: MakeSpec):
+    grid = {"shocks.strike.where.firm": [f"f{i}" for i in range(24)]}
+    found = Simulator(make({"loss": 1.0}, sweep={"grid": grid}, record=FIRM), network).simulate(range(24))
+    assert (np.diagonal(found["output"][:, 1], axis1=0, axis2=1) == 0).all()
+    expected = by_hand(network, (recovery(np.eye(24)),), members=24)
+    np.testing.assert_array_equal(found["output"], expected["output"])
+
+
+def hit(simulator: Simulator, members: range) -> np.ndarray:
+    """Which firms the strike hits [firm, member]."""
+    shock: Any = simulator.inputs(members)[1].productivity[0]
+    return np.asarray(shock.loss) > 0
+
+
+def test_a_share_of_firms_is_drawn_afresh_by_member_alone(network: FirmNetwork, make: MakeSpec):
+    simulator = Simulator(make({"where": {"region": "ESP", "share": 0.5}}, sweep={"members": 12}), network)
+    chosen = hit(simulator, range(12))
+    assert (chosen.sum(axis=0) == 4).all()
+    assert not chosen[network.region != 0].any()
+    assert len(np.unique(chosen, axis=1).T) > 6
+    np.testing.assert_array_equal(hit(simulator, range(3, 5)), chosen[:, 3:5])
+
+
+def test_a_share_can_be_drawn_once_for_all(network: FirmNetwork, make: MakeSpec):
+    where = {"share": 0.25, "redraw": False}
+    assert hit(Simulator(make({"where": where}, sweep={"members": 12}), network), range(12)).shape == (24, 1)
+
+
+def test_a_larger_share_adds_to_a_smaller(network: FirmNetwork, make: MakeSpec):
+    sweep = {"grid": {"shocks.strike.where.share": [0.25, 0.5, 1.0]}}
+    chosen = hit(Simulator(make({"where": {"share": 0.1, "redraw": False}}, sweep=sweep), network), range(3))
+    assert chosen.sum(axis=0).tolist() == [6, 12, 24]
+    assert (chosen[:, 0] <= chosen[:, 1]).all()
+
+
+def shapes(simulator: Simulator, members: range) -> list[tuple[int, ...]]:
+    return [leaf.shape for leaf in jax.tree.leaves(simulator.inputs(members))]
+
+
+def test_a_short_batch_is_padded_and_changes_nothing(network: FirmNetwork, make: MakeSpec):
+    sweep = {"members": 7, "vary": {LOSS: {"uniform": [0, 1]}}}
+    simulator = Simulator(make(sweep=sweep, record=FIRM), network, block=4)
+    parts = [simulator.simulate(members)["output"] for members in (range(4), range(4, 7))]
+    assert [len(part) for part in parts] == [4, 3]
+    whole = Simulator(make(sweep=sweep, record=FIRM), network).simulate(range(7))["output"]
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-14)
+    assert shapes(simulator, range(4)) == shapes(simulator, range(4, 7))
+
+
+def test_sums_by_region_and_sector_fill_the_rectangle(network: FirmNetwork, make: MakeSpec):
+    dims = {"output": ["sector", "region"], "demand": ["region"], "capacity": ["sector"], "value_added": []}
+    simulator = Simulator(make(record=dims), network)
+    found, firms = simulator.simulate(range(1)), by_hand(network, (recovery(0.5),))["output"][0]
+    assert {name: values.shape for name, values in found.items()} == {
+        "output": (1, DAYS, 3, 4), "demand": (1, DAYS, 3), "capacity": (1, DAYS, 4), "value_added": (1, DAYS),
+    }  # fmt: skip
+    for r in range(3):
+        for s in range(4):
+            of_cell = (network.region == r) & (network.sector == s)
+            np.testing.assert_allclose(found["output"][0, :, r, s], firms[:, of_cell].sum(axis=1), rtol=1e-13)
+    assert (found["output"][:, :, 1, 3] == 0).all()
+
+
+def test_the_template_says_what_the_store_holds(network: FirmNetwork, make: MakeSpec):
+    sweep = {"members": 3, "vary": {LOSS: {"uniform": [0, 1]}}}
+    record = {"output": ["region", "sector"], "inventory": ["region"]}
+    simulator = Simulator(make(sweep=sweep, record=record), network)
+    template = simulator.template(2)
+    assert (template.members, template.block, template.days) == (3, 2, DAYS)
+    output, inventory = template.variables
+    assert (output.name, output.dims, output.unit) == ("output", ("region", "sector"), "million USD / day")
+    assert (inventory.dims, inventory.unit) == (("region",), "million USD")
+    np.testing.assert_allclose(output.baseline.sum(), network.output.sum())
+    assert template.coords["region"].tolist() == list(REGIONS)
+    np.testing.assert_array_equal(template.member_coords[LOSS], simulator.bound.members.values[LOSS])
+
+
+def test_without_a_shock_nothing_moves(network: FirmNetwork, make: MakeSpec):
+    simulator = Simulator(make({"loss": 0.0}, record={"output": ["region", "sector"]}), network)
+    still = np.broadcast_to(simulator.template(1).variables[0].baseline, (1, DAYS, 3, 4))
+    np.testing.assert_allclose(simulator.simulate(range(1))["output"], still, rtol=1e-12)
+
+
+def test_precision_is_what_the_spec_asks(network: FirmNetwork, make: MakeSpec):
+    single, double = (
+        Simulator(make(precision=p), network).simulate(range(1))["output"] for p in ("float32", "float64")
+    )
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    np.testing.assert_allclose(single, double, rtol=1e-4)
+
+
+def test_failed_members_are_named():
+    values = np.zeros((3, 4, 2))
+    values[1, 2, 0] = np.nan
+    more = np.zeros((3, 4))
+    more[2, 0] = np.inf
+    assert failed_members({"output": values, "demand": more}, range(8, 11)) == [9, 10]
+    assert failed_members({"output": values[:1]}, range(8, 9)) == []
+
+
+# file name, its text → factors [day, firm of f0 f1 …] from the third on all ones
+TABLES = {
+    "long": "firm,day,factor\nf0,2,0.5\nf0,4,1\nf1,1,0\n",
+    "wide, days down": "day,f0,f1\n0,1,1\n1,1,0\n2,0.5,0\n4,1,0\n",
+    "wide, firms down": "firm,0,1,2,4\nf0,1,1,0.5,1\nf1,1,0,0,0\n",
+}
+
+
+def expected_factors() -> np.ndarray:
+    factors = np.ones((5, 24))
+    factors[2:4, 0], factors[1:, 1] = 0.5, 0
+    return factors
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
+def test_tables_are_read(network: FirmNetwork, tmp_path: Path, text: str):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    np.testing.assert_array_equal(read_factors(str(path), network, DAYS), expected_factors())
+
+
+def test_tables_are_read_from_zarr(network: FirmNetwork, tmp_path: Path):
+    factors = expected_factors()[:, :2]
+    coords = {"time": np.arange(5), "firm": ["f0", "f1"]}
+    xr.Dataset({"factor": (("time", "firm"), factors)}, coords).to_zarr(tmp_path / "t.zarr", consolidated=False)
+    np.testing.assert_array_equal(read_factors(str(tmp_path / "t.zarr"), network, DAYS), expected_factors())
+
+
+def test_tables_by_region_and_sector_are_read(network: FirmNetwork, tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("region,sector,day,factor\nGBR,I,1,0.5\nESP,A01,0,0.25\n")
+    factors = read_factors(str(path), network, DAYS)
+    assert (factors[1, (network.region == 2) & (network.sector == 3)] == 0.5).all()
+    assert (factors[:, (network.region == 0) & (network.sector == 0)] == 0.25).all()
+    assert (factors[0, network.region != 0] == 1).all()
+
+
+def test_a_table_shock_is_its_table(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+    (tmp_path / "t.csv").write_text(TABLES["long"])
+    for on in ("production", "final_demand"):
+        shocks = [{"name": "storm", "kind": "table", "file": "t.csv", "on": on}]
+        found = Simulator(make(shocks=shocks, record=FIRM), network).simulate(range(1))
+        with jax.enable_x64(True):
+            table = (Table(jnp.asarray(expected_factors()[:, :, None])),)
+        expected = by_hand(network, table if on == "production" else (), table if on == "final_demand" else ())
+        np.testing.assert_array_equal(found["final_consumption"], expected["final_consumption"])
+
+
+BAD_TABLES = {
+    "unknown firm": ("firm,day,factor\nf0,1,1\nx9,1,1\n", "firm: row 3: x9: must be a firm of the economy"),
+    "unknown region": ("region,day,factor\nUK,1,1\n", "region: row 2: UK: must be a region of the economy"),
+    "negative day": ("firm,day,factor\nf0,-1,1\n", "day: row 2: -1: must be a whole number ≥ 0"),
+    "half a day": ("firm,day,factor\nf0,1.5,1\n", "day: row 2: 1.5: must be a whole number ≥ 0"),
+    "a factor above one": ("firm,day,factor\nf0,1,1.5\n", "factor: row 2: 1.5: must be ≥ 0 and ≤ 1"),
+    "no factor": ("firm,day,factor\nf0,1,\n", "factor: row 2: : must be ≥ 0 and ≤ 1"),
+    "a day twice": ("firm,day,factor\nf0,1,1\nf0,1,0\n", "day: row 3: 1: must be one row for each firm and day"),
+    "no rows": ("firm,day,factor\n", "rows: 0: must be at least one"),
+    "many bad rows": (
+        "day,f0\n" + "".join(f"{day},2\n" for day in range(9)),
+        "factor: row 2: 2, row 3: 2, row 4: 2, row 5: 2, row 6: 2 and 4 more: must be ≥ 0 and ≤ 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_a_bad_table_names_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read_factors(str(path), network, DAYS)
+    assert str(caught.value) == f"{path}: {message}"
+
+
+BAD_NUMBERS = {
+    "unknown firm": ("firm,value\nx9,1\n", "firm: row 2: x9: must be a firm of the economy"),
+    "a text": ("firm,value\nf0,ten\n", "value: row 2: ten: must be a finite number"),
+    "a firm twice": ("firm,value\nf0,1\nf0,2\n", "firm: row 3: f0: must be named once"),
+    "no firms": ("id,value\nf0,1\n", "1: columns: id, value: must be firm and one column of values"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_NUMBERS.values(), ids=BAD_NUMBERS)
+def test_bad_numbers_name_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
+    path = tmp_path / "n.csv"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read_numbers(str(path), network)
+    assert str(caught.value).removeprefix(f"{path}:").strip() == message
+
+
+def test_numbers_from_a_file_are_over_the_default(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+    (tmp_path / "n.csv").write_text("firm,days\nf3,4\nf1,2.5\n")
+    simulator = Simulator(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), network)
+    days = np.asarray(simulator.inputs(range(1))[0].inventory_days)[:, 0]
+    assert (days[3], days[1], days[0]) == (4, 2.5, 7)
+
+
+MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "no such region": (
+        {"where": {"region": "GBX"}},
+        {},
+        "spec: shocks.strike.where.region: GBX: no such region in the economy, did you mean «GBR»?",
+    ),
+    "nothing alike": (
+        {"where": {"sector": "Q86"}},
+        {},
+        "spec: shocks.strike.where.sector: Q86: no such sector in the economy; it has 4: A01, C10, G47, I",
+    ),
+    "no such firm": (
+        {"where": {"firm": "f99"}},
+        {},
+        "spec: shocks.strike.where.firm: f99: no such firm in the economy, did you mean «f9» or «f19»?",
+    ),
+    "no firm matches": (
+        {"where": {"region": "FRA", "sector": "I"}},
+        {},
+        "spec: shocks.strike.where: {'region': ('FRA',), 'sector': ('I',)}: no firm matches",
+    ),
+    "no such sector of a value": (
+        {},
+        {"model": {"capacity": {"by_sector": {"C11": 2}}}},
+        "spec: model.capacity.by_sector.C11: C11: no such sector in the economy, did you mean «C10»?",
+    ),
+    "no such region in a sweep": (
+        {},
+        {"sweep": {"grid": {"shocks.strike.where.region": ["ESP", "GBX"]}}},
+        "spec: shocks.strike.where.region: GBX: no such region in the economy, did you mean «GBR»?",
+    ),
+    "firms without a value": (
+        {"loss": {"by_region": {"GBR": 0.5, "ESP": 0.5}}},
+        {},
+        "spec: shocks.strike.loss: 8 firms without a value (f1, f4, f7, f10, f13, …): give a default",
+    ),
+}
+
+
+@pytest.mark.parametrize(("strike", "top", "message"), MISFITS.values(), ids=MISFITS)
+def test_a_spec_that_does_not_fit_its_network_is_refused(
+    network: FirmNetwork, make: MakeSpec, strike: dict[str, Any], top: dict[str, Any], message: str
+):
+    with pytest.raises(SpecError) as caught:
+        bind(make(strike, **top), network)
+    assert message in str(caught.value).splitlines()
+
+
+def test_a_file_with_a_value_outside_the_domain_is_refused(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+    (tmp_path / "n.csv").write_text("firm,value\nf3,0.5\n")
+    with pytest.raises(ScenarioError, match=r"n.csv: value: firm f3: 0.5: must be ≥ 1"):
+        bind(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), network)
