@@ -107,7 +107,7 @@ def headline_text(numbers: dict[str, Any]) -> list[str]:
 
 
 def percent(share: float) -> str:
-    """A share in per cent with three digits at most: 0.0321 → 3.21 %."""
+    """A share in per cent with three digits or so: 0.0321 → 3.21 %."""
     value = 100 * share
     digits = 1 if abs(value) >= 10 else 2
     text = f"{value:.{digits}f}" if abs(value) >= 0.05 or value == 0 else f"{value:.1g}"
@@ -115,10 +115,10 @@ def percent(share: float) -> str:
 
 
 def money_text(value: float, unit: str) -> str:
-    """An amount in the scale that suits it: (2_345_000, million USD) → 2.35 trillion USD."""
+    """An amount in the scale that suits it: (2_346_000, million USD) → 2.35 trillion USD."""
     word, _, currency = unit.partition(" ")
     base, currency = (SCALES[word], currency) if word in SCALES and currency else (1.0, unit)
-    amount = value * base
+    amount = float(f"{value * base:.3g}")
     scale = next((name for name, size in SCALES.items() if abs(amount) >= size), "")
     return f"{amount / SCALES.get(scale, 1.0):.3g} {scale} {currency}".replace("  ", " ").replace("-", "−")
 

@@ -54,8 +54,8 @@ def against_baseline(traces: Sequence[Trace], titles: tuple[str, str], events: M
     marks = [{"yref": "paper", "y0": 0, "y1": 1, "x0": day, "x1": day} for day in events.values()]
     look = {"type": "line", "line": {"color": MUTED, "width": 1.2, "dash": "dot"}, "layer": "below"}
     words = [{"xref": "paper", "x": 1, "y": 100, "text": "baseline", "xanchor": "right", "yanchor": "bottom"}]
-    foot = {"yref": "paper", "y": 0, "xanchor": "left", "yanchor": "bottom"}
-    words += [{**foot, "x": day, "text": name} for name, day in events.items()]
+    foot = {"yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+    words += [{**foot, "y": 0.07 * (i % 2), "x": day, "text": name} for i, (name, day) in enumerate(events.items())]
     small = {"showarrow": False, "font": {"size": 12, "color": MUTED}}
     annotations = [{**word, **small} for word in words]
     return figure(traces, *titles, shapes=[{**shape, **look} for shape in (level, *marks)], annotations=annotations)
