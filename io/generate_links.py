@@ -19,7 +19,7 @@ from shockmesh.io.generate_firms import Firms, fill_level
 
 DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3)
 SLIVER = 1e-6  # an overlap smaller than this share of both its items is a rounding of two ends that coincide
-MIXING = 0.5  # noise, in log size, in who meets whom within a cell: large sellers meet small buyers
+MIXING = 1.0  # noise, in log size, in who meets whom within a cell: large sellers meet small buyers
 FITNESS = 0.3  # standard deviation of the logarithm of a firm's attractiveness beside its size
 
 Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarray, " slot"]]  # cell, firm, amount

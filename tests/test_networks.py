@@ -1,0 +1,158 @@
+"""The network store: round trips, two foreign readers, what it refuses, and that it is absent or whole."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse
+import xarray as xr
+import zarr
+from shockmesh.io import networks
+from shockmesh.io.networks import NetworkStoreError, content_hash, open_network, read_network, write_network
+from shockmesh.kernels.network import FirmNetwork, firm_network
+
+ARRAYS = ("supplier", "buyer", "amount", "product", "final_demand", "output", "region", "sector", "firm")
+
+
+def _labelled() -> FirmNetwork:
+    return firm_network(
+        [0, 0, 1, 2], [1, 1, 2, 0], [1.0, 0.5, 1 / 3, 2.0], [0, 5.0, 1e-9], product=[4, 2, 1, 0],
+        region=[0, 1, 1], sector=[0, 0, 1], firm=["Übung", "a b", "007"], regions=["DEU", "NA"], sectors=["A", "B é"],
+        unit="thousand EUR / day", attrs={"license": "CC BY 4.0", "repairs": [{"count": 2, "amount": 0.1}]},
+    )  # fmt: skip
+
+
+def _without_links() -> FirmNetwork:
+    return firm_network([], [], [], [1.0, 2.0], firm=[7, 3])
+
+
+CASES: dict[str, Callable[[], FirmNetwork]] = {
+    "a chain": lambda: firm_network([0, 1], [1, 2], [1.0, 1.0], [0, 0, 1.0]),
+    "labels, text ids, several products": _labelled,
+    "no links": _without_links,
+}
+
+
+@pytest.fixture(params=CASES)
+def network(request: pytest.FixtureRequest) -> FirmNetwork:
+    return CASES[request.param]()
+
+
+def test_reads_back_what_was_written(network: FirmNetwork, tmp_path: Path) -> None:
+    back = read_network(write_network(network, tmp_path / "deep" / "n.zarr"))
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(back, name), getattr(network, name), err_msg=name)
+        assert getattr(back, name).dtype.kind == getattr(network, name).dtype.kind
+    same = ("regions", "sectors", "unit", "attrs")
+    assert [getattr(back, name) for name in same] == [getattr(network, name) for name in same]
+    assert content_hash(back) == content_hash(network)
+
+
+def test_several_shards_read_back(random_network: Callable[..., FirmNetwork], tmp_path: Path,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(networks, "CHUNK", 16)
+    network = random_network(firms=300, links=2000)
+    back = read_network(write_network(network, tmp_path / "n.zarr"))
+    np.testing.assert_array_equal(back.amount, network.amount)
+    assert len(list((tmp_path / "n.zarr/network/data/c").iterdir())) > 5
+
+
+def test_anndata_reads_the_links_as_a_matrix(network: FirmNetwork, tmp_path: Path) -> None:
+    write_network(network, tmp_path / "n.zarr")
+    matrix: Any = anndata.io.read_elem(zarr.open_group(str(tmp_path / "n.zarr"), mode="r")["network"])
+    n = network.n_firms
+    expected = scipy.sparse.coo_matrix((network.amount, (network.buyer, network.supplier)), (n, n)).toarray()
+    np.testing.assert_allclose(matrix.toarray(), expected, rtol=1e-15)
+
+
+def test_xarray_opens_lazily_with_names_and_units(tmp_path: Path) -> None:
+    network = _labelled()
+    write_network(network, tmp_path / "n.zarr")
+    plain = xr.open_zarr(str(tmp_path / "n.zarr"), group="network", chunks=None, consolidated=False)
+    for opened in (open_network(tmp_path / "n.zarr"), plain):
+        assert dict(opened.sizes) == {"link": 4, "firm": 3, "firm_ptr": 4, "region": 2, "sector": 2}
+        assert opened["data"].attrs["units"] == "thousand EUR / day"
+        assert not opened["data"].variable._in_memory
+        assert list(opened["region"].values[opened["region_code"].values]) == ["DEU", "NA", "NA"]
+        assert opened.attrs["row_role"] == "buyer"
+        np.testing.assert_array_equal(np.diff(opened["indptr"]), [1, 2, 1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount": np.array([1.0, 1.5])}, {"final_demand": np.array([0, 0, 1.5])}, {"firm": np.array([0, 1, 3])},
+        {"regions": ("other",)}, {"sectors": ("other",)}, {"unit": "EUR / day"},
+        {"product": np.array([0, 1], np.int32)},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_the_hash_sees_every_change(change: dict[str, Any]) -> None:
+    network = CASES["a chain"]()
+    assert content_hash(replace(network, **change)) != content_hash(network)
+
+
+def test_changed_contents_are_refused(tmp_path: Path) -> None:
+    write_network(_labelled(), tmp_path / "n.zarr")
+    zarr.open_array(str(tmp_path / "n.zarr/network/data"), mode="r+")[0] = 9.0
+    with pytest.raises(NetworkStoreError, match=r"n\.zarr: content_hash: the contents are not those that were written"):
+        read_network(tmp_path / "n.zarr")
+
+
+def test_a_store_is_written_once(tmp_path: Path) -> None:
+    write_network(_labelled(), tmp_path / "n.zarr")
+    with pytest.raises(NetworkStoreError, match=r"n\.zarr: exists already"):
+        write_network(_without_links(), tmp_path / "n.zarr")
+    assert read_network(tmp_path / "n.zarr").n_links == 4
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(networks, "_flush", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_network(_labelled(), tmp_path / "n.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("attrs", "message"),
+    [({"shape": [1]}, "the names shape are reserved"), ({"when": object()}, "must be JSON"),
+     ({"error": float("nan")}, "must be JSON")],
+)  # fmt: skip
+def test_bad_attributes_are_refused(attrs: dict[str, object], message: str, tmp_path: Path) -> None:
+    network = firm_network([], [], [], [1.0], attrs=attrs)
+    with pytest.raises(NetworkStoreError, match=message):
+        write_network(network, tmp_path / "n.zarr")
+
+
+def _nothing(path: Path) -> None:
+    assert not path.exists()
+
+
+def _another_schema(path: Path) -> None:
+    zarr.create_group(str(path), attributes={"shockmesh_schema": "table/1"})
+
+
+def _not_zarr(path: Path) -> None:
+    path.mkdir()
+    (path / "readme.txt").write_text("hello")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(_nothing, "no such store"), (_not_zarr, "not a Zarr store"),
+     (_another_schema, "shockmesh_schema: is 'table/1', a firm network has 'network/1'")],
+)  # fmt: skip
+@pytest.mark.parametrize("read", [read_network, open_network])
+def test_what_is_no_network_is_refused(
+    make: Callable[[Path], None], message: str, read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    make(tmp_path / "x.zarr")
+    with pytest.raises(NetworkStoreError, match=f"x.zarr: {message}"):
+        read(tmp_path / "x.zarr")
