@@ -38,7 +38,9 @@ def import_(options: argparse.Namespace) -> int:
     if options.kind == "links":
         from shockmesh.io.import_links import import_links
 
-        store = import_links(options.source, options.store, firms=options.firms)
+        store = import_links(
+            options.source, options.store, firms=options.firms, unit_per=options.per, money=options.money
+        )
     elif options.kind == "inoue-todo":
         from shockmesh.io.import_inoue_todo import import_inoue_todo
 
@@ -231,6 +233,8 @@ def _import_parser(verbs: Any) -> None:
     parser.add_argument("source", help="file or folder; `example` for the packaged table")
     parser.add_argument("store", help="the Zarr store to write")
     parser.add_argument("--firms", help="links: CSV or Parquet of firms (firm, region, sector, final_demand)")
+    parser.add_argument("--per", choices=("year", "day"), default="year", help="links: amounts are per year or per day")
+    parser.add_argument("--money", default="million USD", help="links: what amounts are counted in")
 
 
 def _generate_parser(verbs: Any) -> None:

@@ -1,6 +1,7 @@
 """What is in a store: a table, a network or a run, told as names and values, with the checks that it passes."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,19 +62,18 @@ def _table(path: Path) -> Description:
 
 
 def _network(path: Path) -> Description:
-    from shockmesh.io.networks import read_network
+    from shockmesh.io.network_facts import describe_network
 
-    network = read_network(path)
-    facts = {
-        "firms": network.n_firms,
-        "links": network.n_links,
-        "regions": len(network.regions),
-        "sectors": len(network.sectors),
-        "output": f"{network.output.sum():.6g} {network.unit}",
-        "final demand": f"{network.final_demand.sum():.6g} {network.unit}",
-        "value added": f"{network.value_added.sum():.6g} {network.unit}",
-    }
-    return Description("network", facts | _cited(network.attrs))
+    told = describe_network(path)
+    facts = {name: told[name] for name in ("firms", "links", "regions", "sectors", "unit")}
+    facts |= {str(found["quantity"]): _statistic(found) for found in told["statistics"]}
+    facts |= {f"difference to the table: {name}": f"{value:.3g}" for name, value in told["aggregate_error"].items()}
+    repairs = [", ".join(f"{name} {value}" for name, value in repair.items()) for repair in told["repairs"]]
+    return Description("network", facts, (*(f"repaired: {repair}" for repair in repairs), *told["findings"]))
+
+
+def _statistic(found: Mapping[str, Any]) -> str:
+    return str(found["text"]) if math.isfinite(found["value"]) else "too few firms to tell"
 
 
 def _run(path: Path) -> Description:

@@ -1,0 +1,127 @@
+"""The command line: what each verb prints, and its exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from shockmesh.cluster.cli import BAD_INPUT, DONE, main
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Path:
+    """The packaged chain, copied out and imported, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["example", "chain", ".", "--quiet"]) == DONE
+    assert main(["import", "links", "links.csv", "chain.zarr", "--firms", "firms.csv", "--quiet"]) == DONE
+    assert capsys.readouterr().out == ""
+    return tmp_path
+
+
+def test_version_is_quick_and_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom shockmesh.cluster.cli import main\n"
+        "try:\n    main(['--version'])\nexcept SystemExit as end:\n    print(end.code)\n"
+        "print(sorted({'jax', 'ray', 'xarray', 'zarr', 'pandas', 'pydantic'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == ["shockmesh 0.1.0", "0", "[]"]
+
+
+def test_examples_are_listed(capsys: Any):
+    assert main(["example", "--json"]) == DONE
+    assert {"chain", "inoue-todo", "world2014"} <= set(json.loads(capsys.readouterr().out))
+
+
+def test_a_good_spec_is_valid(chain: Path, capsys: Any):
+    assert main(["validate", "outage.yaml"]) == DONE
+    assert capsys.readouterr().out == "outage.yaml: valid: 1 members, 5 firms\n"
+
+
+def test_a_plan_is_printed(chain: Path, capsys: Any):
+    assert main(["plan", "outage.yaml"]) == DONE
+    told = capsys.readouterr().out
+    assert "Plan of outage.yaml" in told
+    assert "1 in 1 blocks of 1" in told
+
+
+def test_a_plan_is_printed_as_json(chain: Path, capsys: Any):
+    assert main(["plan", "outage.yaml", "--json", "--set", "horizon.days=7"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["firms"], told["links"], told["days"], told["output_bytes"]) == (5, 4, 7, 7 * 8 * 6)
+
+
+def test_a_network_is_described(chain: Path, capsys: Any):
+    assert main(["describe", "chain.zarr", "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["firms"], told["links"], told["findings"]) == ("network", 5, 4, [])
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "spec that is not there": (
+        ["validate", "none.yaml"],
+        "none.yaml: (document): none.yaml: cannot be read: [Errno 2] No such file or directory: 'none.yaml'",
+    ),
+    "value outside its domain": (
+        ["validate", "outage.yaml", "--set", "shocks.outage.loss=3"],
+        "--set shocks.outage.loss=3: shocks.outage.loss: 3: must be ≥ 0 and ≤ 1",
+    ),
+    "firm that is not there": (
+        ["validate", "outage.yaml", "--set", "shocks.outage.where.firm=mien"],
+        "--set shocks.outage.where.firm=mien: shocks.outage.where.firm: mien: "
+        "no such firm in the economy, did you mean «mine»?",
+    ),
+    "negative seed": (
+        ["plan", "outage.yaml", "--seed", "-1"],
+        "--set sweep.seed=-1: sweep.seed: -1: must be greater than or equal to 0",
+    ),
+    "too little memory": (
+        ["plan", "outage.yaml", "--set", "resources.memory=1 MB"],
+        "memory: a worker with 1 members at once needs 600 MB and has 1 MB; use fewer workers (resources.gangs), "
+        "record less, or a machine with more memory",
+    ),
+    "example that is not there": (["example", "moon"], "moon"),
+    "example in the way": (["example", "chain", "."], "links.csv"),
+    "store in the way": (["import", "links", "links.csv", "chain.zarr", "--firms", "firms.csv"], "chain.zarr"),
+    "nothing to describe": (["describe", "."], ".: no table, network or run of shockmesh is there"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line_and_exit_code_2(chain: Path, capsys: Any, arguments: list[str], message: str):
+    assert main(arguments) == BAD_INPUT
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert message in told.err
+
+
+def test_several_problems_are_several_lines(chain: Path, capsys: Any):
+    spec = yaml.safe_load(Path("outage.yaml").read_text("utf-8"))
+    spec["horizon"]["days"], spec["precision"] = 0, "float16"
+    Path("bad.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), "utf-8")
+    assert main(["validate", "bad.yaml"]) == BAD_INPUT
+    assert capsys.readouterr().err.splitlines() == [
+        "bad.yaml:7: horizon.days: 0: must be greater than or equal to 1",
+        "bad.yaml:18: precision: float16: must be 'float32' or 'float64'",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["plan"], ["generate", "a", "b"]], ids=str)
+def test_a_wrong_call_is_exit_code_2(arguments: list[str], capsys: Any):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == BAD_INPUT
+    assert "usage: shockmesh" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_not_called_bad_input(monkeypatch: pytest.MonkeyPatch):
+    def broken(name: str, directory: str) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("shockmesh.io.examples.copy_example", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        main(["example", "chain"])
