@@ -16,7 +16,7 @@ def write_report(run_path: str | Path, html_path: str | Path | None = None) -> P
     """Write the report of a finished or partly finished run, by default `RUN/report.html`; an older one is replaced.
 
     Raises:
-        ReportError: no finished member, or none with finite values.
+        ReportError: no member is there, or none is sound.
         ResultsError: not a run.
     """
     target = Path(run_path, "report.html") if html_path is None else Path(html_path)

@@ -27,7 +27,7 @@ def headline(ds: xr.Dataset, spec: dict[str, Any] | None = None) -> dict[str, An
     outside (part of the loss in regions without a shock; needs the spec). What cannot be told is None or empty.
 
     Raises:
-        ReportError: no finished member, or none with finite values.
+        ReportError: no member is there, or none is sound.
     """
     losses = measure(ds, recorded(ds)[0])
     return headline_of(losses, spec or {})
@@ -52,12 +52,12 @@ def headline_of(losses: Losses, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def hit_most(losses: Losses, dim: str) -> list[dict[str, Any]]:
-    """Every label of a dim with the spread of its loss, the greatest median first; empty if it was not recorded."""
+    """Every label of a dim with the spread of its loss, the greatest median first (ties as stored); empty if it was not recorded."""
     if dim not in losses.dims:
         return []
     share, money = losses.share(dim), losses.money(dim)
     middle = share.median("member").values
-    order = [int(i) for i in np.argsort(-middle, kind="stable") if np.isfinite(middle[i])]
+    order = [int(i) for i in np.argsort(-middle.round(9), kind="stable") if np.isfinite(middle[i])]
     return [
         {
             dim: str(share[dim].values[i]),

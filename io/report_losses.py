@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
+from shockmesh.io.results import FAILED
 
 MEASURES = {
     "output": "Output",
@@ -33,7 +34,7 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Losses:
-    """One recorded variable of the members that are finite, against its baseline."""
+    """One recorded variable of the sound members, against its baseline."""
 
     name: str  # as recorded
     unit: str  # of a flow, such as million USD / day
@@ -43,7 +44,7 @@ class Losses:
     by_region: xr.DataArray | None  # the same by region, dims member, time, region
     shortfall: xr.DataArray  # T · baseline − Σ_t value [unit · days], dims member and as recorded
     baseline: xr.DataArray  # [unit], dims as recorded
-    broken: tuple[int, ...]  # members that hold a value that is not finite; left out of everything else
+    broken: tuple[int, ...]  # members that failed or hold a value that is not finite; left out of everything else
 
     @property
     def label(self) -> str:
@@ -83,7 +84,7 @@ def measure(ds: xr.Dataset, name: str) -> Losses:
     """Read one recorded variable against `<name>_baseline`.
 
     Raises:
-        ReportError: the baseline is 0, or every member holds values that are not finite.
+        ReportError: the baseline is 0, or every member failed or holds values that are not finite.
     """
     values, baseline = ds[name], ds[f"{name}_baseline"].astype(float).load()
     whole, size = float(baseline.sum()), ds.sizes["member"]
@@ -99,9 +100,9 @@ def measure(ds: xr.Dataset, name: str) -> Losses:
         if "region" in others:
             regional.append(one.sum([dim for dim in others if dim != "region"]).transpose("time", "region"))
         shortfall.append(baseline * ds.sizes["time"] - one.sum("time", skipna=False))
-    sound = np.isfinite(total).all(1)
+    sound = np.isfinite(total).all(1) & (_status(ds) != FAILED)
     if not sound.any():
-        raise ReportError(f"{name}: no finished member holds finite values, so there is nothing to report")
+        raise ReportError(f"{name}: no member is sound: each failed or holds values that are not finite")
     regions = _regional(baseline, [one for one, good in zip(regional, sound, strict=False) if good])
     members = np.asarray(ds["member"].values)
     return Losses(
@@ -115,6 +116,10 @@ def measure(ds: xr.Dataset, name: str) -> Losses:
         baseline=baseline,
         broken=tuple(int(member) for member in members[~sound]),
     )
+
+
+def _status(ds: xr.Dataset) -> np.ndarray:
+    return ds["status"].values if "status" in ds else np.zeros(ds.sizes["member"], np.int8)
 
 
 def _regional(baseline: xr.DataArray, members: list[xr.DataArray]) -> xr.DataArray | None:

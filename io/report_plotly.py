@@ -131,7 +131,7 @@ def heat(
     x: Sequence[Any], y: Sequence[str], z: Float[np.ndarray, "y x"], titles: tuple[str, str], **xaxis: Any
 ) -> Figure:
     """A heat map of losses in %, blue for gains where there are any; the scale ends at the 99.5 % quantile."""
-    top = float(np.nanquantile(np.abs(z), 0.995)) or 1.0
+    top = float(f"{np.nanquantile(np.abs(z), 0.995):.4g}") or 1.0
     gains = bool(np.nanmin(z) < -0.02 * top)
     cells = {
         "type": "heatmap", "x": list(x), "y": list(y), "z": [numbers(row, 3) for row in z], "hoverongaps": False,

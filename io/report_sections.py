@@ -24,7 +24,7 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
     """The page of an open run, as HTML.
 
     Raises:
-        ReportError: no finished member, or none with finite values.
+        ReportError: no member is there, or none is sound.
     """
     spec = dict(manifest.get("spec", {}))
     read = {variable: measure(ds, variable) for variable in recorded(ds)}
@@ -101,9 +101,9 @@ def _notices(losses: Losses, ds: xr.Dataset, manifest: Manifest) -> Iterator[Blo
     missing = missing_members(ds, manifest)
     if missing:
         count = f"{len(missing)} of {len(missing) + ds.sizes['member']} members"
-        yield Notice(f"{count} are not in this report, as they failed or are not finished: {ranges(missing)}.")
+        yield Notice(f"{count} are not in this report, as they are not finished: {ranges(missing)}.")
     if losses.broken:
-        yield Notice(f"Left out, as they hold values that are not finite: members {ranges(losses.broken)}.")
+        yield Notice(f"Left out, as they failed or hold values that are not finite: members {ranges(losses.broken)}.")
 
 
 def _over_time(losses: Losses, marks: Mapping[str, float]) -> Iterator[Block]:

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shockmesh.io import report_headline as words
 from shockmesh.io import report_losses as numbers
+from shockmesh.io.report import write_report
 from shockmesh.io.report_losses import ReportError, measure
 from shockmesh.io.report_sections import events, missing_members, ranges, render
+from shockmesh.io.results import Template, Variable, create_run, write_block
 
 REGIONS, SECTORS, DAYS = ["GBR", "ITA", "USA"], ["A01", "I"], 20
 UNIT = "million USD / day"
@@ -199,9 +202,50 @@ def test_shows_what_was_recorded(shape: str, there: set[str], absent: set[str]):
 def test_names_members_that_are_missing_or_not_finite():
     ds = with_hole().isel(member=[0, 2, 3])
     text = Page(render(ds, MANIFEST, "run")).text
-    assert "2 of 5 members are not in this report, as they failed or are not finished: 1, 4." in text
-    assert "Left out, as they hold values that are not finite: members 3." in text
+    assert "2 of 5 members are not in this report, as they are not finished: 1, 4." in text
+    assert "Left out, as they failed or hold values that are not finite: members 3." in text
     assert measure(ds, "output").member.tolist() == [0, 2]
+
+
+def test_leaves_out_members_that_failed():
+    ds = run().assign(status=("member", [1, 2, 1, 1, 1]))
+    losses = measure(ds, "output")
+    assert (losses.member.tolist(), losses.broken) == ([0, 2, 3, 4], (1,))
+
+
+def write_run(path: Path, blocks: int) -> Path:
+    """A run of 5 members in blocks of 2, of which the first are committed."""
+    ds = run()
+    dims = ("region", "sector")
+    variable = Variable("output", dims, UNIT, "output", ds["output_baseline"].values)
+    labels = {dim: ds[dim].values for dim in dims}
+    drawn = {str(name): ds[name].values for name in ("shocks.lockdown.loss", "model.inventory_days")}
+    create_run(path, MANIFEST, Template(5, 2, DAYS, (variable,), labels, drawn, {}))
+    for block in range(blocks):
+        write_block(path, block, {"output": ds["output"].values[2 * block : 2 * block + 2]}, {})
+    return path
+
+
+def test_a_report_is_one_file_in_its_run(tmp_path: Path):
+    path = write_run(tmp_path / "run", blocks=3)
+    (path / "report.html").write_text("older")
+    assert write_report(path) == path / "report.html"
+    assert sorted(item.name for item in path.glob("*")) == ["RUN.json", "journal", "report.html", "results.zarr"]
+    stored = Page((path / "report.html").read_text("utf-8"))
+    assert stored.figures == Page(render(run(), MANIFEST, "run")).figures
+    assert "run “run” · 5 members" in stored.text
+
+
+def test_a_run_that_goes_on_is_reported_as_far_as_it_is(tmp_path: Path):
+    target = write_report(write_run(tmp_path / "run", blocks=2), tmp_path / "new" / "here.html")
+    assert "1 of 5 members are not in this report, as they are not finished: 4." in target.read_text("utf-8")
+
+
+def test_a_run_without_members_has_no_report(tmp_path: Path):
+    path = write_run(tmp_path / "run", blocks=0)
+    with pytest.raises(ReportError, match="no finished member yet"):
+        write_report(path)
+    assert not (path / "report.html").exists()
 
 
 def test_text_of_the_user_cannot_break_the_page():
@@ -218,7 +262,7 @@ def test_text_of_the_user_cannot_break_the_page():
     [
         (lambda: run().isel(member=[]), "no finished member yet; finish it with `shockmesh resume`"),
         (lambda: run().drop_vars("output_baseline"), "no finished member yet"),
-        (lambda: with_values(lambda ds: ds["output"] * np.nan), "output: no finished member holds finite values"),
+        (lambda: with_values(lambda ds: ds["output"] * np.nan), "output: no member is sound"),
         (lambda: run().assign(output_baseline=0 * run()["output_baseline"]), "output_baseline: sums to 0"),
     ],
 )  # fmt: skip
@@ -315,7 +359,7 @@ def test_headline_is_json_and_says_what_the_losses_are():
     head = words.headline(run(), MANIFEST["spec"])
     assert json.loads(json.dumps(head, allow_nan=False)) == head
     assert head["loss"]["median"] == pytest.approx(0.4 * 10 / 20 * 4.8 / 21)
-    assert head["regions"][0]["region"] == "GBR"
+    assert [row["region"] for row in head["regions"]] == ["GBR", "ITA", "USA"]
     assert head["deepest"]["loss"]["worst"] == pytest.approx(0.6 * 4.8 / 21)
     assert head["deepest"]["day"] == 2
     assert head["days_to_recover"] == {"median": 10.0, "low": 10.0, "high": 10.0, "recovered": 5}
@@ -323,7 +367,7 @@ def test_headline_is_json_and_says_what_the_losses_are():
     lines = words.headline_text(head)
     assert lines[0] == "output lost over 20 days: 4.57 % (90 % of members: 2.51 to 6.63 %) (5 members)"
     assert lines[1] == "in money: 19.2 million USD (10.6 million USD to 27.8 million USD)"
-    assert lines[2].startswith("regions hit most: GBR 20.0 %, ")
+    assert lines[2] == "regions hit most: GBR 20.0 %, ITA 2.00 %, USA 2.00 %"
 
 
 @pytest.mark.parametrize("sweep", [{"vary": {"shocks.lockdown.where.region": {"choice": ["GBR", "ITA"]}}}])
