@@ -124,16 +124,17 @@ def _empty(spec: Spec, bound: BoundRecovery | BoundTable, members: Members) -> I
         return
     path, where = f"shocks.{bound.shock.name}", bound.shock.where
     swept = {key: members.values.get(f"{path}.where.{key}") for key in WHERE_NAMES}
-    columns = {key: values for key, values in swept.items() if values is not None}
-    combinations = dict.fromkeys(zip(*columns.values(), strict=True)) if columns else {(): None}
-    for combination in combinations:
+    columns = {key: values.tolist() for key, values in swept.items() if values is not None}
+    ever_hit = np.zeros(bound.selection.directory.network.n_firms, bool)
+    for combination in dict.fromkeys(zip(*columns.values(), strict=True)) if columns else [()]:
         names = dict(zip(columns, combination, strict=True))
         hit = bound.selection.matching(**names)
+        ever_hit |= hit
         if not hit.any():
             yield spec.problem(f"{path}.where", names or where.model_dump(exclude_defaults=True), "no firm matches")
-        for name, field in bound.fields.items():
-            if field is not None:
-                yield from _uncovered(spec, f"{path}.{name}", field, hit, members, bound.selection.directory.network)
+    for name, field in bound.fields.items():
+        if field is not None:
+            yield from _uncovered(spec, f"{path}.{name}", field, ever_hit, members, bound.selection.directory.network)
 
 
 def _uncovered(

@@ -55,31 +55,32 @@ class Selection:
             wanted = (names[key],) if key in names else getattr(self.where, key)
             if wanted:
                 codes = self.directory.codes(key)
-                chosen &= np.isin(self.directory.labels(key), [codes[str(name)] for name in wanted])
+                is_wanted = np.zeros(len(codes), bool)
+                is_wanted[[codes[str(name)] for name in wanted]] = True
+                chosen &= is_wanted[self.directory.labels(key)]
         return chosen
 
     def at(self, drawn: Drawn, members: Int[np.ndarray, " member"]) -> Bool[np.ndarray, "firm member"]:
         """Which firms are hit in each member, (firm, member|1)."""
         names = {key: drawn[f"{self.path}.{key}"] for key in WHERE_NAMES if f"{self.path}.{key}" in drawn}
         share = drawn.get(f"{self.path}.share", self.where.share)
-        alike = not names and not isinstance(share, np.ndarray) and (share is None or not self.where.redraw)
-        columns = [
-            self._one(
-                int(member),
-                None if share is None else float(np.broadcast_to(share, len(members))[i]),
-                tuple((key, values[i]) for key, values in names.items()),
-            )
-            for i, member in enumerate(members[:1] if alike else members)
-        ]
-        return np.stack(columns, axis=1)
+        if not names and not isinstance(share, np.ndarray) and (share is None or not self.where.redraw):
+            members = members[:1]
+        shares = [None] * len(members) if share is None else np.broadcast_to(share, len(members)).tolist()
+        combinations = [tuple(values[i] for values in names.values()) for i in range(len(members))]
+        matching = {given: self.matching(**dict(zip(names, given, strict=True))) for given in set(combinations)}
+        columns = zip(members.tolist(), shares, combinations, strict=True)
+        return np.stack([self._drawn(member, part, matching[given]) for member, part, given in columns], axis=1)
 
-    def _one(self, member: int, share: float | None, names: tuple[tuple[str, Any], ...]) -> Bool[np.ndarray, " firm"]:
-        chosen = self.matching(**dict(names))
+    def _drawn(
+        self, member: int, share: float | None, matching: Bool[np.ndarray, " firm"]
+    ) -> Bool[np.ndarray, " firm"]:
+        """The share of the matching firms that is drawn: at least one firm."""
         if share is None:
-            return chosen
-        firms = np.flatnonzero(chosen)
+            return matching
+        firms = np.flatnonzero(matching)
         first = np.argsort(self._luck(member)[firms], kind="stable")[: max(1, round(share * len(firms)))]
-        drawn = np.zeros_like(chosen)
+        drawn = np.zeros_like(matching)
         drawn[firms[first]] = True
         return drawn
 
