@@ -7,13 +7,18 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from shockmesh.cluster.run import RunSummary
+
+ADDRESS = "a Ray cluster; default: a local one for this run; `local`: no Ray, this process"
 DONE, BAD_INPUT, PARTLY_DONE = 0, 2, 3
 
 type Verb = Callable[[argparse.Namespace], int]
@@ -121,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
     summary = run_spec(
         options.spec, out, overrides=options.set, seed=options.seed, address=options.address, quiet=options.quiet
     )
-    return _summarise(options, out, summary)
+    return _summarise(options, summary)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -129,7 +134,7 @@ def resume(options: argparse.Namespace) -> int:
     from shockmesh.cluster.run import resume as resume_run
 
     summary = resume_run(options.run, address=options.address, quiet=options.quiet)
-    return _summarise(options, options.run, summary)
+    return _summarise(options, summary)
 
 
 def status(options: argparse.Namespace) -> int:
@@ -155,11 +160,9 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return [*options.set, *([] if options.seed is None else [f"sweep.seed={options.seed}"])]
 
 
-def _summarise(options: argparse.Namespace, run_path: str, summary: Any) -> int:
-    complete = summary.complete
-    text = f"{run_path}: {summary.committed} of {summary.members} members done"
-    _tell(options, {"run": run_path, "complete": complete, "members": summary.members}, text)
-    return DONE if complete else PARTLY_DONE
+def _summarise(options: argparse.Namespace, summary: "RunSummary") -> int:
+    _tell(options, {**asdict(summary), "complete": summary.complete}, summary.text())
+    return DONE if summary.complete else PARTLY_DONE
 
 
 def _tell(options: argparse.Namespace, found: Mapping[str, Any], text: str) -> int:
@@ -208,9 +211,9 @@ def _parser() -> argparse.ArgumentParser:
         spec.add_argument("--seed", type=int, help="override sweep.seed")
         if name == "run":
             spec.add_argument("-o", "--out", help="the run's folder; default: the spec's name with .run")
-            spec.add_argument("--address", help="a Ray cluster; default: a local one for this run")
+            spec.add_argument("--address", help=ADDRESS)
     going_on = _add(verbs, "resume", resume, "complete a run", "run")
-    going_on.add_argument("--address", help="a Ray cluster; default: a local one for this run")
+    going_on.add_argument("--address", help=ADDRESS)
     _add(verbs, "status", status, "how far a run is", "run")
     written = _add(verbs, "report", report, "write a run's report", "run")
     written.add_argument("-o", "--out", help="the HTML file; default: RUN/report.html")

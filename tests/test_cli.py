@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
-from shockmesh.cluster.cli import BAD_INPUT, DONE, main
+from shockmesh.cluster.cli import BAD_INPUT, DONE, PARTLY_DONE, main
 
 
 @pytest.fixture
@@ -18,6 +19,8 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Path:
     assert main(["example", "chain", ".", "--quiet"]) == DONE
     assert main(["import", "links", "links.csv", "chain.zarr", "--firms", "firms.csv", "--quiet"]) == DONE
     assert capsys.readouterr().out == ""
+    Path("network").mkdir()
+    Path("network/mine.txt").write_text("keep me", "utf-8")
     return tmp_path
 
 
@@ -60,6 +63,39 @@ def test_a_network_is_described(chain: Path, capsys: Any):
     assert (told["kind"], told["firms"], told["links"], told["findings"]) == ("network", 5, 4, [])
 
 
+def test_a_run_is_run_reported_and_described(chain: Path, capsys: Any):
+    assert main(["run", "outage.yaml", "--address", "local", "--quiet"]) == DONE
+    assert capsys.readouterr().out == ""
+    assert main(["status", "outage.run", "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["state"] == "complete"
+    assert main(["resume", "outage.run", "--address", "local", "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["complete"], told["committed"], told["simulated"]) == (True, 1, 0)
+    assert main(["report", "outage.run"]) == DONE
+    told = capsys.readouterr().out
+    assert "78" in told
+    assert told.endswith("wrote outage.run/report.html\n")
+    assert Path("outage.run/report.html").is_file()
+    assert main(["describe", "outage.run", "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["member"], told["time"], told["firm"], told["findings"]) == ("run", 1, 30, 5, [])
+
+
+def test_the_seed_and_the_folder_are_options(chain: Path, capsys: Any):
+    assert main(["run", "outage.yaml", "--seed", "11", "-o", "here", "--address", "local", "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["path"] == "here"
+    assert json.loads(Path("here/RUN.json").read_text("utf-8"))["seed"] == 11
+
+
+def test_a_run_with_failed_members_is_partly_done(chain: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch):
+    def broken(self: object, members: range) -> dict[str, np.ndarray]:
+        return {"output": np.full((1, 30, 5), np.nan), "final_consumption": np.zeros((1, 30))}
+
+    monkeypatch.setattr("shockmesh.cluster.batch.Simulator.simulate", broken)
+    assert main(["run", "outage.yaml", "--address", "local"]) == PARTLY_DONE
+    assert "not finite in members 0" in capsys.readouterr().out
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "spec that is not there": (
         ["validate", "none.yaml"],
@@ -86,6 +122,10 @@ BAD: dict[str, tuple[list[str], str]] = {
     "example that is not there": (["example", "moon"], "moon"),
     "example in the way": (["example", "chain", "."], "links.csv"),
     "store in the way": (["import", "links", "links.csv", "chain.zarr", "--firms", "firms.csv"], "chain.zarr"),
+    "run in the way": (["run", "outage.yaml", "-o", "network", "--address", "local"], "network: exists already"),
+    "nothing to resume": (["resume", "."], ".: no run here"),
+    "nothing to ask": (["status", "."], ".: no run here"),
+    "nothing to report": (["report", "."], ".: no run here"),
     "nothing to describe": (["describe", "."], ".: no table, network or run of shockmesh is there"),
 }
 
