@@ -1,0 +1,209 @@
+"""A run, from a spec to a store: validate, plan, create, execute, finalise; and to resume one, or ask how far it is."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shockmesh.cluster import provenance
+from shockmesh.cluster.batch import Simulator
+from shockmesh.cluster.execute import Executor, LocalExecutor, Tally, execute
+from shockmesh.cluster.plan import Plan, human_bytes, make_plan, sizes_of
+from shockmesh.cluster.progress import Pace, Progress, duration
+from shockmesh.cluster.spec import Spec, load_spec, parse_spec
+from shockmesh.cluster.work import BlockWork, Job
+from shockmesh.io import journal
+from shockmesh.io.networks import read_network
+from shockmesh.io.results import STORE, committed, create_run, failed_members, finalise, read_manifest
+from shockmesh.kernels.network import FirmNetwork
+
+IN_PROCESS = "local"  # the address that means: no Ray, this process
+
+
+class ResumeError(ValueError):
+    """A run that cannot be resumed as it is. The message names what changed."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended."""
+
+    path: str
+    members: int
+    committed: int  # members whose results are there
+    failed: tuple[int, ...]  # members that are there, with numbers that are not finite
+    given_up: dict[int, str]  # block → why
+    lost: int  # times a block ran again because its worker died
+    interrupted: bool
+    seconds: float
+    simulated: int  # members of this call
+    link_steps: int  # of this call
+    bytes: int  # of the store on disk
+
+    @property
+    def complete(self) -> bool:
+        """Every member is there and finite."""
+        return self.committed == self.members and not self.failed
+
+    def text(self) -> str:
+        """What a person wants to know at the end."""
+        speed = f"{self.link_steps / 1e6 / self.seconds:.3g} M link-steps/s" if self.seconds else ""
+        lines = [
+            f"{self.path}: {self.committed:,} of {self.members:,} members, {human_bytes(self.bytes)}",
+            f"{self.simulated:,} members in {duration(self.seconds)}, {speed}",
+        ]
+        if self.lost:
+            lines.append(f"{self.lost} blocks ran again because their workers died")
+        if self.failed:
+            lines.append(f"numbers that are not finite in members {', '.join(map(str, self.failed[:20]))}")
+        lines += [f"block {block} was given up: {why}" for block, why in sorted(self.given_up.items())]
+        if self.committed < self.members:
+            state = "interrupted" if self.interrupted else "not complete"
+            lines.append(f"{state}; go on with: shockmesh resume {self.path}")
+        else:
+            lines.append(f"look at it with: shockmesh report {self.path}")
+        return "\n".join(lines)
+
+
+def run(
+    spec_path: str | Path,
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+) -> RunSummary:
+    """Run a spec into a new folder.
+
+    Args:
+        address: a Ray cluster; None starts a local one for this run; "local" runs in this process without Ray.
+
+    Raises:
+        SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
+    """
+    seeded = [] if seed is None else [f"sweep.seed={seed}"]
+    spec = load_spec(spec_path, [*overrides, *seeded])
+    network = read_network(spec.economy)
+    plan = make_plan(spec, sizes_of(network))
+    simulator = Simulator(spec, network, plan.members_per_block)
+    create_run(out, provenance.manifest(spec, plan, network), simulator.template(plan.members_per_block))
+    return _execute(Path(out), spec, plan, network, address, quiet)
+
+
+def resume(path: str | Path, address: str | None = None, quiet: bool = False) -> RunSummary:
+    """Complete a run: simulate the blocks that are not committed, and no other.
+
+    Raises:
+        ResultsError: no run there.
+        ResumeError: the spec's inputs or the code are not those the run was started with.
+    """
+    said = read_manifest(path)
+    spec, plan = parse_spec(said["spec"], f"{path}/RUN.json"), Plan(**said["plan"])
+    network = read_network(spec.economy)
+    now = provenance.manifest(spec, plan, network)
+    if now["fingerprint"] != said["fingerprint"]:
+        changed = ", ".join(provenance.changes(said, now))
+        raise ResumeError(f"{path}: started with another {changed}; start a new run, or restore what changed")
+    return _execute(Path(path), spec, plan, network, address, quiet)
+
+
+def status(path: str | Path) -> dict[str, Any]:
+    """How far a run is, be it going on, dead or finished.
+
+    Raises:
+        ResultsError: no run there.
+    """
+    run_path, said = Path(path), read_manifest(path)
+    plan, done = Plan(**said["plan"]), committed(path)
+    members = sum(len(plan.block(block)) for block in done)
+    notes = [journal.read_marker(run_path, block) for block in done]
+    finished = [note["finished"] for note in notes]
+    span = max(finished) - min(note["finished"] - note["seconds"] for note in notes) if notes else 0.0
+    return {
+        "members": f"{members:,} of {plan.members:,}",
+        "failed": len(failed_members(path)),
+        "state": "complete" if members == plan.members else "not complete",
+        "members per second": f"{members / span:.3g}" if span else "–",
+        "last commit": f"{duration(time.time() - max(finished))} ago" if finished else "none yet",
+        "workers": len({note["worker"] for note in notes}),
+        "started": said["created"],
+        "store": f"{run_path / STORE} ({human_bytes(_disk_bytes(run_path))})",
+    }
+
+
+def _execute(path: Path, spec: Spec, plan: Plan, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary:
+    """Run what is not committed yet, then finalise; an interrupt ends it cleanly."""
+    before = committed(path)
+    todo = [block for block in range(plan.blocks) if block not in before]
+    start, steps = time.monotonic(), math.prod((plan.links, plan.days))
+    already = plan.members - _count(plan, todo)
+    tally, interrupted = Tally(), False
+
+    with Progress(quiet) as progress:
+
+        def watch(latest: Tally) -> None:
+            nonlocal tally
+            tally = latest
+            done = already + _count(plan, latest.done)
+            progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
+
+        try:
+            if todo:
+                with _interruptible(), _executor(Job(path, spec.model_dump(mode="json"), plan), network, address) as on:
+                    execute(todo, on, watch)
+        except KeyboardInterrupt:
+            interrupted = True
+    finalise(path)
+    done = committed(path)
+    simulated = _count(plan, done - before)
+    return RunSummary(
+        path=str(path), members=plan.members, committed=_count(plan, done), failed=tuple(failed_members(path)),
+        given_up={block: why for block, why in tally.given_up.items() if block not in done}, lost=tally.lost,
+        interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated, link_steps=simulated * steps,
+        bytes=_disk_bytes(path),
+    )  # fmt: skip
+
+
+@contextmanager
+def _executor(job: Job, network: FirmNetwork, address: str | None) -> Generator[Executor]:
+    if address == IN_PROCESS:
+        yield LocalExecutor(BlockWork(job, network))
+        return
+    from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
+
+    with ray_cluster(address, job.plan.workers):
+        executor = RayExecutor(job, network, job.plan.workers)
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _count(plan: Plan, blocks: Sequence[int] | set[int] | dict[int, Any]) -> int:
+    return sum(len(plan.block(block)) for block in blocks)
+
+
+def _disk_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path / STORE).rglob("*") if file.is_file())

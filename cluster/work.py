@@ -1,0 +1,43 @@
+"""What a worker does with a block: simulate its members, commit them, say a few numbers. The same in every executor."""
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shockmesh.cluster.batch import Simulator, failed_members
+from shockmesh.cluster.plan import Plan
+from shockmesh.cluster.spec import parse_spec
+from shockmesh.io.results import write_block
+from shockmesh.kernels.network import FirmNetwork
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a run needs to know, besides the network."""
+
+    run: Path
+    spec: dict[str, Any]  # as resolved
+    plan: Plan
+
+
+class BlockWork:
+    """Holds the compiled simulator of a job; called with a block number, simulates and commits that block."""
+
+    def __init__(self, job: Job, network: FirmNetwork) -> None:
+        self._job = job
+        self._simulator = Simulator(parse_spec(job.spec), network, job.plan.members_per_block)
+
+    def __call__(self, block: int) -> dict[str, Any]:
+        start, members = time.time(), self._job.plan.block(block)
+        arrays = self._simulator.simulate(members)
+        note = {
+            "failed": failed_members(arrays, members),
+            "seconds": time.time() - start,
+            "finished": time.time(),
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+        }
+        write_block(self._job.run, block, arrays, note)
+        return note
