@@ -54,9 +54,14 @@ def draw_members(spec: Spec) -> Members:
     return members
 
 
+def root_key(seed: int) -> jax.Array:
+    """The key that all randomness of a run comes from, whatever the defaults of this process."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
 def member_key(seed: int, member: int | jax.Array, path: str) -> jax.Array:
     """The random key of one path in one member."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), member), crc32(path.encode()))
+    return jax.random.fold_in(jax.random.fold_in(root_key(seed), member), crc32(path.encode()))
 
 
 def uniforms(seed: int, n: int, path: str) -> Float[np.ndarray, " member"]:

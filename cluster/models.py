@@ -173,7 +173,7 @@ type Shock = Annotated[RecoveryShock | TableShock, Field(discriminator="kind")]
 class Sweep(_Frozen):
     """Members, and what differs between them: at most one of `vary`, `grid` and `list`."""
 
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
     members: Count | None = None  # left out: as many as `grid` or `list` makes, or 1
     vary: dict[str, Drawn] = Field(default_factory=dict)  # path → distribution, drawn per member
     grid: dict[str, Levels] = Field(default_factory=dict)  # path → values; every combination, the last path fastest

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
-from shockmesh.cluster.members import member_key
+from shockmesh.cluster.members import member_key, root_key
 from shockmesh.cluster.models import Where
 from shockmesh.cluster.rules import WHERE_NAMES
 from shockmesh.cluster.values import Drawn
@@ -87,6 +87,6 @@ class Selection:
     def _luck(self, member: int) -> np.ndarray:
         """A random number per firm: the firms with the lowest are drawn, so a larger share adds to a smaller one."""
         path = f"{self.path}.share"
-        once = jax.random.fold_in(jax.random.key(self.seed), crc32(path.encode()))
+        once = jax.random.fold_in(root_key(self.seed), crc32(path.encode()))
         key = member_key(self.seed, member, path) if self.where.redraw else once
         return np.asarray(jax.random.bits(key, (self.directory.network.n_firms,), jnp.uint32))

@@ -137,6 +137,11 @@ BAD = {
         "10: sweep.vary.model.inventory_days.default: {'uniform': {'low': 0.2, 'high': 0.8}}: "
         "draws from 0.2 to 0.8; every value must be ≥ 1",
     ),
+    "seed beyond 32 bits": (
+        "seed: 7",
+        "seed: 4294967296",
+        "7: sweep.seed: 4294967296: must be less than 4294967296",
+    ),
     "no members": ("  members: 200\n", "", "6: sweep.members: missing: required with vary"),
     "two kinds of sweep": (
         "  vary:",
