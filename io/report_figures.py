@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from shockmesh.io import report_plotly as plot
-from shockmesh.io.report_headline import hit_most, percent
+from shockmesh.io.report_headline import deepest_day, hit_most, percent
 from shockmesh.io.report_losses import HIGH, LOW, Losses, notable
 
 BARS, ROWS, CURVES = 15, 45, 100  # the most that one figure shows
@@ -38,7 +38,7 @@ def over_time(losses: Losses, events: Mapping[str, float]) -> Panel:
         names = [row["region"] for row in hit_most(losses, "region")]
         choices |= {name: _path(losses, losses.by_region.sel(region=name).values, events) for name in names}
     loss = 1 - np.median(losses.total, axis=0)
-    day = int(loss.argmax())
+    day = int(deepest_day(loss))
     bands = "Bands hold 90 % and 50 % of the members on each day." if len(losses.member) > 1 else ""
     return Panel(
         id="over-time",

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 from shockmesh.io.report_losses import (
     HIGH,
     LOW,
+    SILENCE,
     Losses,
     days_to_recover,
     measure,
@@ -52,7 +54,7 @@ def headline_of(losses: Losses, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def hit_most(losses: Losses, dim: str) -> list[dict[str, Any]]:
-    """Every label of a dim with the spread of its loss, the greatest median first (ties as stored); empty if it was not recorded."""
+    """Every label of a dim with the spread of its loss, the greatest median first; empty if it was not recorded."""
     if dim not in losses.dims:
         return []
     share, money = losses.share(dim), losses.money(dim)
@@ -70,7 +72,13 @@ def hit_most(losses: Losses, dim: str) -> list[dict[str, Any]]:
 
 def _deepest(losses: Losses) -> dict[str, Any]:
     loss = 1 - losses.total
-    return {"loss": spread(loss.max(1)), "day": int(np.median(loss.argmax(1)))}
+    return {"loss": spread(loss.max(1)), "day": int(np.median(deepest_day(loss)))}
+
+
+def deepest_day(loss: Float[np.ndarray, "*member time"]) -> np.ndarray:
+    """The first day on which the loss is at its deepest, but for round-off."""
+    top = loss.max(-1, keepdims=True)
+    return (loss >= top - SILENCE * np.abs(top)).argmax(-1)
 
 
 def _recovery(losses: Losses) -> dict[str, Any]:
@@ -84,26 +92,23 @@ def _recovery(losses: Losses) -> dict[str, Any]:
 
 def headline_text(numbers: dict[str, Any]) -> list[str]:
     """A headline as a few lines to print."""
-    loss, recovery = numbers["loss"], numbers["days_to_recover"]
-    word = numbers["measure"].replace("_", " ")
-    lines = [f"{word} lost over {numbers['days']} days: {ranged(loss)} ({numbers['members']} members)"]
+    days, members, deepest = numbers["days"], numbers["members"], numbers["deepest"]
+    over = f"{days} days" if members == 1 else f"{days} days, {members} members"
+    lines = [f"{numbers['measure'].replace('_', ' ')} lost over {over}: {ranged(numbers['loss'])}"]
     if numbers["money"]:
         lines.append(f"in money: {ranged_money(numbers['money'])}")
-    if numbers["regions"]:
-        lines.append(
-            "regions hit most: "
-            + ", ".join(f"{r['region']} {percent(r['loss']['median'])}" for r in numbers["regions"])
-        )
-    if numbers["sectors"]:
-        lines.append(
-            "sectors hit most: "
-            + ", ".join(f"{s['sector']} {percent(s['loss']['median'])}" for s in numbers["sectors"])
-        )
-    lines.append(
-        f"worst day: {percent(numbers['deepest']['loss']['median'])} below baseline, day {numbers['deepest']['day']}"
-    )
-    lines.append(f"recovered: {recovery['recovered']} of {numbers['members']} members, {days_text(recovery['median'])}")
-    return lines
+    for dim in ("region", "sector"):
+        said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in numbers[f"{dim}s"]]
+        lines += [f"{dim}s hit most: {', '.join(said)}"] if len(said) > 1 else []
+    lines.append(f"deepest day: {percent(deepest['loss']['median'])} below baseline, day {deepest['day']}")
+    return [*lines, _recovery_text(numbers["days_to_recover"], members)]
+
+
+def _recovery_text(recovery: dict[str, Any], members: int) -> str:
+    days = recovery["median"]
+    if days is None:
+        return f"recovered within the horizon: {recovery['recovered']} of {members} members"
+    return f"days to recover: {days:.0f}; within the horizon {recovery['recovered']} of {members} members do"
 
 
 def percent(share: float) -> str:
@@ -141,8 +146,3 @@ def ranged_money(values: dict[str, Any]) -> str:
         return money_text(values["median"], values["unit"])
     low, high = (money_text(values[end], values["unit"]) for end in ("low", "high"))
     return f"{money_text(values['median'], values['unit'])} ({low} to {high})"
-
-
-def days_text(days: float | None) -> str:
-    """A number of days, or that it lies beyond the horizon."""
-    return "median beyond the horizon" if days is None else f"median {days:.0f} days"

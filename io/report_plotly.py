@@ -12,27 +12,11 @@ from jaxtyping import Float
 INK, MUTED, GRID, ABSENT = "#1f2933", "#52606d", "#e4e7eb", "#dde1e6"
 BLUE, VERMILLION, GREEN, AMBER, FAINT = "#0072b2", "#d55e00", "#009e73", "#e58b4d", "rgba(82,96,109,0.22)"
 OUTER, INNER = "rgba(0,114,178,0.16)", "rgba(0,114,178,0.32)"
-SHADES = [
-    (0.0, "#fdfaf6"),
-    (0.02, "#fdeedd"),
-    (0.06, "#fbd9b3"),
-    (0.15, "#f7b679"),
-    (0.35, "#ea8339"),
-    (0.65, "#bd4a10"),
-    (1.0, "#5c1f07"),
-]
-BLUES = [
-    (0.02, "#e6f1f8"),
-    (0.06, "#c9e2f1"),
-    (0.15, "#95c6e3"),
-    (0.35, "#4f9bca"),
-    (0.65, "#1a6ba3"),
-    (1.0, "#083a5e"),
-]
-LOSSES = [[part, shade] for part, shade in SHADES]  # small losses are told apart too: the shades stand closer near 0
-GAINS_AND_LOSSES = [[(1 - part) / 2, shade] for part, shade in BLUES[::-1]] + [
-    [(1 + part) / 2, s] for part, s in SHADES
-]
+SHADES: dict[float, tuple[int, int, int]] = {  # part of the deepest loss → red, green, blue; closer where small
+    -1.0: (8, 58, 94), -0.65: (26, 107, 163), -0.35: (79, 155, 202), -0.15: (149, 198, 227), -0.06: (201, 226, 241),
+    -0.02: (230, 241, 248), 0.0: (253, 250, 246), 0.02: (253, 238, 221), 0.06: (251, 217, 179), 0.15: (247, 182, 121),
+    0.35: (234, 131, 57), 0.65: (189, 74, 16), 1.0: (92, 31, 7),
+}  # fmt: skip
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK}
 
 type Figure = dict[str, Any]
@@ -130,12 +114,12 @@ def points(x: np.ndarray, y: np.ndarray, names: Sequence[str], across: str, up: 
 def heat(
     x: Sequence[Any], y: Sequence[str], z: Float[np.ndarray, "y x"], titles: tuple[str, str], **xaxis: Any
 ) -> Figure:
-    """A heat map of losses in %, blue for gains where there are any; the scale ends at the 99.5 % quantile."""
-    top = float(f"{np.nanquantile(np.abs(z), 0.995):.4g}") or 1.0
-    gains = bool(np.nanmin(z) < -0.02 * top)
+    """A heat map of losses in %, blue for gains where there are any; stronger than the 99.5 % quantile is as strong."""
+    top = float(f"{np.nanquantile(z, 0.995):.4g}") if np.nanmax(z) > 0 else 1.0
+    gain = float(f"{np.clip(-np.nanmin(z), 0, top):.4g}")
     cells = {
         "type": "heatmap", "x": list(x), "y": list(y), "z": [numbers(row, 3) for row in z], "hoverongaps": False,
-        "zmin": -top if gains else 0, "zmax": top, "colorscale": GAINS_AND_LOSSES if gains else LOSSES,
+        "zmin": -gain, "zmax": top, "colorscale": _scale(gain / top),
         "hovertemplate": f"{titles[1]} %{{y}}<br>{titles[0]} %{{x}}<br>loss %{{z:.3g}} %<extra></extra>",
         "colorbar": {
             "title": {"text": "loss, %", "side": "right"}, "thickness": 12, "outlinewidth": 0, "len": 280,
@@ -145,6 +129,14 @@ def heat(
     rows = {**_DOWNWARD, "tickmode": "linear", "tickfont": {"size": 10}, "showgrid": False}
     columns = {"showgrid": False, **xaxis}
     return figure([cells], *titles, xaxis=columns, yaxis=rows, hovermode="closest", plot_bgcolor=ABSENT, margin=_FLAT)
+
+
+def _scale(gain: float) -> list[list[Any]]:
+    """The shades from −gain to 1 as a Plotly colour scale over 0 … 1; a gain and a loss of one size are as strong."""
+    parts = [-gain, *(part for part in SHADES if part > -gain)]
+    channels = [np.interp(parts, list(SHADES), channel) for channel in zip(*SHADES.values(), strict=True)]
+    colours = [f"rgb({red:.0f},{green:.0f},{blue:.0f})" for red, green, blue in zip(*channels, strict=True)]
+    return [[(part + gain) / (1 + gain), colour] for part, colour in zip(parts, colours, strict=True)]
 
 
 def numbers(values: Any, digits: int = 5) -> list[float | None]:

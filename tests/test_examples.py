@@ -6,9 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from shockmesh.cluster.batch import Simulator
+from shockmesh.cluster.spec import load_spec
 from shockmesh.io import examples
 from shockmesh.io.examples import EXAMPLES as SOURCE
 from shockmesh.io.examples import ExampleError, copy_example, list_examples
+from shockmesh.io.import_inoue_todo import import_inoue_todo
+from shockmesh.io.import_links import import_links
+from shockmesh.io.networks import read_network
 
 NAMES = ["chain", "inoue-todo", "world2014"]
 
@@ -71,6 +76,44 @@ def test_readme_states_licence_citation_and_commands_on_files_that_exist(name: s
 def test_a_spec_names_a_store_that_its_readme_makes(spec: Path):
     economy = yaml.safe_load(spec.read_text("utf-8"))["economy"]
     assert f" {economy}" in (spec.parent / "README.md").read_text("utf-8")
+
+
+def simulated(folder: Path, spec: str) -> dict[str, np.ndarray]:
+    """What a copied example computes, by variable, of its only member."""
+    loaded = load_spec(folder / spec)
+    found = Simulator(loaded, read_network(loaded.economy)).simulate(range(1))
+    return {name: values[0] for name, values in found.items()}
+
+
+def test_the_chain_gives_the_days_that_its_readme_says(tmp_path: Path):
+    copy_example("chain", tmp_path)
+    import_links(tmp_path / "links.csv", tmp_path / "chain.zarr", tmp_path / "firms.csv", unit_per="day")
+    found = simulated(tmp_path, "outage.yaml")
+    firms = read_network(tmp_path / "chain.zarr").firm.tolist()
+    working = dict(zip(firms, (found["output"] > 1e-9).sum(0).tolist(), strict=True))
+    readme = (tmp_path / "README.md").read_text("utf-8")
+    said = dict(re.findall(r"^\| (\w+) \| \S+ \| (\d+) \|$", readme, re.MULTILINE))
+    assert working == {firm: int(day) for firm, day in said.items()}
+    assert found["final_consumption"].sum() == pytest.approx(14, abs=1e-9)
+
+
+def test_the_random_network_repeats_the_numbers_of_its_readme(tmp_path: Path):
+    copy_example("inoue-todo", tmp_path)
+    import_inoue_todo(tmp_path / "network", tmp_path / "inoue-todo.zarr")
+    total = simulated(tmp_path, "disaster.yaml")["output"].sum(1)
+    readme = " ".join((tmp_path / "README.md").read_text("utf-8").split())
+    said = re.findall(r"(\d{3}\.\d{3}) on day (\d+)", readme)
+    assert len(said) == 5
+    np.testing.assert_allclose([total[int(day)] for _, day in said], [float(value) for value, _ in said], atol=5e-4)
+    assert total.argmin() == 6
+
+
+def test_the_lockdown_is_a_sound_spec(tmp_path: Path):
+    copy_example("world2014", tmp_path)
+    (tmp_path / "world2014-20k.zarr").mkdir()
+    spec = load_spec(tmp_path / "lockdown.yaml")
+    assert (spec.members, spec.horizon.days) == (64, 180)
+    assert set(spec.sweep.vary) == {"shocks.lockdown.loss", "shocks.lockdown.recovery_days", "model.inventory_days"}
 
 
 def test_the_random_network_balances():

@@ -365,8 +365,9 @@ def test_headline_is_json_and_says_what_the_losses_are():
     assert head["days_to_recover"] == {"median": 10.0, "low": 10.0, "high": 10.0, "recovered": 5}
     assert head["outside"]["median"] == pytest.approx(1.8 / 4.8)
     lines = words.headline_text(head)
-    assert lines[0] == "output lost over 20 days: 4.57 % (90 % of members: 2.51 to 6.63 %) (5 members)"
+    assert lines[0] == "output lost over 20 days, 5 members: 4.57 % (90 % of members: 2.51 to 6.63 %)"
     assert lines[1] == "in money: 19.2 million USD (10.6 million USD to 27.8 million USD)"
+    assert lines[-1] == "days to recover: 10; within the horizon 5 of 5 members do"
     assert lines[2] == "regions hit most: GBR 20.0 %, ITA 2.00 %, USA 2.00 %"
 
 
