@@ -40,31 +40,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def import_(options: argparse.Namespace) -> int:
     """Turn a published table, or a user's own links, into a store."""
+    findings: list[str] = []
     if options.kind == "links":
         from shockmesh.io.import_links import import_links
 
-        store = import_links(
-            options.source, options.store, firms=options.firms, unit_per=options.per, money=options.money
-        )
+        import_links(options.source, options.store, options.firms, unit_per=options.per, money=options.money)
     elif options.kind == "inoue-todo":
         from shockmesh.io.import_inoue_todo import import_inoue_todo
 
-        store = import_inoue_todo(options.source, options.store)
+        import_inoue_todo(options.source, options.store)
     else:
+        from shockmesh.cluster.describe import told
         from shockmesh.io.import_table import import_table
 
-        store = import_table(options.kind, options.source, options.store)
-    return _tell(options, {"store": str(store or options.store)}, f"wrote {options.store}")
+        findings = [told(finding) for finding in import_table(options.kind, options.source, options.store)]
+    found = {"store": options.store, "findings": findings}
+    return _tell(options, found, "\n".join([f"wrote {options.store}", *findings]))
 
 
 def generate(options: argparse.Namespace) -> int:
     """Draw a firm network consistent with a table."""
     from shockmesh.io.generate import generate_network
     from shockmesh.io.networks import write_network
-    from shockmesh.io.tables import open_table
+    from shockmesh.io.tables import one_year, open_table
 
-    table = open_table(options.table, year=options.year)
-    network = generate_network(table, options.firms, options.seed or 0, options.mean_degree)
+    with open_table(options.table, year=options.year) as table:
+        network = generate_network(one_year(table), options.firms, options.seed, options.mean_degree)
     write_network(network, options.store)
     found = {"firms": network.n_firms, "links": network.n_links, **network.attrs["aggregate_error"]}
     return _tell(options, found, f"wrote {options.store}: {network.n_firms:,} firms, {network.n_links:,} links")

@@ -5,7 +5,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shockmesh.io.table_checks import Finding
 
 CITED = ("title", "source", "license", "references", "unit", "units", "year")
 
@@ -53,23 +56,28 @@ def _kind(path: Path) -> str | None:
 
 
 def _table(path: Path) -> Description:
-    from shockmesh.io.tables import check_table, open_table
+    from shockmesh.io.table_checks import check_table
+    from shockmesh.io.tables import open_table
 
     table = open_table(path)
     facts = {str(dim): size for dim, size in table.sizes.items()} | _cited(table.attrs)
-    findings = [f"{found.severity}: {found.check}: {found.message}" for found in check_table(table)]
-    return Description("table", facts, tuple(findings))
+    return Description("table", facts, tuple(told(found) for found in check_table(table)))
+
+
+def told(finding: "Finding") -> str:
+    """A finding as one line."""
+    return f"{finding.severity}: {finding.check}: {finding.message}"
 
 
 def _network(path: Path) -> Description:
     from shockmesh.io.network_facts import describe_network
 
-    told = describe_network(path)
-    facts = {name: told[name] for name in ("firms", "links", "regions", "sectors", "unit")}
-    facts |= {str(found["quantity"]): _statistic(found) for found in told["statistics"]}
-    facts |= {f"difference to the table: {name}": f"{value:.3g}" for name, value in told["aggregate_error"].items()}
-    repairs = [", ".join(f"{name} {value}" for name, value in repair.items()) for repair in told["repairs"]]
-    return Description("network", facts, (*(f"repaired: {repair}" for repair in repairs), *told["findings"]))
+    network = describe_network(path)
+    facts = {name: network[name] for name in ("firms", "links", "regions", "sectors", "unit")}
+    facts |= {str(found["quantity"]): _statistic(found) for found in network["statistics"]}
+    facts |= {f"difference to the table: {name}": f"{value:.3g}" for name, value in network["aggregate_error"].items()}
+    repairs = [", ".join(f"{name} {value}" for name, value in repair.items()) for repair in network["repairs"]]
+    return Description("network", facts, (*(f"repaired: {repair}" for repair in repairs), *network["findings"]))
 
 
 def _statistic(found: Mapping[str, Any]) -> str:
@@ -82,8 +90,8 @@ def _run(path: Path) -> Description:
 
     with open_run(path) as run:
         facts = {str(dim): size for dim, size in run.sizes.items()} | _cited(run.attrs)
-        told = headline_text(headline(run, read_manifest(path).get("spec", {})))
-    return Description("run", facts | {f"result {i + 1}": line for i, line in enumerate(told)}, tuple(verify(path)))
+        lines = headline_text(headline(run, read_manifest(path).get("spec", {})))
+    return Description("run", facts | {f"result {i + 1}": line for i, line in enumerate(lines)}, tuple(verify(path)))
 
 
 def _cited(attrs: Mapping[Any, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ WHERE_NAMES = ("region", "sector", "firm")
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Every rule that the spec breaks, as (path, value, rule)."""
-    for rule in (_shock_names, _members, _sweep_paths, _sweep_values, _records, _resources, _files):
+    for rule in (_shock_names, _members, _sweep_paths, _sweep_values, _records, _resources):
         yield from rule(spec)
 
 
@@ -136,7 +136,8 @@ def _resources(spec: Spec) -> Iterator[Broken]:
         yield path, spec.resources.devices_per_gang, "must be 1: a simulation runs on one device in this version"
 
 
-def _files(spec: Spec) -> Iterator[Broken]:
+def missing_files(spec: Spec) -> Iterator[Broken]:
+    """The economy and every file of the spec that is not there."""
     for keys, name in [(("economy",), spec.economy), *_named_files(spec)]:
         if "://" not in name and not Path(name).exists():
             yield keys, name, "no such file or store"

@@ -10,14 +10,14 @@
 Files are relative to the spec's folder. Every problem is reported at once as `file:line: field: value: rule`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from shockmesh.cluster.models import KEYS, Spec
 from shockmesh.cluster.problems import pydantic_problems
-from shockmesh.cluster.rules import broken_rules
+from shockmesh.cluster.rules import Broken, broken_rules, missing_files
 from shockmesh.cluster.source import Source, SpecError, read_source
 
 __all__ = ["Spec", "SpecError", "load_spec", "parse_spec"]
@@ -29,11 +29,17 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
     Raises:
         SpecError: with every problem found, each as `file:line: field: value: rule`.
     """
-    return _parse(read_source(path, overrides), Path(path).resolve().parent)
+    spec = _parse(read_source(path, overrides), Path(path).resolve().parent)
+    _refuse(spec, missing_files(spec))
+    return spec
 
 
 def parse_spec(data: dict[str, Any], name: str = "spec", folder: Path | None = None) -> Spec:
-    """Check a spec given as a dict, such as one stored with a run. Raises SpecError as `load_spec` does."""
+    """Check a spec given as a dict, such as one stored with a run; its files may be elsewhere.
+
+    Raises:
+        SpecError: as `load_spec` does.
+    """
     return _parse(Source(name, data), folder)
 
 
@@ -43,7 +49,11 @@ def _parse(source: Source, folder: Path | None) -> Spec:
     except ValidationError as error:
         raise SpecError(pydantic_problems(error, source, KEYS)) from error
     spec._source = source
-    problems = [spec.problem(path, value, rule) for path, value, rule in broken_rules(spec)]
+    _refuse(spec, broken_rules(spec))
+    return spec
+
+
+def _refuse(spec: Spec, broken: Iterable[Broken]) -> None:
+    problems = [spec.problem(path, value, rule) for path, value, rule in broken]
     if problems:
         raise SpecError(problems)
-    return spec
