@@ -30,8 +30,11 @@ def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: floa
         mean_degree: links per firm to aim at; it also sets how many of the table's cells can be kept.
 
     Raises:
-        GenerateError: the table lacks a variable or a yearly unit, has values that are not finite, or needs more firms.
+        GenerateError: the table lacks a variable or a yearly unit, has values that are not finite, or needs more firms;
+            or the seed or the mean degree is too small.
     """
+    if seed < 0:
+        raise GenerateError(f"seed: {seed}, must be 0 or more")
     if not mean_degree >= 4:
         raise GenerateError(f"mean_degree: {mean_degree}, at least 4 links per firm are needed to carry a table")
     unit = _unit_per_day(table)

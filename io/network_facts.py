@@ -1,8 +1,8 @@
 """What a firm network looks like, beside what has been published about real ones.
 
 Published values are single numbers; a network counts as inside when it is within 15 % of one, or within the range
-where there are several. They come from whole national registers of a million firms: a network of some thousand firms
-over a world table has larger firms and fewer small ones, and its tails are steeper.
+where there are several. They come from national registers of up to a million firms. Some thousand firms spread over the
+industries of a world table have steeper tails than that, because each industry holds a few firms only.
 """
 
 from dataclasses import asdict, dataclass

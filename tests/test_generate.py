@@ -279,6 +279,11 @@ def test_what_cannot_be_generated_is_refused(name: str) -> None:
         generate_network(make(), firms, seed=1)
 
 
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(GenerateError, match=r"seed: -1, must be 0 or more"):
+        generate_network(random_table(), 100, seed=-1)
+
+
 def test_too_few_links_per_firm_are_refused() -> None:
     with pytest.raises(GenerateError, match=r"mean_degree: 3, at least 4"):
         generate_network(random_table(), 100, seed=1, mean_degree=3)
