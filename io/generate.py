@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 from shockmesh.io.generate_cells import Cells, Economy, GenerateError, as_records, clean, read_economy, thin
 from shockmesh.io.generate_firms import Firms, draw_firms
 from shockmesh.io.generate_links import draw_links
@@ -45,55 +46,52 @@ def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: floa
     economy = thin(whole, int(CELL_SHARE * links))
     drawn = draw_firms(economy, firms, rng)
     pieces = (links - len(economy.cells.value) - 2 * _within(economy, drawn)) // 2
-    supplier, buyer, amount = draw_links(
-        economy.cells, drawn, *_margins(economy, drawn), pieces=max(pieces, firms), rng=rng
-    )
+    sales, inputs = _margins(economy, drawn)
+    supplier, buyer, amount = draw_links(economy.cells, drawn, sales, inputs, max(pieces, firms), rng)
     final = _final_demand(economy, drawn, np.bincount(supplier, amount, firms))
-    about = {key: table.attrs[key] for key in CITED if key in table.attrs}
-    attrs: dict[str, Any] = {
-        "title": f"{firms} firms generated from: {about.get('title', 'an input–output table')}",
-        "generator": {"firms": firms, "seed": seed, "mean_degree": mean_degree, "table": about},
-        "repairs": as_records(whole.repairs),
-    }
-    attrs |= {key: about[key] for key in ("source", "license") if key in about}
+    made = Cells(drawn.industry[supplier], drawn.industry[buyer], amount)
+    error = aggregate_error(told, economy, made, np.bincount(drawn.industry, final, told.n))
     region, sector = np.divmod(drawn.industry, len(told.sectors))
-    attrs["aggregate_error"] = aggregate_error(told, whole, economy, drawn, supplier, buyer, amount, final)
+    settings = {"firms": firms, "seed": seed, "mean_degree": mean_degree}
     return firm_network(
         supplier, buyer, amount / DAYS_PER_YEAR, final / DAYS_PER_YEAR, region=region, sector=sector,
-        regions=told.regions, sectors=told.sectors, unit=unit, attrs=attrs,
+        regions=told.regions, sectors=told.sectors, unit=unit,
+        attrs=_attributes(table, settings) | {"repairs": as_records(whole.repairs), "aggregate_error": error},
     )  # fmt: skip
 
 
 def aggregate_error(
-    told: Economy, whole: Economy, economy: Economy, firms: Firms,
-    supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, final: np.ndarray,
-) -> dict[str, float]:  # fmt: skip
-    """How far the network's sums by industry are from the table's.
+    told: Economy, economy: Economy, made: Cells, final: Float[np.ndarray, " industry"]
+) -> dict[str, float]:
+    """How far a network's sums by industry, `made` and `final`, are from the table's.
 
     `z_dropped_cells`, `z_dropped_value`: share of positive cells, and of their value, without a link. `z_kept`: largest
     relative difference between a kept cell and its links (numerical). `z`: Σ|difference| / ΣZ against the table as
     given. `output`, `value_added`, `final_demand`: Σ|difference| / Σ against the table as given, by industry.
     """
-    n = told.n
-    made = Cells(firms.industry[supplier], firms.industry[buyer], amount)
-    given = told.cells.take(told.cells.value > 0)
-    key, value = _by_cell(made, n)
-    kept_key, kept_value = _by_cell(economy.cells, n)
-    given_key, given_value = _by_cell(given, n)
+    key, value = _by_cell(made, told.n)
+    kept_key, kept_value = _by_cell(economy.cells, told.n)
+    given_key, given_value = _by_cell(told.cells.take(told.cells.value > 0), told.n)
     carried = np.isin(given_key, key)
     position = np.minimum(np.searchsorted(key, given_key), len(key) - 1)
     network_value = np.where(carried, value[position], 0)
-    output = np.bincount(firms.industry, final, n) + made.sales(n)
-    told_output = np.maximum(told.output, 0)
+    output, told_output = final + made.sales(told.n), np.maximum(told.output, 0)
     return {
         "z_dropped_cells": float(1 - carried.mean()),
         "z_dropped_value": float(given_value[~carried].sum() / given_value.sum()),
         "z_kept": float(np.abs(value / kept_value - 1).max()) if np.array_equal(key, kept_key) else float("inf"),
-        "z": float(np.abs(network_value - given_value).sum() / given_value.sum()),
+        "z": _distance(network_value, given_value),
         "output": _distance(output, told_output),
-        "value_added": _distance(output - made.inputs(n), told_output - told.cells.inputs(n)),
-        "final_demand": _distance(np.bincount(firms.industry, final, n), told.final_demand),
+        "value_added": _distance(output - made.inputs(told.n), told_output - told.cells.inputs(told.n)),
+        "final_demand": _distance(final, told.final_demand),
     }
+
+
+def _attributes(table: xr.Dataset, settings: dict[str, Any]) -> dict[str, Any]:
+    about = {key: table.attrs[key] for key in CITED if key in table.attrs}
+    title = f"{settings['firms']} firms generated from: {about.get('title', 'an input–output table')}"
+    cited = {key: about[key] for key in ("source", "license") if key in about}
+    return cited | {"title": title, "generator": settings | {"table": about}}
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -112,11 +110,9 @@ def _within(economy: Economy, firms: Firms) -> int:
 
 def _margins(economy: Economy, firms: Firms) -> tuple[np.ndarray, np.ndarray]:
     """Each firm's sales to firms and its inputs: the industry's per unit of output."""
-    per_output = np.divide(1, economy.output, out=np.zeros(economy.n), where=economy.output > 0)
-    return tuple(
-        firms.size * (total * per_output)[firms.industry]
-        for total in (economy.cells.sales(economy.n), economy.cells.inputs(economy.n))
-    )  # pyright: ignore[reportReturnType]
+    share = firms.size / economy.output[firms.industry]
+    sales, inputs = economy.cells.sales(economy.n), economy.cells.inputs(economy.n)
+    return share * sales[firms.industry], share * inputs[firms.industry]
 
 
 def _final_demand(economy: Economy, firms: Firms, sales: np.ndarray) -> np.ndarray:
