@@ -1,6 +1,6 @@
 """Packaged examples: small data with their licences, and specs that run as they stand.
 
-Each folder of `examples/` is one example: a README.md whose first paragraph says what it shows, specs and data.
+Each folder of `examples/` with a spec is one example: a README.md whose first line says what it shows, and small data.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ def copy_example(name: str, directory: str | Path) -> list[Path]:
 
 
 def _folders() -> dict[str, Path]:
-    return {readme.parent.name: readme.parent for readme in sorted(EXAMPLES.glob("*/README.md"))}
+    return {spec.parent.name: spec.parent for spec in sorted(EXAMPLES.glob("*/*.yaml"))}
 
 
 def _folder(name: str) -> Path:

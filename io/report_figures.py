@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from shockmesh.io import report_plotly as plot
-from shockmesh.io.report_headline import deepest_day, hit_most, percent
+from shockmesh.io.report_headline import deepest_day, hit_most, names_hit_most, percent
 from shockmesh.io.report_losses import HIGH, LOW, Losses, notable
 
 BARS, ROWS, CURVES = 15, 45, 100  # the most that one figure shows
@@ -35,7 +35,7 @@ def over_time(losses: Losses, events: Mapping[str, float]) -> Panel:
     """
     choices = {"Total": _path(losses, losses.total, events)}
     if losses.by_region is not None:
-        names = [row["region"] for row in hit_most(losses, "region")]
+        names = names_hit_most(losses, "region")
         choices |= {name: _path(losses, losses.by_region.sel(region=name).values, events) for name in names}
     loss = 1 - np.median(losses.total, axis=0)
     day = int(deepest_day(loss))
@@ -53,12 +53,12 @@ def over_time(losses: Losses, events: Mapping[str, float]) -> Panel:
 
 def ranking(losses: Losses, dim: str) -> Panel:
     """Bars of the loss by one dim with the members' spread: as a share, and in money where the unit allows it."""
-    rows = hit_most(losses, dim)
+    rows, labels = hit_most(losses, dim, BARS), losses.baseline.sizes[dim]
     choices = {"share of its baseline": _bars(rows, dim, "loss", 100, "loss, % of its baseline")}
     if losses.money() is not None:
-        choices["amount"] = _bars(rows, dim, "money", 1, f"loss, {losses.currency}")
+        choices["amount"] = _bars(hit_most(losses, dim, BARS, "money"), dim, "money", 1, f"loss, {losses.currency}")
     first = ", ".join(f"{row[dim]} {percent(row['loss']['median'])}" for row in rows[:3])
-    more = f" The {BARS} hit most of {len(rows)}." if len(rows) > BARS else ""
+    more = f" The {BARS} hit most of {labels}." if labels > BARS else ""
     spread = "Bar: median; line: 90 % of members." if len(losses.member) > 1 else ""
     return Panel(
         id=f"by-{dim}",
@@ -67,14 +67,14 @@ def ranking(losses: Losses, dim: str) -> Panel:
         alt=f"Bars of the loss of {losses.label.lower()} by {dim}, the hardest hit first: {first}.",
         choices=choices,
         pick="Measured as",
-        height=100 + 24 * min(len(rows), BARS),
+        height=100 + 24 * len(rows),
     )
 
 
 def spreading(losses: Losses) -> Panel:
     """When each region loses: median loss by region and day."""
     assert losses.by_region is not None
-    names = [row["region"] for row in hit_most(losses, "region")][:ROWS]
+    names = names_hit_most(losses, "region")[:ROWS]
     loss = 100 * (1 - losses.by_region.sel(region=names).median("member").transpose("region", "time").values)
     peak = np.nanmax(loss[0])
     return Panel(
@@ -89,7 +89,7 @@ def spreading(losses: Losses) -> Panel:
 
 def industries(losses: Losses) -> Panel:
     """Median loss by region and sector."""
-    names = [row["region"] for row in hit_most(losses, "region")][:ROWS]
+    names = names_hit_most(losses, "region")[:ROWS]
     share = losses.share("region", "sector").median("member").transpose("region", "sector").sel(region=names)
     sectors = [str(name) for name in share["sector"].values]
     xaxis = {"tickangle": -90, "tickmode": "linear", "tickfont": {"size": 10}, "type": "category"}
@@ -164,9 +164,8 @@ def _path(losses: Losses, paths: Float[np.ndarray, "member time"], events: Mappi
 
 
 def _bars(rows: list[dict[str, Any]], dim: str, what: str, factor: float, title: str) -> plot.Figure:
-    most = sorted(rows, key=lambda row: -row[what]["median"])[:BARS]
-    scaled = [{end: factor * row[what][end] for end in ("median", "low", "high")} for row in most]
-    return plot.bars([row[dim] for row in most], scaled, title)
+    scaled = [{end: factor * row[what][end] for end in ("median", "low", "high")} for row in rows]
+    return plot.bars([row[dim] for row in rows], scaled, title)
 
 
 def _path_titles(losses: Losses) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The numbers that come first, and how numbers are written: `headline` for programs, `headline_text` for people."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -47,27 +47,42 @@ def headline_of(losses: Losses, spec: dict[str, Any]) -> dict[str, Any]:
         "money": None if money is None else {**spread(money.values), "unit": losses.currency},
         "deepest": _deepest(losses),
         "days_to_recover": _recovery(losses),
-        "regions": hit_most(losses, "region")[:MOST],
-        "sectors": hit_most(losses, "sector")[:MOST],
+        "regions": hit_most(losses, "region", MOST),
+        "sectors": hit_most(losses, "sector", MOST),
         "outside": None if away is None else spread(away),
     }
 
 
-def hit_most(losses: Losses, dim: str) -> list[dict[str, Any]]:
-    """Every label of a dim with the spread of its loss, the greatest median first; empty if it was not recorded."""
+def hit_most(losses: Losses, dim: str, most: int, by: Literal["loss", "money"] = "loss") -> list[dict[str, Any]]:
+    """The labels of a dim that are hit most, each with the spread of its loss and money; empty if it was not recorded.
+
+    `by` says which median ranks them, the greatest first, ties as stored.
+    """
     if dim not in losses.dims:
         return []
     share, money = losses.share(dim), losses.money(dim)
-    middle = share.median("member").values
-    order = [int(i) for i in np.argsort(-middle.round(9), kind="stable") if np.isfinite(middle[i])]
+    ranked = share if by == "loss" or money is None else money
     return [
         {
             dim: str(share[dim].values[i]),
             "loss": spread(share.isel({dim: i}).values),
             "money": None if money is None else {**spread(money.isel({dim: i}).values), "unit": losses.currency},
         }
-        for i in order
+        for i in _order(ranked.transpose("member", dim).values)[:most]
     ]
+
+
+def names_hit_most(losses: Losses, dim: str) -> list[str]:
+    """Every label of a dim that has a baseline, the greatest median loss first."""
+    share = losses.share(dim)
+    labels = share[dim].values
+    return [str(labels[i]) for i in _order(share.transpose("member", dim).values)]
+
+
+def _order(values: Float[np.ndarray, "member label"]) -> list[int]:
+    """Positions by falling median; labels without a baseline are left out."""
+    middle = np.median(values, axis=0).round(9)
+    return [int(i) for i in np.argsort(-middle, kind="stable") if np.isfinite(middle[i])]
 
 
 def _deepest(losses: Losses) -> dict[str, Any]:

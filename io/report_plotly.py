@@ -81,10 +81,12 @@ def bars(names: Sequence[str], spreads: Sequence[Mapping[str, float]], title: st
         "array": numbers([row["high"] - row["median"] for row in spreads]),
         "arrayminus": numbers([row["median"] - row["low"] for row in spreads]),
     }  # fmt: skip
-    bar = {
+    bar: Trace = {
         "type": "bar", "orientation": "h", "y": list(names), "x": numbers([row["median"] for row in spreads]),
-        "error_x": whisker, "marker": {"color": AMBER}, "hovertemplate": "%{y}: %{x:,.4g}<extra></extra>",
+        "marker": {"color": AMBER}, "hovertemplate": "%{y}: %{x:,.4g}<extra></extra>",
     }  # fmt: skip
+    if any(row["high"] > row["low"] for row in spreads):
+        bar["error_x"] = whisker
     return figure([bar], title, "", yaxis=_DOWNWARD, xaxis={"zeroline": True}, hovermode="closest", margin=_FLAT)
 
 

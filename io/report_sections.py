@@ -37,7 +37,7 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
         Section("made", "How it was made", _made(spec, manifest)),
     ]
     shown = [section for section in sections if section.blocks]
-    return page(_title(spec, name), _subtitle(main, spec, name), _cards(main, spec), shown, get_plotlyjs())
+    return page(_title(spec, name), _subtitle(main, manifest, name), _cards(main, spec), shown, get_plotlyjs())
 
 
 def _title(spec: Mapping[str, Any], name: str) -> str:
@@ -45,11 +45,13 @@ def _title(spec: Mapping[str, Any], name: str) -> str:
     return f"Shock report: {', '.join(shocks)}" if 0 < len(shocks) <= 3 else f"Shock report: {name}"
 
 
-def _subtitle(losses: Losses, spec: Mapping[str, Any], name: str) -> str:
+def _subtitle(losses: Losses, manifest: Manifest, name: str) -> str:
+    spec, plan = manifest.get("spec", {}), manifest.get("plan", {})
     members = len(losses.member)
     parts = [f"run “{name}”", f"{members} member{'s' if members > 1 else ''}", f"{len(losses.time)} days"]
     if spec.get("economy"):
         parts.append(f"economy {Path(str(spec['economy'])).name}")
+    parts += [f"{plan[what]:,} {what}" for what in ("firms", "links") if what in plan]
     if spec.get("model"):
         parts.append(f"model {spec['model'].get('preset', 'as in the spec')}")
     return " · ".join(parts)
@@ -84,16 +86,17 @@ def _money_cards(losses: Losses, numbers: Mapping[str, Any]) -> Iterator[Card]:
 
 
 def _hit_cards(losses: Losses, dim: str) -> Iterator[Card]:
-    rows = hit_most(losses, dim)
-    if len(rows) > 1:
-        said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in rows[:3]]
+    said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in hit_most(losses, dim, 3)]
+    if len(said) > 1:
         yield Card(f"{dim.capitalize()} hit most", said[0], "then " + ", ".join(said[1:]))
 
 
 def _recovery_card(recovery: Mapping[str, Any], members: int, horizon: int) -> Card:
     days = recovery["median"]
     value = f"over {horizon}" if days is None else f"{days:.0f}"
-    note = f"until nine tenths of the deepest loss are regained; {recovery['recovered']} of {members} members get there"
+    note = "until nine tenths of the deepest loss are regained"
+    if members > 1:
+        note += f"; {recovery['recovered']} of {members} members get there"
     return Card("Days to recover", value, note)
 
 
@@ -127,14 +130,16 @@ def _with(read: Read, *dims: str) -> list[Losses]:
 
 
 def _measures(read: Read) -> Table:
-    header = ["total", "median", "90 % of members", "worst", "median amount"]
-    return Table("Loss over the horizon, % of baseline", header, [_measure(losses) for losses in read.values()])
+    one = all(len(losses.member) == 1 for losses in read.values())
+    header = ["total", "loss", "amount"] if one else ["total", "median", "90 % of members", "worst", "median amount"]
+    return Table("Loss over the horizon, % of baseline", header, [_measure(losses, one) for losses in read.values()])
 
 
-def _measure(losses: Losses) -> list[str]:
+def _measure(losses: Losses, one: bool) -> list[str]:
     share, money = spread(losses.share().values), losses.money()
     amount = "–" if money is None else money_text(float(np.median(money.values)), losses.currency)
-    return [losses.label, percent(share["median"]), between(share), percent(share["worst"]), amount]
+    ends = [] if one else [between(share), percent(share["worst"])]
+    return [losses.label, percent(share["median"]), *ends, amount]
 
 
 def _members(losses: Losses, parameters: Mapping[str, np.ndarray]) -> Iterator[Block]:

@@ -16,6 +16,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from shockmesh.io import report_figures as figures
 from shockmesh.io import report_headline as words
 from shockmesh.io import report_losses as numbers
 from shockmesh.io.report import write_report
@@ -36,7 +37,7 @@ MANIFEST: dict[str, Any] = {
     "git_commit": "0123abc",
     "versions": {"jax": "0.12.0"},
     "inputs": {"economy": {"path": "/data/world.zarr", "sha256": "f" * 64}},
-    "plan": {"members": 5},
+    "plan": {"members": 5, "firms": 20_000},
 }
 
 
@@ -69,8 +70,7 @@ def with_hole() -> xr.Dataset:
     return with_values(lambda ds: ds["output"].where((ds["member"] != 3) | (ds["time"] != 4)))
 
 
-def with_empty_industry() -> xr.Dataset:
-    empty = {"region": "ITA", "sector": "I"}
+def with_empty(**empty: str) -> xr.Dataset:
     ds = run()
     for name in ("output", "output_baseline"):
         ds[name].loc[empty] = 0
@@ -96,7 +96,8 @@ SHAPES: dict[str, Callable[[], xr.Dataset]] = {
     "names drawn": with_names,
     "dates": lambda: run().assign_coords(time=pd.date_range("2020-03-01", periods=DAYS)),
     "a hole": with_hole,
-    "an empty industry": with_empty_industry,
+    "an empty industry": lambda: with_empty(region="ITA", sector="I"),
+    "an empty region": lambda: with_empty(region="ITA"),
     "no shock": lambda: run(deepest=0.0),
     "a gain": lambda: run(deepest=-0.5),
     "float32": lambda: run().astype("float32"),
@@ -233,7 +234,7 @@ def test_a_report_is_one_file_in_its_run(tmp_path: Path):
     assert sorted(item.name for item in path.glob("*")) == ["RUN.json", "journal", "report.html", "results.zarr"]
     stored = Page((path / "report.html").read_text("utf-8"))
     assert stored.figures == Page(render(run(), MANIFEST, "run")).figures
-    assert "run “run” · 5 members" in stored.text
+    assert "run “run” · 5 members · 20 days · economy world.zarr · 20,000 firms · model hamid2025" in stored.text
 
 
 def test_a_run_that_goes_on_is_reported_as_far_as_it_is(tmp_path: Path):
@@ -369,6 +370,21 @@ def test_headline_is_json_and_says_what_the_losses_are():
     assert lines[1] == "in money: 19.2 million USD (10.6 million USD to 27.8 million USD)"
     assert lines[-1] == "days to recover: 10; within the horizon 5 of 5 members do"
     assert lines[2] == "regions hit most: GBR 20.0 %, ITA 2.00 %, USA 2.00 %"
+
+
+def test_labels_are_ranked_by_share_or_by_money():
+    losses = measure(run(), "output")
+    assert [row["region"] for row in words.hit_most(losses, "region", 3)] == ["GBR", "ITA", "USA"]
+    assert [row["region"] for row in words.hit_most(losses, "region", 2, "money")] == ["GBR", "USA"]
+    assert words.hit_most(losses, "firm", 3) == []
+    assert words.names_hit_most(measure(with_empty(region="ITA"), "output"), "region") == ["GBR", "USA"]
+
+
+def test_a_figure_says_of_how_many_it_shows_the_most():
+    ds = xr.concat([run(dims=("firm",)).assign_coords(firm=[f"{i}{k}" for k in range(4)]) for i in range(5)], "firm")
+    panel = figures.ranking(measure(ds.transpose("member", "time", "firm"), "output"), "firm")
+    assert "The 15 hit most of 20." in panel.note
+    assert all(len(figure["data"][0]["y"]) == 15 for figure in panel.choices.values())
 
 
 @pytest.mark.parametrize("sweep", [{"vary": {"shocks.lockdown.where.region": {"choice": ["GBR", "ITA"]}}}])
