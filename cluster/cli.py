@@ -60,6 +60,7 @@ def import_(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> int:
     """Draw a firm network consistent with a table."""
+    from shockmesh.cluster.describe import differences
     from shockmesh.io.generate import generate_network
     from shockmesh.io.networks import write_network
     from shockmesh.io.tables import one_year, open_table
@@ -67,8 +68,8 @@ def generate(options: argparse.Namespace) -> int:
     with open_table(options.table, year=options.year) as table:
         network = generate_network(one_year(table), options.firms, options.seed, options.mean_degree)
     write_network(network, options.store)
-    found = {"firms": network.n_firms, "links": network.n_links, **network.attrs["aggregate_error"]}
-    return _tell(options, found, f"wrote {options.store}: {network.n_firms:,} firms, {network.n_links:,} links")
+    found = {"firms": network.n_firms, "links": network.n_links, **differences(network.attrs["aggregate_error"])}
+    return _table(options, found, f"wrote {options.store}")
 
 
 def describe(options: argparse.Namespace) -> int:
@@ -177,7 +178,7 @@ def _tell(options: argparse.Namespace, found: Mapping[str, Any], text: str) -> i
 
 def _table(options: argparse.Namespace, rows: Mapping[str, object], title: str) -> int:
     """Print names and values as two columns, or with --json as they are."""
-    if options.json:
+    if options.json or options.quiet:
         return _tell(options, rows, "")
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in rows.items():
@@ -187,7 +188,7 @@ def _table(options: argparse.Namespace, rows: Mapping[str, object], title: str) 
 
 
 def _console() -> Console:
-    return Console(soft_wrap=not sys.stdout.isatty())
+    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:

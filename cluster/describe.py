@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from shockmesh.io.table_checks import Finding
 
+DIFFERENCES = {
+    "z_dropped_cells": "cells of the table without a link",
+    "z_dropped_value": "their part of all flows",
+    "z_kept": "largest difference of a kept cell",
+    "z": "difference of all flows to the table",
+    "output": "difference of output",
+    "value_added": "difference of value added",
+    "final_demand": "difference of final demand",
+}
 CITED = ("title", "source", "license", "references", "unit", "units", "year")
 
 
@@ -75,9 +84,18 @@ def _network(path: Path) -> Description:
     network = describe_network(path)
     facts = {name: network[name] for name in ("firms", "links", "regions", "sectors", "unit")}
     facts |= {str(found["quantity"]): _statistic(found) for found in network["statistics"]}
-    facts |= {f"difference to the table: {name}": f"{value:.3g}" for name, value in network["aggregate_error"].items()}
-    repairs = [", ".join(f"{name} {value}" for name, value in repair.items()) for repair in network["repairs"]]
-    return Description("network", facts, (*(f"repaired: {repair}" for repair in repairs), *network["findings"]))
+    facts |= differences(network["aggregate_error"])
+    return Description("network", facts, (*map(_repair, network["repairs"]), *network["findings"]))
+
+
+def differences(errors: Mapping[str, float]) -> dict[str, str]:
+    """How far a generated network is from its table, in words."""
+    return {DIFFERENCES.get(name, name): f"{value:.3g}" for name, value in errors.items()}
+
+
+def _repair(repair: Mapping[str, Any]) -> str:
+    largest = ", ".join(map(str, repair["largest"]))
+    return f"repaired: {repair['repair']}: {repair['count']}, {repair['amount']:.4g} in all, largest {largest}"
 
 
 def _statistic(found: Mapping[str, Any]) -> str:

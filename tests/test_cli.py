@@ -96,6 +96,24 @@ def test_a_run_with_failed_members_is_partly_done(chain: Path, capsys: Any, monk
     assert "not finite in members 0" in capsys.readouterr().out
 
 
+def test_a_table_becomes_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.chdir(tmp_path)
+    assert main(["import", "wiod2016", "example", "world.zarr"]) == DONE
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "wrote world.zarr"
+    assert any(line.startswith("note: zero output: 136 industries have no output: ") for line in told)
+    assert main(["describe", "world.zarr", "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["region"], told["sector"], told["year"]) == ("table", 44, 56, 2014)
+    assert main(["generate", "world.zarr", "firms.zarr", "--firms", "4000", "--seed", "3", "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert told["firms"] == 4000
+    assert float(told["difference of output"]) < 1e-3
+    assert main(["generate", "world.zarr", "more.zarr", "--firms", "5"]) == BAD_INPUT
+    assert capsys.readouterr().err.startswith("firms: 5 asked for, this table needs at least ")
+    assert not Path("more.zarr").exists()
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "spec that is not there": (
         ["validate", "none.yaml"],
