@@ -20,7 +20,8 @@ LINKS = (
     "Reisch et al., arXiv:2503.20594, Hungary (all links ever seen)"
 )
 JAPAN_SALES = "Watanabe, Takayasu, Takayasu, PLoS ONE 9:e91704 (2014), Japan"
-JAPAN_DEGREES = "Fujiwara and Aoyama, EPJ B 77:565 (2010), Japan"
+AXTELL = "Axtell, Science 293:1818 (2001), United States, employees; number not checked against the paper"
+JAPAN_DEGREES = "Fujiwara and Aoyama, EPJ B 77:565 (2010), Japan; number not checked against the paper"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ FACTS = {
     "links per firm": Fact("5 to 54", 5, 54, LINKS),
     "in-degree tail exponent": Fact("1.35", 1.15, 1.55, JAPAN_DEGREES),
     "out-degree tail exponent": Fact("1.26", 1.07, 1.45, JAPAN_DEGREES),
-    "output tail exponent": Fact("1.06", 0.90, 1.22, "Axtell, Science 293:1818 (2001), United States, employees"),
+    "output tail exponent": Fact("1.06", 0.90, 1.22, AXTELL),
     "sales vs degree exponent": Fact("1.3", 1.10, 1.50, JAPAN_SALES),
     "neighbours' degree vs degree exponent": Fact("-0.7", -0.81, -0.59, JAPAN_SALES),
     "degree correlation over links": Fact("below 0", -1, 0, "Chakraborty et al., arXiv:1706.00203, Japan"),
