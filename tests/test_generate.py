@@ -12,6 +12,7 @@ from shockmesh.io.generate import DAYS_PER_YEAR, generate_network
 from shockmesh.io.generate_cells import Cells, GenerateError, rebalance
 from shockmesh.io.generate_firms import allot
 from shockmesh.io.generate_links import overlay
+from shockmesh.io.import_table import import_table
 from shockmesh.io.network_facts import (
     describe_network,
     findings,
@@ -21,6 +22,7 @@ from shockmesh.io.network_facts import (
     tail_exponent,
 )
 from shockmesh.io.networks import content_hash, write_network
+from shockmesh.io.tables import open_table
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 Z_DIMS = ("region_from", "sector_from", "region_to", "sector_to")
@@ -374,3 +376,19 @@ def test_describe_puts_published_facts_beside(tmp_path: Path) -> None:
 def test_findings_name_firms_below_zero_value_added() -> None:
     network = firm_network([0, 1, 2], [1, 2, 0], [5.0, 1.0, 3.0], [1.0, 0, 0], firm=["a", "b", "c"])
     assert findings(network) == ["value added is below zero for 1 of 3 firms, lowest first: b"]
+
+
+def test_the_packaged_world_table_makes_a_network_within_stated_errors(tmp_path: Path) -> None:
+    import_table("wiod2016", "example", tmp_path / "t.zarr")
+    network = generate_network(open_table(tmp_path / "t.zarr"), 20_000, seed=1)
+    error = network.attrs["aggregate_error"]
+    assert error["z_kept"] < 1e-12
+    assert error["z_dropped_value"] < 0.06
+    assert error["z"] < 0.13
+    assert error["output"] < 2e-4
+    assert max(error["value_added"], error["final_demand"]) < 7e-4
+    assert (network.inputs < 0.981 * network.output).all()
+    by_name = {statistic.quantity: statistic for statistic in statistics(network)}
+    assert by_name["links per firm"].inside
+    assert by_name["degree correlation over links"].inside
+    assert by_name["share of firms in the largest component"].value > 0.99
