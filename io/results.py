@@ -210,7 +210,11 @@ def finalise(path: str | Path) -> None:
 
 def recorded_arrays(group: zarr.Group) -> dict[str, zarr.Array]:
     """The variables that members fill."""
-    return {name: array for name, array in group.arrays() if _dims(array)[:2] == ("member", "time")}
+    return {
+        name: array
+        for name, array in sorted(group.arrays(), key=lambda named: named[0])
+        if _dims(array)[:2] == ("member", "time")
+    }
 
 
 def _dims(array: zarr.Array) -> tuple[str | None, ...]:

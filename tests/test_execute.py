@@ -1,0 +1,89 @@
+"""The policy above the workers, without Ray: what runs again, what is given up, in whatever order outcomes come."""
+
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shockmesh.cluster.execute import LocalExecutor, Outcome, Tally, execute
+
+
+class Scripted:
+    """Workers whose fate is written down: block → the outcomes of its attempts, in order; done afterwards."""
+
+    def __init__(self, fates: dict[int, list[str]], room: int = 4, order: int = 0) -> None:
+        self.fates = {block: deque(fate) for block, fate in fates.items()}
+        self.flying, self.size, self.order, self.attempts = deque[int](), room, order, dict[int, int]()
+
+    @property
+    def room(self) -> int:
+        return self.size - len(self.flying)
+
+    def submit(self, block: int) -> None:
+        assert self.room > 0
+        self.attempts[block] = self.attempts.get(block, 0) + 1
+        self.flying.append(block)
+
+    def outcomes(self) -> list[Outcome]:
+        self.flying.rotate(self.order)
+        block = self.flying.popleft()
+        fate = self.fates.get(block)
+        kind = fate.popleft() if fate else "done"
+        if kind == "bystander":
+            return [Outcome(block, "lost", message="died", charged=False)]
+        if kind == "lost":
+            return [Outcome(block, "lost", message="died")]
+        return [Outcome(block, "error", message="bad")] if kind == "error" else [Outcome(block, "done", {"n": block})]
+
+    def close(self) -> None:
+        self.flying.clear()
+
+
+@pytest.mark.parametrize(
+    ("fate", "attempts", "given_up"),
+    [
+        ([], 1, None),
+        (["lost"], 2, None),
+        (["lost", "lost"], 3, None),
+        (["lost", "lost", "lost"], 3, "cost 3 workers; the last: died"),
+        (["error"], 1, "bad"),
+        (["lost", "error"], 2, "bad"),
+        (["bystander"] * 5, 6, None),
+        (["bystander", "lost", "bystander", "lost", "bystander"], 6, None),
+    ],
+)
+def test_what_becomes_of_a_block(fate, attempts, given_up):
+    executor = Scripted({1: fate})
+    tally = execute(range(3), executor)
+    assert executor.attempts[1] == attempts
+    assert tally.given_up == ({} if given_up is None else {1: given_up})
+    assert set(tally.done) == ({0, 1, 2} if given_up is None else {0, 2})
+
+
+FATES = st.lists(st.sampled_from(["lost", "bystander", "error"]), max_size=4)
+
+
+@given(fates=st.dictionaries(st.integers(0, 9), FATES), room=st.integers(1, 5), order=st.integers(0, 7))
+def test_every_block_ends_once_in_any_order(fates, room, order):
+    executor = Scripted({block: list(fate) for block, fate in fates.items()}, room, order)
+    tally = execute(range(10), executor)
+    assert set(tally.done) | set(tally.given_up) == set(range(10))
+    assert not set(tally.done) & set(tally.given_up)
+    for block, fate in fates.items():
+        ends_badly = "error" in fate or fate.count("lost") >= 3
+        assert (block in tally.given_up) == ends_badly
+
+
+def test_the_watcher_sees_every_step():
+    seen: list[int] = []
+    execute(range(4), Scripted({}), lambda tally: seen.append(len(tally.done)))
+    assert seen == [1, 2, 3, 4]
+
+
+def test_this_process_as_a_worker():
+    def work(block: int) -> dict[str, int]:
+        return {"half": 10 // (block - 2)}
+
+    tally: Tally = execute(range(4), LocalExecutor(work))
+    assert tally.done == {0: {"half": -5}, 1: {"half": -10}, 3: {"half": 10}}
+    assert tally.given_up == {2: "ZeroDivisionError: integer division or modulo by zero"}

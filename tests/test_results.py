@@ -1,0 +1,216 @@
+"""The result store: what it refuses, what it never shows, what it notices."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from shockmesh.io import journal
+from shockmesh.io.results import (
+    ResultsError,
+    Template,
+    Variable,
+    committed,
+    create_run,
+    failed_members,
+    finalise,
+    open_run,
+    read_manifest,
+    verify,
+    write_block,
+)
+
+MEMBERS, BLOCK, DAYS = 7, 3, 5
+LABELS = {"region": np.array(["AUT", "DEU"]), "sector": np.array(["A", "B", "C"]), "firm": np.arange(9000)}
+DIMS = {"output": ("region", "sector"), "value_added": (), "demand": ("region",), "capacity": ("firm",)}
+
+
+def template() -> Template:
+    def variable(name: str, dims: tuple[str, ...]) -> Variable:
+        return Variable(name, dims, "USD / day", name, np.ones([len(LABELS[dim]) for dim in dims], np.float32))
+
+    drawn = {"shocks.storm.loss": np.linspace(0, 1, MEMBERS), "model.preset": np.array(["hamid2025"] * MEMBERS)}
+    variables = tuple(variable(name, dims) for name, dims in DIMS.items())
+    return Template(MEMBERS, BLOCK, DAYS, variables, LABELS, drawn, {"title": "a test"})
+
+
+def values_of(block: int) -> dict[str, np.ndarray]:
+    rng, size = np.random.default_rng(block), min(BLOCK, MEMBERS - block * BLOCK)
+    return {
+        name: rng.random((size, DAYS, *(len(LABELS[dim]) for dim in dims)), dtype=np.float32)
+        for name, dims in DIMS.items()
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    create_run(tmp_path / "run", {"seed": 7, "git_commit": "abc"}, template())
+    return tmp_path / "run"
+
+
+def test_round_trip_in_every_shape(run):
+    for block in (2, 0, 1):
+        assert write_block(run, block, values_of(block), {"failed": []})
+    with open_run(run) as ds:
+        assert ds.sizes == {"member": 7, "time": 5, "region": 2, "sector": 3, "firm": 9000}
+        for name in DIMS:
+            assert ds[name].dims == ("member", "time", *DIMS[name])
+            expected = np.concatenate([values_of(block)[name] for block in range(3)])
+            np.testing.assert_array_equal(ds[name], expected)
+            np.testing.assert_array_equal(ds[f"{name}_baseline"], np.ones(ds[name].shape[2:]))
+        np.testing.assert_array_equal(ds["shocks.storm.loss"], np.linspace(0, 1, 7))
+        assert ds["model.preset"].dims == ("member",)
+        assert (ds.attrs["seed"], ds.attrs["git_commit"], ds.attrs["title"]) == (7, "abc", "a test")
+    assert verify(run) == []
+
+
+def test_uncommitted_members_are_not_seen(run):
+    write_block(run, 1, values_of(1), {"failed": [4]})
+    values = values_of(2)
+    group = zarr.open_group(str(run / "results.zarr"), mode="r+")
+    group["output"][6:7] = values["output"]  # pyright: ignore  # written, not committed
+    with open_run(run) as ds:
+        assert ds.member.values.tolist() == [3, 4, 5]
+        assert ds.status.values.tolist() == [1, 2, 1]
+        assert np.isfinite(ds.output).all()
+    assert committed(run) == {1}
+    assert failed_members(run) == [4]
+
+
+def test_a_finished_run_opens_as_any_zarr_store(run):
+    for block in range(3):
+        write_block(run, block, values_of(block), {"failed": []})
+    finalise(run)
+    with xr.open_zarr(run / "results.zarr", chunks=None) as ds:
+        assert "shocks.storm.loss" in ds.coords
+        assert ds.status.values.tolist() == [1] * 7
+        np.testing.assert_array_equal(ds.output.isel(member=6), values_of(2)["output"][0])
+
+
+def test_reading_is_lazy(run):
+    with open_run(run) as ds:
+        assert not any(array.variable._in_memory for name, array in ds.data_vars.items() if name in DIMS)
+
+
+def _without(name: str) -> dict[str, np.ndarray]:
+    return {key: values for key, values in values_of(0).items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("block", "arrays", "says"),
+    [
+        (0, _without("output"), r"block 0: variables \['capacity', 'demand', 'value_added'\], the store has"),
+        (0, values_of(2), r"block 0: capacity is \(1, 5, 9000\) float32, expected \(3, 5, 9000\) float32"),
+        (0, values_of(0) | {"value_added": np.zeros((3, 5))}, r"value_added is \(3, 5\) float64"),
+        (3, values_of(0), r"block 3: the store has blocks 0 … 2"),
+        (-1, values_of(0), r"block -1: the store has blocks 0 … 2"),
+    ],
+)
+def test_what_is_not_exactly_a_block_is_refused(run, block, arrays, says):
+    with pytest.raises(ResultsError, match=says):
+        write_block(run, block, arrays, {})
+    assert committed(run) == set()
+
+
+def test_a_store_whose_shards_are_not_blocks_is_refused(run):
+    zarr.open_group(str(run / "results.zarr"), mode="r+").attrs["block"] = 2
+    with pytest.raises(ResultsError, match=r"capacity: shards \(3, 5, 16384\) are not blocks of 2 members"):
+        write_block(run, 0, values_of(0), {})
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path, run):
+    with pytest.raises(ResultsError, match="exists already; a run is written once, to a new folder"):
+        create_run(run, {}, template())
+    with pytest.raises(ResultsError, match=r"no run here \(RUN.json is missing\)"):
+        open_run(tmp_path)
+    (run / "RUN.json").write_text("{")
+    with pytest.raises(ResultsError, match=r"RUN.json: not JSON"):
+        read_manifest(run)
+
+
+def test_a_committed_block_is_not_written_again(run):
+    assert write_block(run, 0, values_of(0), {})
+    before = _stamps(run)
+    assert not write_block(run, 0, {name: values + 1 for name, values in values_of(0).items()}, {})
+    assert _stamps(run) == before
+
+
+def _stamps(run: Path) -> dict[Path, tuple[int, int]]:
+    files = [path for path in run.rglob("*") if path.is_file() and "status" not in path.parts]
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def test_one_of_many_markers_wins(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        for key in range(20):
+            wins = list(
+                pool.map(lambda who, key=key: journal.publish(tmp_path / f"{key}.json", {"who": who}), range(8))
+            )
+            assert sum(wins) == 1
+            assert json.loads((tmp_path / f"{key}.json").read_text()) == {"who": wins.index(True)}
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["output/c/0/0/0/0", "value_added/c/0/0", "capacity/c/0/0/0"])
+def test_a_flipped_bit_and_a_missing_shard_are_found(run, name):
+    write_block(run, 0, values_of(0), {})
+    shard = run / "results.zarr" / name
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 4
+    shard.write_bytes(content)
+    assert [problem.partition(": ")[2] for problem in verify(run)] == ["contents changed since block 0 was committed"]
+    shard.unlink()
+    assert [problem.partition(": ")[2] for problem in verify(run)] == ["missing, though block 0 is committed"]
+
+
+def test_a_killed_writer_leaves_whole_blocks(tmp_path):
+    """A process writes the blocks over and over into new runs and is killed at a random moment, ten times."""
+    script = tmp_path / "writer.py"
+    script.write_text(
+        textwrap.dedent(f"""
+            import importlib.util, sys
+            from pathlib import Path
+            told = importlib.util.spec_from_file_location("store", {str(Path(__file__))!r})
+            store = importlib.util.module_from_spec(told); told.loader.exec_module(store)
+            sys.stdout.write("ready\\n"); sys.stdout.flush()
+            for attempt in range(1000):
+                run = Path(sys.argv[1]) / str(attempt)
+                store.create_run(run, {{}}, store.template())
+                for block in range(3):
+                    store.write_block(run, block, store.values_of(block), {{}})
+        """)
+    )
+    rng, seen = random.Random(0), 0
+    for trial in range(10):
+        folder = tmp_path / str(trial)
+        writer = subprocess.Popen([sys.executable, script, folder], stdout=subprocess.PIPE)
+        assert writer.stdout
+        writer.stdout.readline()
+        time.sleep(rng.uniform(0.02, 0.6))
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        for run in folder.glob("*"):
+            if (run / "RUN.json").exists():
+                assert verify(run) == []
+                seen += _check_whole(run)
+    assert seen > 0
+
+
+def _check_whole(run: Path) -> int:
+    with open_run(run) as ds:
+        for block in committed(run):
+            members = range(block * BLOCK, min(block * BLOCK + BLOCK, MEMBERS))
+            for name, values in values_of(block).items():
+                np.testing.assert_array_equal(ds[name].sel(member=list(members)), values)
+    return len(committed(run))
