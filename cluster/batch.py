@@ -129,7 +129,7 @@ def canonical(dims: Sequence[str]) -> tuple[str, ...]:
     return tuple(dim for dim in ("region", "sector", "firm") if dim in dims)
 
 
-def _recovery(bound: BoundRecovery, drawn: Drawn, hit: Bool[np.ndarray, "firm member"]) -> dict[str, np.ndarray]:
+def _recovery(bound: BoundRecovery, drawn: Drawn, hit: Bool[np.ndarray, "firm #member"]) -> dict[str, np.ndarray]:
     """Loss, onset, start and rate of recovery, each (firm|1, member|1), without loss where no firm is hit."""
     given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
     onset = np.nan_to_num(given["onset"])

@@ -59,7 +59,8 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     problems = list(_unknown_names(spec, directory, members))
     if problems:
         raise SpecError(problems)
-    defaults, swept = spec.model.published.defaults, spec.sweep.paths
+    defaults = {name: float(value) for name, value in spec.model.published.defaults.items()}
+    swept = spec.sweep.paths
     parameters = {
         name: make_field(getattr(spec.model, name), f"model.{name}", defaults[name], DOMAINS[name], swept, network)
         for name in MODEL_VALUES

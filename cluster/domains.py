@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
-from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,10 @@ class Domain:
         low = f"> {self.low:g}" if self.open_low else f"≥ {self.low:g}"
         return f"must be {low}" if self.high == math.inf else f"must be {low} and ≤ {self.high:g}"
 
-    def admits(self, values: ArrayLike) -> Bool[np.ndarray, "..."]:
-        values = np.asarray(values, np.float64)
-        above = values > self.low if self.open_low else values >= self.low
-        return np.isfinite(values) & above & (values <= self.high)
+    def admits(self, values: float | int | np.ndarray) -> Bool[np.ndarray, "..."]:
+        numbers = np.asarray(values, np.float64)
+        above = numbers > self.low if self.open_low else numbers >= self.low
+        return np.asarray(np.isfinite(numbers) & above & (numbers <= self.high))
 
     def check(self, value: float) -> float:
         """The value itself. Raises ValueError, with the rule, if it lies outside."""
@@ -34,14 +33,14 @@ class Domain:
 
 
 DOMAINS = {
-    "inventory_days": Domain(1),  # n < 1 has no steady state
-    "adjustment_days": Domain(1),
-    "capacity": Domain(1),
-    "loss": Domain(0, 1),
-    "onset": Domain(0),
-    "recovery_start": Domain(0),
-    "recovery_days": Domain(0, open_low=True),
-    "share": Domain(0, 1, open_low=True),
-    "production": Domain(0, 1),  # factor of a table on production
-    "final_demand": Domain(0),  # factor of a table on final demand, which may rise
+    "inventory_days": Domain(1.0),  # n < 1 has no steady state
+    "adjustment_days": Domain(1.0),
+    "capacity": Domain(1.0),
+    "loss": Domain(0.0, 1.0),
+    "onset": Domain(0.0),
+    "recovery_start": Domain(0.0),
+    "recovery_days": Domain(0.0, open_low=True),
+    "share": Domain(0.0, 1.0, open_low=True),
+    "production": Domain(0.0, 1.0),  # factor of a table on production
+    "final_demand": Domain(0.0),  # factor of a table on final demand, which may rise
 }

@@ -18,7 +18,6 @@ from pydantic import (
     PrivateAttr,
     Strict,
     Tag,
-    ValidationInfo,
 )
 from shockmesh.cluster.distributions import Distribution, Scalar, parse_distribution, same_kind
 from shockmesh.cluster.domains import DOMAINS
@@ -29,7 +28,7 @@ from shockmesh.kernels.rollout import RECORDABLE
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
-def _in_folder(name: str, info: ValidationInfo) -> str:
+def _in_folder(name: str, info: Any) -> str:
     """A file name, made absolute from the spec's folder."""
     folder: Path | None = (info.context or {}).get("folder")
     return name if folder is None or "://" in name else str((folder / name).resolve())

@@ -60,7 +60,7 @@ class Selection:
                 chosen &= is_wanted[self.directory.labels(key)]
         return chosen
 
-    def at(self, drawn: Drawn, members: Int[np.ndarray, " member"]) -> Bool[np.ndarray, "firm member"]:
+    def at(self, drawn: Drawn, members: Int[np.ndarray, " member"]) -> Bool[np.ndarray, "firm #member"]:
         """Which firms are hit in each member, (firm, member|1)."""
         names = {key: drawn[f"{self.path}.{key}"] for key in WHERE_NAMES if f"{self.path}.{key}" in drawn}
         share = drawn.get(f"{self.path}.share", self.where.share)

@@ -34,7 +34,7 @@ class Field:
     layers: tuple[Layer, ...]
     n_firms: int
 
-    def at(self, drawn: Drawn) -> Float[np.ndarray, "firm member"]:
+    def at(self, drawn: Drawn) -> Float[np.ndarray, "#firm #member"]:
         """Values (firm|1, member|1) of a batch; NaN where no layer says one."""
         given = [(layer.firms, values) for layer in self.layers if (values := layer.at(drawn)) is not None]
         if len(given) == 1 and given[0][0] is None:
@@ -47,7 +47,7 @@ class Field:
 
 
 def make_field(
-    value: float | PerFirm[float] | None,
+    value: float | PerFirm | None,
     path: str,
     fallback: float | None,
     domain: Domain,

@@ -91,7 +91,7 @@ def _changes(rows: _Rows, network: FirmNetwork, last: int) -> Iterator[tuple[np.
         if "firm" in codes:
             yield codes["firm"][now], day, rows.factor[now]
         else:
-            yield from ((_group(network, codes, row), day, rows.factor[row]) for row in now)
+            yield from ((_group(network, codes, row), day, rows.factor[row]) for row in now.tolist())
 
 
 def _group(network: FirmNetwork, codes: dict[str, np.ndarray], row: int) -> Int[np.ndarray, " firm"]:

@@ -86,7 +86,7 @@ QUANTILES = {
 @pytest.mark.parametrize(("raw", "u", "value"), QUANTILES.values(), ids=QUANTILES)
 def test_quantiles(raw: dict[str, Any], u: float, value: float):
     distribution = parse_distribution(raw)
-    assert distribution.quantile(np.array([u]))[0] == pytest.approx(value, rel=1e-12, abs=1e-12)
+    assert distribution.quantile(np.array([u], float))[0] == pytest.approx(value, rel=1e-12, abs=1e-12)
     assert parse_distribution(distribution.as_dict()) == distribution
 
 
