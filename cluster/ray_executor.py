@@ -4,6 +4,7 @@ An actor simulates on one core (or one GPU) and writes its shards itself; only s
 detached, so a driver that is killed takes them along; the journal says what was committed.
 """
 
+import logging
 import os
 import warnings
 from collections import deque
@@ -38,7 +39,7 @@ def ray_cluster(address: str | None, cores: int) -> Generator[None]:
     with warnings.catch_warnings():
         # Ray's children are new programs: they do not inherit JAX's threads, which the warning is about.
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
-        ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, **local)
+        ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **local)
     try:
         yield
     finally:
