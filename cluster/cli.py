@@ -158,6 +158,35 @@ def report(options: argparse.Namespace) -> int:
     return _tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
 
 
+def esri(options: argparse.Namespace) -> int:
+    """Rank the firms of a network by the share of the economy that stops when one of them does (Diem et al. 2022)."""
+    from shockmesh.cluster.esri import rank_by_esri
+
+    out = options.out or str(Path(options.store).with_suffix(".esri.csv"))
+    ranking = rank_by_esri(
+        options.store, out, essential=options.essential, market=options.market, size=options.size,
+        tolerance=options.tolerance, batch=options.batch,
+    )  # fmt: skip
+    return _top(options, ranking, "esri", out)
+
+
+def sensitivity(options: argparse.Namespace) -> int:
+    """Rank the firms of a spec by the derivative of its loss, all firms in one backward pass."""
+    from shockmesh.cluster.sensitivity import rank_by_sensitivity
+
+    out = options.out or str(Path(options.spec).with_suffix(".sensitivity.csv"))
+    ranking = rank_by_sensitivity(options.spec, out, overrides=_overrides(options), loss=options.loss)
+    return _top(options, ranking, "importance", out)
+
+
+def _top(options: argparse.Namespace, ranking: Any, by: str, out: str) -> int:
+    """Print the ten firms that matter most."""
+    firms = {f"{row['rank']}  {row['firm']}": f"{row[by]:.4g}" for row in ranking.head(10).to_dict("records")}
+    if options.json:
+        return _tell(options, {"ranking": out, "firms": len(ranking), "by": by, "top": firms}, "")
+    return _table(options, firms, f"{out}: {len(ranking):,} firms by {by}")
+
+
 def _overrides(options: argparse.Namespace) -> list[str]:
     return [*options.set, *([] if options.seed is None else [f"sweep.seed={options.seed}"])]
 
@@ -214,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             spec.add_argument("-o", "--out", help="the run's folder; default: the spec's name with .run")
             spec.add_argument("--address", help=ADDRESS)
+    _ranking_parsers(verbs)
     going_on = _add(verbs, "resume", resume, "complete a run", "run")
     going_on.add_argument("--address", help=ADDRESS)
     _add(verbs, "status", status, "how far a run is", "run")
@@ -248,3 +278,22 @@ def _generate_parser(verbs: Any) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--year", type=int, help="of a table with several years")
     parser.add_argument("--mean-degree", type=float, default=10.0, help="links per firm")
+
+
+def _ranking_parsers(verbs: Any) -> None:
+    index = _add(verbs, "esri", esri, "rank a network's firms by systemic risk", "store")
+    index.add_argument("-o", "--out", help="the CSV file; default: STORE with .esri.csv")
+    index.add_argument(
+        "--essential", default="all", help="all, none, or a CSV of levels 0, 1, 2 (input × buyer sector)"
+    )
+    index.add_argument(
+        "--market", choices=("sector", "industry", "none"), default="sector", help="who can replace a firm"
+    )
+    index.add_argument("--size", choices=("sales", "output"), default="sales", help="sales to firms, or all output")
+    index.add_argument("--tolerance", type=float, default=1e-2, help="a cascade ends when no firm moves by more")
+    index.add_argument("--batch", type=int, default=32, help="failures at a time")
+    ranked = _add(verbs, "sensitivity", sensitivity, "rank a spec's firms by what they add to its loss", "spec")
+    ranked.add_argument("-o", "--out", help="the CSV file; default: SPEC with .sensitivity.csv")
+    ranked.add_argument("--loss", choices=("output", "value_added", "final_consumption"), default="output")
+    ranked.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key")
+    ranked.add_argument("--seed", type=int, help="override sweep.seed")

@@ -6,6 +6,7 @@ this scenario. A capacity or a shock that never binds has exactly no effect; and
 spare capacity every minimum is a tie, so ask where something binds (a loss at every firm that is to be ranked).
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -39,17 +40,27 @@ def sensitivity(
     Raises:
         ValueError: as `rollout`.
     """
+    return sensitivity_function(layout, switches, days=days, loss=loss)(parameters, scenario)
+
+
+def sensitivity_function(
+    layout: Layout, switches: Switches, *, days: int, loss: Flow = "output"
+) -> Callable[[Parameters, Scenario], Sensitivity]:
+    """`sensitivity` as a compiled function of parameters and scenario, to be called for many batches of members."""
     record = {loss: segments(np.zeros(layout.n_firms, np.int32), 1)}
-    steady = days * baseline(layout, record)[loss][0]
 
     def total(inputs: tuple[Parameters, Scenario]) -> tuple[Array, Array]:
         records = rollout(layout, switches, *inputs, days=days, record=record)
-        losses = steady - records[loss][:, 0].sum(axis=0)
+        losses = days * baseline(layout, record)[loss][0] - records[loss][:, 0].sum(axis=0)
         return losses.sum(), losses  # members are independent: the derivative of the sum is each member's own
 
     derivative = jax.jit(jax.value_and_grad(total, has_aux=True))
-    (_, losses), gradient = derivative(per_firm(layout, (parameters, scenario)))
-    return Sensitivity(losses, *gradient)
+
+    def function(parameters: Parameters, scenario: Scenario) -> Sensitivity:
+        (_, losses), gradient = derivative(per_firm(layout, (parameters, scenario)))
+        return Sensitivity(losses, *gradient)
+
+    return function
 
 
 def per_firm[Tree](layout: Layout, tree: Tree) -> Tree:

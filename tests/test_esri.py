@@ -1,11 +1,18 @@
 """The Economic Systemic Risk Index: published numbers, a dense second implementation, laws."""
 
+from pathlib import Path
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shockmesh.cluster.cli import BAD_INPUT, DONE, main
+from shockmesh.io.networks import write_network
+from shockmesh.io.rankings import read_essential
 from shockmesh.kernels.esri import esri, lay_out_cascade, propagate
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
@@ -165,3 +172,58 @@ def test_rounds_count_and_stop(float64):
 def test_a_wrong_call_is_refused(arguments, says):
     with pytest.raises(ValueError, match=says):
         esri(toy(), **arguments)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    return write_network(toy(), "toy.zarr").name
+
+
+def test_the_verb_writes_a_ranking_and_prints_the_top_ten(store: str, capsys: Any):
+    assert main(["esri", store, "--essential", "none", "--market", "none"]) == DONE
+    told = capsys.readouterr().out
+    assert told.startswith("toy.esri.csv: 11 firms by esri")
+    assert len(told.splitlines()) == 11
+    ranking = pd.read_csv("toy.esri.csv")
+    assert list(ranking.columns) == ["rank", "firm", "region", "sector", "output", "esri"]
+    expected = esri(toy(), "none", market="none")
+    np.testing.assert_allclose(ranking["esri"], expected[ranking["firm"]], atol=1e-9)
+    assert ranking["esri"].is_monotonic_decreasing
+    assert ranking["rank"].tolist()[:4] == [1, 1, 1, 4]
+
+
+def test_essential_inputs_are_read_from_a_file(store: str):
+    table = pd.DataFrame(1, index=[f"S{k}" for k in range(6)], columns=[f"S{k}" for k in range(5)])
+    table.loc["S2", "S4"], table.loc["S1", "S2"] = 2, 0
+    table.to_csv("levels.csv")
+    level = np.ones((5, 5), int)
+    level[2, 4], level[1, 2] = 2, 0
+    np.testing.assert_array_equal(read_essential("levels.csv", toy()), level)
+    assert main(["esri", store, "--essential", "levels.csv", "-o", "some.csv", "-q"]) == DONE
+    ranking = pd.read_csv("some.csv").sort_values("firm")
+    np.testing.assert_allclose(ranking["esri"], esri(toy(), level), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("csv", "says"),
+    [
+        ("sector,S0\nS0,1\n", "levels.csv: row: S1, S2, S3, S4: each sector must be named once"),
+        ("s,S0,S1,S2,S3,S4\n" + "".join(f"S{k},1,1,1,1,x\n" for k in range(5)), "levels.csv: S0, S4: x: must be 2"),
+        (None, "levels.csv: cannot be read as CSV"),
+    ],
+)
+def test_a_bad_file_of_levels_is_refused(store: str, capsys: Any, csv: str | None, says: str):
+    if csv:
+        Path("levels.csv").write_text(csv, "utf-8")
+    assert main(["esri", store, "--essential", "levels.csv"]) == BAD_INPUT
+    assert says in capsys.readouterr().err
+    assert not Path("toy.esri.csv").exists()
+
+
+def test_what_exists_is_not_overwritten(store: str, capsys: Any):
+    Path("toy.esri.csv").write_text("mine", "utf-8")
+    assert main(["esri", store]) == BAD_INPUT
+    assert capsys.readouterr().err == "toy.esri.csv: exists already; give another path with --out\n"
+    assert main(["esri", store, "-o", "new.csv", "--batch", "0"]) == BAD_INPUT
+    assert capsys.readouterr().err == "batch: 0: must be > 0\n"

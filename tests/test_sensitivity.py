@@ -1,11 +1,16 @@
 """Derivatives of the total loss with respect to every firm: exact results, finite differences, the rank of ESRI."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
+from shockmesh.cluster.cli import BAD_INPUT, DONE, main
+from shockmesh.io.networks import write_network
 from shockmesh.kernels.esri import esri
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Parameters, Switches
@@ -124,3 +129,34 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 def test_a_wrong_call_is_refused(random_network):
     with pytest.raises(ValueError, match="days = 0: a rollout has at least one day"):
         sensitivity(lay_out(random_network()), Switches(), *scarce(random_network(), 1), days=0)
+
+
+SPEC = """
+economy: toy.zarr
+model: {preset: hamid2025, capacity: 1.0}
+horizon: {days: 12}
+shocks:
+  - {name: heat, on: final_demand, kind: recovery, loss: 0.01}
+  - {name: strike, kind: recovery, where: {region: R}, loss: 0.1}
+sweep: {seed: 1, members: 9, vary: {shocks.strike.loss: {uniform: [0.1, 0.3]}}}
+record: {output: []}
+precision: float64
+"""
+
+
+def test_the_verb_ranks_the_firms_of_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.chdir(tmp_path)
+    network = firm_network(
+        [0, 1, 1], [1, 2, 3], [0.2, 0.3, 0.1], [0.0, 2.0, 1.0, 1.0], region=[0, 0, 1, 1], regions=["R", "Q"]
+    )
+    write_network(network, "toy.zarr")
+    Path("strike.yaml").write_text(SPEC, "utf-8")
+    assert main(["sensitivity", "strike.yaml", "--loss", "final_consumption"]) == DONE
+    assert capsys.readouterr().out.startswith("strike.sensitivity.csv: 4 firms by importance")
+    ranking = pd.read_csv("strike.sensitivity.csv")
+    assert {"importance", "d_inventory_days", "d_shocks.strike.loss", "d_shocks.heat.loss"} <= set(ranking.columns)
+    assert ranking["importance"].is_monotonic_decreasing
+    assert (ranking.loc[ranking["region"] == "R", "d_shocks.strike.loss"] > 0).any()
+    np.testing.assert_allclose(ranking["importance"], -ranking["d_capacity"])  # κ = 1
+    assert main(["sensitivity", "strike.yaml"]) == BAD_INPUT
+    assert "exists already" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""`shockmesh sensitivity`: how much each firm matters to a spec's loss, as a ranking, by one backward pass."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from shockmesh.cluster.batch import Simulator
+from shockmesh.cluster.models import Spec
+from shockmesh.cluster.spec import load_spec
+from shockmesh.io.networks import read_network
+from shockmesh.io.rankings import RankingError, check_new, write_ranking
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.model import Parameters
+from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
+from shockmesh.kernels.shocks import Recovery, Scenario
+
+BLOCK = 8  # members of one backward pass
+
+
+def rank_by_sensitivity(
+    spec: str | Path, out: str | Path, *, overrides: Sequence[str] = (), loss: Flow = "output"
+) -> pd.DataFrame:
+    """Rank the firms of a spec's economy by what they add to the total loss, and write the ranking to `out`, a CSV.
+
+    Columns, means over the spec's members: `importance`, the loss avoided per relative increase of the firm's capacity
+    [the network's unit × days]; `d_<name>`, the derivative of the loss with respect to each parameter of the firm, and
+    to the loss of each recovery shock.
+
+    Raises:
+        SpecError, NetworkStoreError, ScenarioError: the spec, its economy or its files break a rule.
+        RankingError: `out` exists, or a derivative is not a number.
+    """
+    check_new(out)
+    loaded = load_spec(spec, overrides)
+    network = read_network(loaded.economy)
+    simulator = Simulator(loaded, network, min(BLOCK, loaded.members))
+    columns: dict[str, np.ndarray] = {}
+    with jax.enable_x64(loaded.precision == "float64"):
+        layout = lay_out(network, loaded.precision)
+        derive = sensitivity_function(layout, loaded.model.switches, days=loaded.horizon.days, loss=loss)
+        for members in _blocks(loaded.members):
+            parameters, scenario = simulator.inputs(members)
+            found = jax.device_get(derive(parameters, scenario))
+            for name, values in _columns(loaded, found, parameters):
+                columns[name] = columns.get(name, 0) + values[:, : len(members)].sum(axis=1) / loaded.members
+    _check_finite(columns)
+    return write_ranking(out, network, "importance", columns)
+
+
+def _blocks(members: int) -> Iterator[range]:
+    return (range(start, min(start + BLOCK, members)) for start in range(0, members, BLOCK))
+
+
+def _columns(
+    spec: Spec, found: Sensitivity, parameters: Parameters
+) -> Iterator[tuple[str, Float[np.ndarray, "firm member"]]]:
+    """What the ranking says of each firm."""
+    yield "importance", np.asarray(importance(found, parameters), np.float64)
+    for field in fields(Parameters):
+        yield f"d_{field.name}", np.asarray(getattr(found.parameters, field.name), np.float64)
+    for name, shock in _shocks(spec, found.scenario):
+        if isinstance(shock, Recovery):
+            yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)
+
+
+def _shocks(spec: Spec, scenario: Scenario) -> Iterator[tuple[str, object]]:
+    """The shocks by name, in the order in which a scenario holds them."""
+    for on, shocks in (("production", scenario.productivity), ("final_demand", scenario.final_demand)):
+        names = [shock.name for shock in spec.shocks if shock.on == on]
+        yield from zip(names, shocks, strict=True)
+
+
+def _check_finite(columns: dict[str, np.ndarray]) -> None:
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            raise RankingError(f"{name}: {(~np.isfinite(values)).sum()} firms: the derivative is not a number")

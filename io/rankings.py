@@ -1,0 +1,84 @@
+"""Rankings of firms as CSV files, and the essentiality of inputs that a ranking may need.
+
+A ranking has one row per firm, most important first: rank (firms of one value share it), firm, region, sector,
+output, then the columns that were asked for.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from shockmesh.kernels.network import FirmNetwork
+
+
+class RankingError(ValueError):
+    """A file that cannot be written or read, or breaks a rule. The message names file, field, value and rule."""
+
+
+def check_new(path: str | Path) -> Path:
+    """The path, if a ranking can be written there.
+
+    Raises:
+        RankingError: the path exists.
+    """
+    path = Path(path)
+    if path.exists():
+        raise RankingError(f"{path}: exists already; give another path with --out")
+    return path
+
+
+def write_ranking(
+    path: str | Path, network: FirmNetwork, by: str, columns: Mapping[str, Float[np.ndarray, " firm"]]
+) -> pd.DataFrame:
+    """Write the firms as CSV, the largest of column `by` first, and return them.
+
+    Raises:
+        RankingError: the path exists.
+    """
+    path = check_new(path)
+    table = pd.DataFrame(
+        {
+            "rank": pd.Series(columns[by]).rank(method="min", ascending=False).astype(int),
+            "firm": network.firm,
+            "region": np.asarray(network.regions)[network.region],
+            "sector": np.asarray(network.sectors)[network.sector],
+            "output": network.output,
+            **columns,
+        }
+    )
+    table = table.sort_values("rank", kind="stable", ignore_index=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
+    return table
+
+
+def read_essential(path: str | Path, network: FirmNetwork) -> Int[np.ndarray, "product sector"]:
+    """How essential inputs from each sector (rows) are to buyers of each sector (columns): 2, 1 or 0.
+
+    A CSV whose first column and whose header name sectors, with 2 essential, 1 non-essential, 0 negligible, as
+    GLcascade's `ess_mat_sec`. It may name more sectors than the network has.
+
+    Raises:
+        RankingError: a sector of the network is missing or named twice, a level is not 0, 1 or 2, or the network's
+            products are not its sectors.
+    """
+    if not np.array_equal(network.product, network.sector[network.supplier]):
+        raise RankingError(f"{path}: the network's products are not its sectors; essential must be all or none")
+    try:
+        table: Any = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise RankingError(f"{path}: cannot be read as CSV: {error}") from error
+    for axis, names in (("row", table.index.astype(str)), ("column", table.columns.astype(str))):
+        absent = [sector for sector in network.sectors if (names == sector).sum() != 1]
+        if absent:
+            raise RankingError(f"{path}: {axis}: {', '.join(absent[:5])}: each sector must be named once")
+    levels = table.loc[list(network.sectors), list(network.sectors)].to_numpy(str)
+    wrong = np.argwhere(~np.isin(levels, ("0", "1", "2")))
+    if len(wrong):
+        row, column = wrong[0]
+        cell = f"{network.sectors[row]}, {network.sectors[column]}: {levels[row, column]}"
+        raise RankingError(f"{path}: {cell}: must be 2 (essential), 1 (non-essential) or 0 (negligible)")
+    return levels.astype(int)
