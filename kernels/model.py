@@ -39,9 +39,9 @@ class Switches:
 class Parameters:
     """Numbers of the model, each (firm|1, member|1)."""
 
-    inventory_days: Float[Array, "firm member"]  # n, target stock [days of use], ≥ 1
-    adjustment_days: Float[Array, "firm member"]  # τ, days to close an inventory gap, ≥ 1
-    capacity: Float[Array, "firm member"]  # κ, largest output as a multiple of x⁰, ≥ 1
+    inventory_days: Float[Array, "#firm #member"]  # n, target stock [days of use], ≥ 1
+    adjustment_days: Float[Array, "#firm #member"]  # τ, days to close an inventory gap, ≥ 1
+    capacity: Float[Array, "#firm #member"]  # κ, largest output as a multiple of x⁰, ≥ 1
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,16 @@ PRESETS: MappingProxyType[str, Preset] = MappingProxyType(
         "hamid2025": _preset(
             Switches(),
             "Hamid, Moran, Mungo, Quera-Bofarull, Towers (2025), arXiv 2511.05231",
-            inventory_days=9,
-            adjustment_days=6,
+            inventory_days=9.0,
+            adjustment_days=6.0,
             capacity=1.25,
         ),
         "inoue_todo2019": _preset(
             Switches(order_target="output", order_basis="output", rationing="proportional"),
             "Inoue, Todo (2019), Nature Sustainability 2:841; PLoS ONE 14(3):e0213648",
-            inventory_days=10,
-            adjustment_days=6,
-            capacity=1,
+            inventory_days=10.0,
+            adjustment_days=6.0,
+            capacity=1.0,
         ),
     }
 )

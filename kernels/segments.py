@@ -46,7 +46,7 @@ def segment_sum(values: Float[Array, "item member"], groups: Segments) -> Float[
     return jax.ops.segment_sum(values, groups.index, groups.n, indices_are_sorted=groups.is_sorted)
 
 
-def look_up(values: Float[Array, "group member"], groups: Segments) -> Float[Array, "item member"]:
+def look_up(values: Float[Array, "#group member"], groups: Segments) -> Float[Array, "#item member"]:
     """Each item's group value. A value shared by all groups (leading size 1) is passed on as it is."""
     if groups.is_identity or values.shape[0] == 1:
         return values

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 class Shock(Protocol):
     """Anything with a factor on day t, shape (firm|1, member|1)."""
 
-    def factor(self, day: Float[Array, ""]) -> Float[Array, "firm member"]: ...
+    def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]: ...
 
 
 @partial(
@@ -33,12 +33,12 @@ class Recovery:
     Hamid et al. (arXiv 2511.05231, 2025); the onset is the extension of shared use (theirs is 0).
     """
 
-    loss: Float[Array, "firm member"]  # δ, share lost, 0 … 1
-    onset: Float[Array, "firm member"]  # t0 [day]
-    recovery_start: Float[Array, "firm member"]  # t* [day]
-    recovery_rate: Float[Array, "firm member"]  # λ [1/day]
+    loss: Float[Array, "#firm #member"]  # δ, share lost, 0 … 1
+    onset: Float[Array, "#firm #member"]  # t0 [day]
+    recovery_start: Float[Array, "#firm #member"]  # t* [day]
+    recovery_rate: Float[Array, "#firm #member"]  # λ [1/day]
 
-    def factor(self, day: Float[Array, ""]) -> Float[Array, "firm member"]:
+    def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
         remaining = jnp.exp(-self.recovery_rate * jnp.maximum(day - self.recovery_start, 0))
         return 1 - self.loss * jnp.where(day >= self.onset, remaining, 0)
 
@@ -48,9 +48,9 @@ class Recovery:
 class Table:
     """A factor given day by day; the last row holds ever after."""
 
-    path: Float[Array, "time firm member"]
+    path: Float[Array, "time #firm #member"]
 
-    def factor(self, day: Float[Array, ""]) -> Float[Array, "firm member"]:
+    def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
         return self.path[jnp.minimum(day.astype(jnp.int32), self.path.shape[0] - 1)]
 
 
@@ -65,6 +65,6 @@ class Scenario:
 
 def total_factor(
     shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]
-) -> Float[Array, "firm member"] | Float[Array, ""]:
+) -> Float[Array, "..."]:
     """The product of all factors on a day; 1 without a shock."""
     return reduce(mul, (shock.factor(day) for shock in shocks), jnp.ones((), day.dtype))

@@ -28,8 +28,8 @@ class Flows(NamedTuple):
 
     output: Float[Array, "firm member"]  # x
     demand: Float[Array, "firm member"]  # D, orders received plus final demand
-    capacity: Float[Array, "firm member"]  # z κ x⁰
-    final_demand: Float[Array, "firm member"]  # C of the day
+    capacity: Float[Array, "firm #member"]  # z κ x⁰
+    final_demand: Float[Array, "firm #member"]  # C of the day
     final_consumption: Float[Array, "firm member"]  # c, final demand met
     pool_stock: Float[Array, "pool member"]  # S of each pool at the start of the day
 
@@ -45,14 +45,14 @@ def step(
     layout: Layout,
     switches: Switches,
     parameters: Parameters,
-    productivity: Float[Array, "firm member"],
-    final_demand: Float[Array, "firm member"],
+    productivity: Float[Array, "..."],
+    final_demand: Float[Array, "firm #member"],
     state: State,
 ) -> tuple[State, Flows]:
     """Advance one day.
 
     Args:
-        productivity: z of the day, (firm|1, member|1).
+        productivity: z of the day, (firm|1, member|1), or () if no shock acts.
         final_demand: C of the day, (firm, member|1).
     """
     orders_received = segment_sum(state.orders, layout.supplier)

@@ -52,7 +52,18 @@ def test_the_wheel_runs_a_sweep_in_an_empty_environment(tmp_path):
     run(python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "requirements.lock", wheel)
     assert run(shockmesh, "--version").strip().startswith("shockmesh 0.")
     run(shockmesh, "example", "chain", tmp_path / "chain")
-    run(shockmesh, "import", "links", "links.csv", "chain.zarr", "--firms", "firms.csv", cwd=tmp_path / "chain")
+    run(
+        shockmesh,
+        "import",
+        "links",
+        "links.csv",
+        "chain.zarr",
+        "--firms",
+        "firms.csv",
+        "--per",
+        "day",
+        cwd=tmp_path / "chain",
+    )
     run(shockmesh, "run", "outage.yaml", "--out", "run", "--quiet", cwd=tmp_path / "chain")
     total = "import shockmesh.io.results as r; print(float(r.open_run('run').output.isel(member=0).sum()))"
     assert float(run(python, "-c", total, cwd=tmp_path / "chain")) == pytest.approx(150 - 117)
