@@ -34,6 +34,7 @@ from shockmesh.kernels.segments import Segments, look_up, segment_min, segment_s
 
 NEGLIGIBLE, NON_ESSENTIAL, ESSENTIAL = 0, 1, 2
 TOLERANCE = 1e-2  # of the paper and of GLcascade
+QUEUE = 16  # failures in one program, per failure under way
 
 type Essential = Literal["all", "none"] | Int[np.ndarray, "product sector"]
 type Market = Literal["sector", "industry", "none"]
@@ -121,15 +122,23 @@ def propagate(cascade: Cascade, limit: Float[Array, "firm member"], *, tolerance
         return carry[1].any()
 
     def one_round(carry: tuple[Health, Bool[Array, " member"]]) -> tuple[Health, Bool[Array, " member"]]:
-        health, active = carry
-        down = jnp.where(active, _downstream(cascade, limit, health.downstream), health.downstream)
-        up = jnp.where(active, jnp.minimum(limit, 1 - cascade.customers @ (1 - health.upstream)), health.upstream)
-        change = jnp.maximum(jnp.abs(down - health.downstream), jnp.abs(up - health.upstream)).max(axis=0)
-        return Health(down, up, health.rounds + active), change > tolerance
+        before, active = carry
+        after, change = _round(cascade, limit, before)
+        return jax.tree.map(lambda new, old: jnp.where(active, new, old), after, before), active & (change > tolerance)
 
     members = limit.shape[1]
     start = Health(limit, limit, jnp.zeros(members, jnp.int32))
     return jax.lax.while_loop(moving, one_round, (start, jnp.ones(members, bool)))[0]
+
+
+def _round(
+    cascade: Cascade, limit: Float[Array, "firm member"], health: Health
+) -> tuple[Health, Float[Array, " member"]]:
+    """The next round, and the largest change of a firm's health in it."""
+    down = _downstream(cascade, limit, health.downstream)
+    up = jnp.maximum(jnp.minimum(limit, 1 - cascade.customers @ (1 - health.upstream)), 0)
+    change = jnp.maximum(jnp.abs(down - health.downstream), jnp.abs(up - health.upstream)).max(axis=0)
+    return Health(down, up, health.rounds + 1), change
 
 
 def _downstream(
@@ -160,7 +169,7 @@ def esri(
     tolerance: float = TOLERANCE,
     dtype: DTypeLike = jnp.float32,
 ) -> Float[np.ndarray, " firm"]:
-    """The index of every firm, `batch` failures at a time; memory is about 4 · batch · (links + 4 firms) numbers.
+    """The index of every firm, `batch` failures under way at any time, in about 2.5 · batch · links numbers of memory.
 
     Args:
         weights: w of each firm's loss; by default its size.
@@ -173,25 +182,50 @@ def esri(
     weights = np.asarray(cascade.size[:, 0], np.float64) if weights is None else weights
     _check(network, batch, tolerance, weights)
     share = jnp.asarray(weights / weights.sum(), dtype)
-    found = [np.asarray(_losses(cascade, failed, share, tolerance)) for failed in _batches(network.n_firms, batch)]
+    queues = _queues(network.n_firms, QUEUE * batch)
+    found = [np.asarray(_losses(cascade, queue, share, tolerance, batch)) for queue in queues]
     return np.concatenate(found)[: network.n_firms]
 
 
-@jax.jit
+class Slots(NamedTuple):
+    """Failures under way: a member whose cascade has ended makes room for the next failure of the queue."""
+
+    health: Health
+    place: Int[Array, " member"]  # of the failure in the queue; beyond its end: nothing to do
+    waiting: Int[Array, ""]  # the next failure
+    found: Float[Array, " queue"]  # Σ w (1 − health) of each failure that has ended
+
+
+@partial(jax.jit, static_argnames=("batch",))
 def _losses(
-    cascade: Cascade, failed: Int[Array, " member"], share: Float[Array, " firm"], tolerance: float
-) -> Float[Array, " member"]:
-    """Σ w (1 − health) of each failure."""
-    members = jnp.arange(len(failed))
-    limit = jnp.ones((len(share), len(failed)), share.dtype).at[failed, members].set(0)
-    health = propagate(cascade, limit, tolerance=tolerance)
-    return share @ (1 - jnp.minimum(health.downstream, health.upstream))
+    cascade: Cascade, queue: Int[Array, " queue"], share: Float[Array, " firm"], tolerance: float, batch: int
+) -> Float[Array, " queue"]:
+    """Σ w (1 − health) of each failure in a queue of firms, `batch` of them under way at any time."""
+    firms = jnp.arange(len(share))[:, None]
+
+    def limit(place: Int[Array, " member"]) -> Float[Array, "firm member"]:
+        return (firms != queue.at[place].get(mode="fill", fill_value=len(share))).astype(share.dtype)
+
+    def one_round(slots: Slots) -> Slots:
+        health, change = _round(cascade, limit(slots.place), slots.health)
+        lost = share @ (1 - jnp.minimum(health.downstream, health.upstream))
+        ended = change <= tolerance
+        found = slots.found.at[jnp.where(ended, slots.place, len(queue))].set(lost, mode="drop")
+        place = jnp.where(ended, slots.waiting + jnp.cumsum(ended) - 1, slots.place)
+        fresh = Health(limit(place), limit(place), jnp.zeros_like(health.rounds))
+        health = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, health)
+        return Slots(health, place, slots.waiting + ended.sum(), found)
+
+    place = jnp.arange(batch)
+    start = Health(limit(place), limit(place), jnp.zeros(batch, jnp.int32))
+    slots = Slots(start, place, jnp.asarray(batch), jnp.zeros(len(queue), share.dtype))
+    return jax.lax.while_loop(lambda slots: (slots.place < len(queue)).any(), one_round, slots).found
 
 
-def _batches(n: int, batch: int) -> Iterator[Int[np.ndarray, " member"]]:
-    """The firms in batches of one size; the last is filled up with the last firm."""
-    for start in range(0, n, batch):
-        yield np.minimum(np.arange(start, start + batch), n - 1)
+def _queues(n: int, length: int) -> Iterator[Int[np.ndarray, " queue"]]:
+    """The firms in queues of one length; the last is filled up with n, which is no firm."""
+    for start in range(0, n, length):
+        yield np.minimum(np.arange(start, start + length), n)
 
 
 def _levels(network: FirmNetwork, essential: Essential) -> Int[np.ndarray, " link"]:

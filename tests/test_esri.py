@@ -115,7 +115,7 @@ def test_an_index_is_the_weighted_loss_of_one_failure(float64):
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6), batch=st.sampled_from([1, 3, 15, 40]))
 def test_batches_and_names_do_not_matter(seed, batch):
-    network, order = any_network(seed, 15), np.random.default_rng(seed).permutation(15)
+    network, order = any_network(seed, 20), np.random.default_rng(seed).permutation(20)
     place = np.argsort(order)  # where each firm goes
     renamed = firm_network(
         place[network.supplier], place[network.buyer], network.amount, network.final_demand[order],
@@ -123,7 +123,7 @@ def test_batches_and_names_do_not_matter(seed, batch):
         regions=network.regions, sectors=network.sectors,
     )  # fmt: skip
     with jax.enable_x64(True):
-        found = esri(network, batch=15, dtype=np.float64)
+        found = esri(network, batch=20, dtype=np.float64)
         again = esri(renamed, batch=batch, dtype=np.float64)
     np.testing.assert_allclose(again, found[order], atol=1e-12)
 
