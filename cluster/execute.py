@@ -11,7 +11,7 @@ An `Executor` takes block numbers and gives back outcomes, in any order. The pol
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 ATTEMPTS = 3
 
@@ -30,6 +30,7 @@ class Outcome:
     charged: bool = True  # lost: it was being worked on when the worker died
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Workers that run blocks."""
 

@@ -35,13 +35,13 @@ class Fact:
 
 
 FACTS = {
-    "links per firm": Fact("5 to 54", 5, 54, LINKS),
+    "links per firm": Fact("5 to 54", 5.0, 54.0, LINKS),
     "in-degree tail exponent": Fact("1.35", 1.15, 1.55, JAPAN_DEGREES),
     "out-degree tail exponent": Fact("1.26", 1.07, 1.45, JAPAN_DEGREES),
     "output tail exponent": Fact("1.06", 0.90, 1.22, AXTELL),
     "sales vs degree exponent": Fact("1.3", 1.10, 1.50, JAPAN_SALES),
     "neighbours' degree vs degree exponent": Fact("-0.7", -0.81, -0.59, JAPAN_SALES),
-    "degree correlation over links": Fact("below 0", -1, 0, "Chakraborty et al., arXiv:1706.00203, Japan"),
+    "degree correlation over links": Fact("below 0", -1.0, 0.0, "Chakraborty et al., arXiv:1706.00203, Japan"),
 }  # fmt: skip
 
 
