@@ -44,8 +44,7 @@ def rank_by_sensitivity(
         derive = sensitivity_function(layout, loaded.model.switches, days=loaded.horizon.days, loss=loss)
         for members in _blocks(loaded.members):
             parameters, scenario = simulator.inputs(members)
-            found = jax.device_get(derive(parameters, scenario))
-            for name, values in _columns(loaded, found, parameters):
+            for name, values in _columns(loaded, derive(parameters, scenario), parameters):
                 columns[name] = columns.get(name, 0) + values[:, : len(members)].sum(axis=1) / loaded.members
     _check_finite(columns)
     return write_ranking(out, network, "importance", columns)

@@ -112,7 +112,9 @@ def lay_out_cascade(
 
 
 @jax.jit
-def propagate(cascade: Cascade, limit: Float[Array, "firm member"], *, tolerance: float = TOLERANCE) -> Health:
+def propagate(
+    cascade: Cascade, limit: Float[Array, "firm member"], *, tolerance: float | Float[Array, ""] = TOLERANCE
+) -> Health:
     """The health of every firm when ψ = `limit`, 0 … 1, caps it, for a batch of members.
 
     It always ends: a round is a monotone map, in floating point too (rounding is monotone), so health only falls.
@@ -198,7 +200,11 @@ class Slots(NamedTuple):
 
 @partial(jax.jit, static_argnames=("batch",))
 def _losses(
-    cascade: Cascade, queue: Int[Array, " queue"], share: Float[Array, " firm"], tolerance: float, batch: int
+    cascade: Cascade,
+    queue: Int[Array, " queue"],
+    share: Float[Array, " firm"],
+    tolerance: float | Float[Array, ""],
+    batch: int,
 ) -> Float[Array, " queue"]:
     """Σ w (1 − health) of each failure in a queue of firms, `batch` of them under way at any time."""
     firms = jnp.arange(len(share))[:, None]

@@ -83,7 +83,7 @@ def test_published_numbers(precision, essential):
     np.testing.assert_allclose(found, np.array(PUBLISHED[essential].split(), float), rtol=0, atol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     market=st.sampled_from(["sector", "industry", "none"]),
@@ -112,7 +112,7 @@ def test_an_index_is_the_weighted_loss_of_one_failure(float64):
         assert found[firm] == pytest.approx(lost @ network.output / network.output.sum(), abs=1e-12)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6), batch=st.sampled_from([1, 3, 15, 40]))
 def test_batches_and_names_do_not_matter(seed, batch):
     network, order = any_network(seed, 20), np.random.default_rng(seed).permutation(20)
@@ -128,7 +128,7 @@ def test_batches_and_names_do_not_matter(seed, batch):
     np.testing.assert_allclose(again, found[order], atol=1e-12)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_more_essential_inputs_and_fewer_replacements_never_help(seed):
     network = any_network(seed, 15)
