@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from math import sqrt
 from pathlib import Path
 
 import jax
@@ -15,14 +16,16 @@ from shockmesh.io.networks import read_network
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Parameters
+from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
 from shockmesh.kernels.shocks import Recovery, Scenario
 
-BLOCK = 8  # members of one backward pass
+MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
+STATES_PER_ROOT_DAY = 8  # link states (stock and order) that a backward pass keeps, per √days; measured
 
 
 def rank_by_sensitivity(
-    spec: str | Path, out: str | Path, *, overrides: Sequence[str] = (), loss: Flow = "output"
+    spec: str | Path, out: str | Path, *, overrides: Sequence[str] = (), loss: Flow = "output", memory: int = MEMORY
 ) -> pd.DataFrame:
     """Rank the firms of a spec's economy by what they add to the total loss, and write the ranking to `out`, a CSV.
 
@@ -37,12 +40,13 @@ def rank_by_sensitivity(
     check_new(out)
     loaded = load_spec(spec, overrides)
     network = read_network(loaded.economy)
-    simulator = Simulator(loaded, network, min(BLOCK, loaded.members))
+    block = members_at_once(loaded, network, memory)
+    simulator = Simulator(loaded, network, block)
     columns: dict[str, np.ndarray] = {}
     with jax.enable_x64(loaded.precision == "float64"):
         layout = lay_out(network, loaded.precision)
         derive = sensitivity_function(layout, loaded.model.switches, days=loaded.horizon.days, loss=loss)
-        for members in _blocks(loaded.members):
+        for members in _blocks(loaded.members, block):
             parameters, scenario = simulator.inputs(members)
             for name, values in _columns(loaded, derive(parameters, scenario), parameters):
                 columns[name] = columns.get(name, 0) + values[:, : len(members)].sum(axis=1) / loaded.members
@@ -50,8 +54,14 @@ def rank_by_sensitivity(
     return write_ranking(out, network, "importance", columns)
 
 
-def _blocks(members: int) -> Iterator[range]:
-    return (range(start, min(start + BLOCK, members)) for start in range(0, members, BLOCK))
+def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
+    """How many members' backward passes fit into `memory` bytes; at least one, at most all."""
+    state = 2 * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize
+    return max(1, min(spec.members, int(memory / (STATES_PER_ROOT_DAY * sqrt(spec.horizon.days) * state))))
+
+
+def _blocks(members: int, block: int) -> Iterator[range]:
+    return (range(start, min(start + block, members)) for start in range(0, members, block))
 
 
 def _columns(
