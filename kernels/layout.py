@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.segments import Segments, segments
+from shockmesh.kernels.segments import Exchange, Segments, segments
 
 
 @partial(
@@ -31,7 +31,7 @@ class Layout:
     output: Float[Array, "firm 1"]  # x⁰
     final_demand: Float[Array, "firm 1"]  # C
     value_added_share: Float[Array, "firm 1"]  # v = 1 − inputs / x⁰
-    supplier: Segments  # links → firms that sell
+    supplier: Segments | Exchange  # links → firms that sell
     buyer: Segments  # links → firms that buy
     pool: Segments  # links → pools
     pool_buyer: Segments  # pools → firms that buy
@@ -55,7 +55,7 @@ def lay_out(network: FirmNetwork, dtype: DTypeLike = jnp.float32) -> Layout:
     if len(idle_buyers):
         named = ", ".join(str(network.firm[i]) for i in idle_buyers[:5])
         raise ValueError(f"network: {len(idle_buyers)} firms buy inputs but have output 0: {named}")
-    pool, first = _pools(network)
+    pool, first = pools_of(network.buyer, network.product)
     inputs_share = np.divide(network.inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
     return Layout(
         amount=_column(network.amount, dtype),
@@ -70,10 +70,12 @@ def lay_out(network: FirmNetwork, dtype: DTypeLike = jnp.float32) -> Layout:
     )
 
 
-def _pools(network: FirmNetwork) -> tuple[np.ndarray, np.ndarray]:
-    """The pool of each link, and the first link of each pool."""
-    new = np.ones(network.n_links, bool)
-    new[1:] = (network.buyer[1:] != network.buyer[:-1]) | (network.product[1:] != network.product[:-1])
+def pools_of(
+    buyer: Int[np.ndarray, " link"], product: Int[np.ndarray, " link"]
+) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " pool"]]:
+    """The pool of each link, and the first link of each pool, of links sorted by buyer and product."""
+    new = np.ones(len(buyer), bool)
+    new[1:] = (buyer[1:] != buyer[:-1]) | (product[1:] != product[:-1])
     return np.cumsum(new) - 1, np.flatnonzero(new)
 
 

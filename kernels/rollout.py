@@ -44,7 +44,7 @@ def rollout(
         ValueError: an unknown observable, or days < 1.
     """
     _check(days, record)
-    members = _members(parameters, scenario)
+    members = members_of(parameters, scenario)
     state = initial_state(layout, parameters, members) if start is None else start
 
     def one_day(state: State, day: Array) -> tuple[State, dict[str, Array]]:
@@ -105,7 +105,8 @@ def _scan(
     return jax.tree.map(lambda head, tail: jnp.concatenate([head, tail]), records, rest)
 
 
-def _members(parameters: Parameters, scenario: Scenario) -> int:
+def members_of(parameters: Parameters, scenario: Scenario) -> int:
+    """How many members a batch holds: the largest last axis."""
     return max(leaf.shape[-1] for leaf in jax.tree.leaves((parameters, scenario)))
 
 

@@ -2,6 +2,8 @@
 
 An array of items (links, pools, firms) has shape (item, member), members innermost. `Segments` says to which group
 each item belongs: links to suppliers, links to a buyer's product pools, pools to buyers, firms to industries.
+`Exchange` is the same for links whose suppliers may live on other shards: its sums push partial sums to the owners, its
+look-ups pull values from them, with one all-to-all each.
 
 `segment_sum` adds in item order on the CPU, so it is deterministic there bit for bit.
 """
@@ -25,6 +27,43 @@ class Segments:
     is_sorted: bool  # items of one group are neighbours, groups ascending
     is_identity: bool  # item i is group i: sums and look-ups are free
 
+    def sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
+        if self.is_identity:
+            return values
+        return jax.ops.segment_sum(values, self.index, self.n, indices_are_sorted=self.is_sorted)
+
+    def look_up(self, values: Float[Array, "group member"]) -> Float[Array, "item member"]:
+        if self.is_identity:
+            return values
+        return values.at[self.index].get(mode="promise_in_bounds", indices_are_sorted=self.is_sorted)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["slot", "serve"], meta_fields=["axis"])
+@dataclass(frozen=True)
+class Exchange:
+    """Groups of items on one shard, where a group may be owned by another shard of mesh axis `axis`.
+
+    Slots 0 … n − 1 are the shard's own groups; then come, owner by owner, `ghosts` slots for groups of every shard.
+    Only meaningful inside `shard_map`.
+    """
+
+    slot: Segments  # items → own groups and ghosts, n + shards · ghosts
+    serve: Segments  # (shard, ghost) → own group that this shard sees as a ghost there; unused ones → the last, a dummy
+    axis: str
+
+    def sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
+        """Σ of each own group's items on all shards: partial sums of ghosts are pushed to their owners."""
+        partial_sums, own = self.slot.sum(values), self.serve.n
+        return partial_sums[:own] + self.serve.sum(self._swap(partial_sums[own:]))
+
+    def look_up(self, values: Float[Array, "group member"]) -> Float[Array, "item member"]:
+        """Each item's group value: ghosts' values are pulled from their owners."""
+        ghosts = self._swap(self.serve.look_up(values))
+        return self.slot.look_up(jnp.concatenate([values, ghosts]))
+
+    def _swap(self, rows: Float[Array, "row member"]) -> Float[Array, "row member"]:
+        return jax.lax.all_to_all(rows, self.axis, split_axis=0, concat_axis=0, tiled=True)
+
 
 def segments(index: Int[np.ndarray, " item"], n: int) -> Segments:
     """Groups of items.
@@ -39,34 +78,35 @@ def segments(index: Int[np.ndarray, " item"], n: int) -> Segments:
     return Segments(jnp.asarray(index, jnp.int32), n, is_sorted, is_identity)
 
 
-def segment_sum(values: Float[Array, "item member"], groups: Segments) -> Float[Array, "group member"]:
+def segment_sum(values: Float[Array, "item member"], groups: Segments | Exchange) -> Float[Array, "group member"]:
     """Σ of each group's items; 0 for an empty group."""
-    if groups.is_identity:
-        return values
-    return jax.ops.segment_sum(values, groups.index, groups.n, indices_are_sorted=groups.is_sorted)
+    return groups.sum(values)
 
 
-def look_up(values: Float[Array, "#group member"], groups: Segments) -> Float[Array, "#item member"]:
+def look_up(values: Float[Array, "#group member"], groups: Segments | Exchange) -> Float[Array, "#item member"]:
     """Each item's group value. A value shared by all groups (leading size 1) is passed on as it is."""
-    if groups.is_identity or values.shape[0] == 1:
-        return values
-    return values.at[groups.index].get(mode="promise_in_bounds", indices_are_sorted=groups.is_sorted)
+    return values if values.shape[0] == 1 else groups.look_up(values)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def segment_min(values: Float[Array, "item member"], groups: Segments) -> Float[Array, "group member"]:
     """min of each group's items; +∞ for an empty group. Ties share the derivative equally."""
-    if groups.is_identity:
-        return values
-    return jax.ops.segment_min(values, groups.index, groups.n, indices_are_sorted=groups.is_sorted)
+    return values if groups.is_identity else _segment_min(values, groups.index, groups.n, groups.is_sorted)
 
 
-@segment_min.defjvp
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _segment_min(
+    values: Float[Array, "item member"], index: Int[Array, " item"], n: int, is_sorted: bool
+) -> Float[Array, "group member"]:
+    return jax.ops.segment_min(values, index, n, indices_are_sorted=is_sorted)
+
+
+@_segment_min.defjvp
 def _segment_min_jvp(
-    groups: Segments, primals: tuple[Float[Array, "item member"]], tangents: tuple[Float[Array, "item member"]]
+    n: int, is_sorted: bool, primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Float[Array, "group member"], Float[Array, "group member"]]:
-    (values,), (tangent,) = primals, tangents
-    least = segment_min(values, groups)
+    (values, index), (tangent, _) = primals, tangents
+    groups = Segments(index, n, is_sorted, is_identity=False)
+    least = _segment_min(values, index, n, is_sorted)
     binding: Bool[Array, "item member"] = values == look_up(least, groups)
     count = segment_sum(binding.astype(values.dtype), groups)
     share = jnp.where(binding, tangent, 0)

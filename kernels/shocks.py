@@ -63,8 +63,6 @@ class Scenario:
     final_demand: tuple[Recovery | Table, ...] = ()
 
 
-def total_factor(
-    shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]
-) -> Float[Array, "..."]:
+def total_factor(shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
     """The product of all factors on a day; 1 without a shock."""
     return reduce(mul, (shock.factor(day) for shock in shocks), jnp.ones((), day.dtype))

@@ -57,15 +57,15 @@ def step(
     """
     orders_received = segment_sum(state.orders, layout.supplier)
     demand = orders_received + final_demand
-    capacity = productivity * parameters.capacity * layout.output
+    utmost = productivity * parameters.capacity  # as a multiple of baseline output
     pool_stock = segment_sum(state.stock, layout.pool)
     cover = segment_min(pool_stock / layout.pool_amount, layout.pool_buyer)  # in days of baseline use
-    output = jnp.minimum(jnp.minimum(demand, capacity), cover * layout.output)
+    output = jnp.minimum(demand, jnp.minimum(utmost, cover) * layout.output)
     fill, consumption = _RATIONING[switches.rationing](output, demand, orders_received, final_demand)
     activity = safe_ratio(output, layout.output)
     stock = _stocks(layout, state, pool_stock, fill, activity)
     orders = _orders(layout, switches, parameters, stock, activity, safe_ratio(demand, layout.output))
-    flows = Flows(output, demand, capacity, final_demand, consumption, pool_stock)
+    flows = Flows(output, demand, utmost * layout.output, final_demand, consumption, pool_stock)
     return State(stock, orders), flows
 
 

@@ -9,6 +9,8 @@ import pytest
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
+jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
+
 
 @pytest.fixture(params=["float64", "float32"])
 def precision(request: pytest.FixtureRequest) -> Iterator[np.dtype]:

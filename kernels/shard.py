@@ -1,0 +1,211 @@
+"""One network over many devices: a shard owns its firms and the links they buy by, and sees other suppliers as ghosts.
+
+The step does not know: a shard is a `Layout` whose `supplier` groups are an `Exchange`. Shards are padded to a common
+shape; the last firm, pool and links of a shard are dummies of size 0. All arrays of all shards lie one after the other,
+so that `shard_map` hands each device its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+from shockmesh.kernels.layout import Layout, pools_of
+from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.partition import ghosts_of
+from shockmesh.kernels.rollout import Record, members_of, rollout
+from shockmesh.kernels.segments import Exchange, Segments
+from shockmesh.kernels.shocks import Scenario
+from shockmesh.kernels.step import initial_state
+
+FIRM, MEMBER = "firm", "member"
+
+
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["layout", "firm_at", "place_of"], meta_fields=["shards", "n_firms"]
+)
+@dataclass(frozen=True)
+class Sharded:
+    """A network in shards. Make one with `shard`."""
+
+    layout: Layout  # of all shards, one after the other; indices count within a shard
+    firm_at: Int[Array, " place"]  # place → firm of the network; 0 at dummies
+    place_of: Int[Array, " firm"]  # firm of the network → place
+    shards: int
+    n_firms: int
+
+
+def shard(network: FirmNetwork, shard_of: Int[np.ndarray, " firm"], dtype: DTypeLike = jnp.float32) -> Sharded:
+    """Lay a network out in shards.
+
+    Raises:
+        ValueError: not one shard number per firm, or a shard without firms.
+    """
+    shards = int(shard_of.max()) + 1
+    counts = np.bincount(shard_of, minlength=shards)
+    if shard_of.shape != (network.n_firms,) or not counts.all():
+        raise ValueError(f"shard_of: shape {shard_of.shape}: one shard per firm, and no shard without firms")
+    size = int(counts.max()) + 1
+    order = np.argsort(shard_of, kind="stable")
+    local = np.empty(network.n_firms, np.int64)
+    local[order] = np.arange(network.n_firms) - np.repeat(np.cumsum(counts) - counts, counts)
+    place_of = shard_of * size + local
+    firm_at = np.zeros(shards * size, np.int64)
+    firm_at[place_of] = np.arange(network.n_firms)
+    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype)
+    return Sharded(layout, jnp.asarray(firm_at, jnp.int32), jnp.asarray(place_of, jnp.int32), shards, network.n_firms)
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """Where rows go when every shard is padded to one length."""
+
+    shards: int
+    size: int  # rows of a shard, at least one of them a dummy
+    place_of: Int[np.ndarray, " row"]
+
+    def put(self, values: np.ndarray, dummy: float) -> np.ndarray:
+        packed = np.full(self.shards * self.size, dummy, values.dtype)
+        packed[self.place_of] = values
+        return packed
+
+
+def _pack(shard_of_row: np.ndarray, shards: int) -> _Packing:
+    """Rows that are sorted by shard, padded by at least one dummy each."""
+    counts = np.bincount(shard_of_row, minlength=shards)
+    size = int(counts.max(initial=0)) + 1
+    within = np.arange(len(shard_of_row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return _Packing(shards, size, shard_of_row * size + within)
+
+
+def _layout(network: FirmNetwork, shard_of: np.ndarray, local: np.ndarray, firms: _Packing, dtype: DTypeLike) -> Layout:
+    """Links sorted by the buyer's shard, then as in the network, so that buyers stay sorted within a shard."""
+    order = np.argsort(shard_of[network.buyer], kind="stable")
+    supplier, buyer, amount = network.supplier[order], network.buyer[order], network.amount[order]
+    links = _pack(shard_of[buyer], firms.shards)
+    pool, first = pools_of(buyer, network.product[order])
+    pools = _pack(shard_of[buyer[first]], firms.shards)
+    inputs_share = np.divide(network.inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
+
+    def column(packing: _Packing, values: np.ndarray, dummy: float) -> Float[Array, "place 1"]:
+        return jnp.asarray(packing.put(values, dummy)[:, None], dtype)
+
+    def groups(packing: _Packing, index: np.ndarray, n: int) -> Segments:
+        return Segments(jnp.asarray(packing.put(index, n - 1), jnp.int32), n, is_sorted=True, is_identity=False)
+
+    return Layout(
+        amount=column(links, amount, 0),
+        pool_amount=column(pools, np.bincount(pool, amount, len(first)), 1),
+        output=column(firms, network.output, 0),
+        final_demand=column(firms, network.final_demand, 0),
+        value_added_share=column(firms, 1 - inputs_share, 0),
+        supplier=_exchange(network, shard_of, local, (supplier, buyer), links, firms),
+        buyer=groups(links, local[buyer], firms.size),
+        pool=groups(links, pools.place_of[pool] % pools.size, pools.size),
+        pool_buyer=groups(pools, local[buyer[first]], firms.size),
+    )
+
+
+def _exchange(
+    network: FirmNetwork,
+    shard_of: np.ndarray,
+    local: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    links: _Packing,
+    firms: _Packing,
+) -> Exchange:
+    """Ghost k of owner o on a shard is the k-th firm of o that the shard buys from; both sides count them alike."""
+    shards, size, (supplier, buyer) = firms.shards, firms.size, ends
+    seen = ghosts_of(network, shard_of)  # by owner, shard, firm
+    pair = shard_of[seen[:, 0]] * shards + seen[:, 1]
+    counts = np.bincount(pair, minlength=shards * shards)
+    ghosts = max(1, int(counts.max(initial=0)))
+    rank = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
+    serve = np.full((shards * shards, ghosts), size - 1)
+    serve[pair, rank] = local[seen[:, 0]]
+    key = seen[:, 0] * shards + seen[:, 1]
+    by_key = np.argsort(key)
+    slot = local[supplier].copy()
+    remote = shard_of[supplier] != shard_of[buyer]
+    wanted = supplier[remote].astype(np.int64) * shards + shard_of[buyer[remote]]
+    ghost = by_key[np.searchsorted(key[by_key], wanted)]
+    slot[remote] = size + shard_of[supplier[remote]] * ghosts + rank[ghost]
+    slots = Segments(jnp.asarray(links.put(slot, size - 1), jnp.int32), size + shards * ghosts, False, False)
+    return Exchange(slots, Segments(jnp.asarray(serve.ravel(), jnp.int32), size, False, False), FIRM)
+
+
+def sharded_rollout(
+    sharded: Sharded,
+    mesh: Mesh,
+    switches: Switches,
+    parameters: Parameters,
+    scenario: Scenario,
+    *,
+    days: int,
+    record: Record,
+) -> dict[str, Float[Array, "time group member"]]:
+    """`rollout` over a mesh with axes firm and member: the same arguments, the same result in the same order of firms.
+
+    Two collectives a step, both all-to-all of ghosts; aggregates are summed over shards once, at the end.
+
+    Raises:
+        ValueError: the mesh does not have one device per shard along firm, or does not divide the members.
+    """
+    _check_mesh(sharded, mesh, parameters, scenario)
+    moved = jax.tree.map(partial(_move, sharded), (parameters, scenario))
+    groups = {name: _place_groups(sharded, of) for name, of in record.items()}
+    whole = {name: of.n if of is not None else None for name, of in record.items()}
+
+    def on_device(layout: Layout, inputs: tuple[Parameters, Scenario], groups: Mapping[str, Segments | None]) -> Any:
+        start = jax.tree.map(_varying, initial_state(layout, inputs[0], members_of(*inputs)))
+        found = rollout(layout, switches, *inputs, days=days, record=groups, start=start)
+        return {name: of if whole[name] is None else jax.lax.psum(of, FIRM) for name, of in found.items()}
+
+    by_firm = PartitionSpec(FIRM)
+    run = jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(by_firm, jax.tree.map(partial(_spec, sharded), moved), by_firm),
+        out_specs={name: PartitionSpec(None, None if n else FIRM, MEMBER) for name, n in whole.items()},
+    )
+    found = run(sharded.layout, moved, groups)
+    return {name: values if whole[name] else values[:, sharded.place_of] for name, values in found.items()}
+
+
+def _varying(leaf: Array) -> Array:
+    """Tell `shard_map` that every device has its own."""
+    missing = tuple(axis for axis in (FIRM, MEMBER) if axis not in jax.typeof(leaf).manual_axis_type.varying)
+    return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+
+def _check_mesh(sharded: Sharded, mesh: Mesh, parameters: Parameters, scenario: Scenario) -> None:
+    shape = dict(mesh.shape)
+    if set(shape) != {FIRM, MEMBER} or shape[FIRM] != sharded.shards:
+        raise ValueError(f"mesh: {shape}: needs the axes firm and member, with {sharded.shards} devices along firm")
+    members = {leaf.shape[-1] for leaf in jax.tree.leaves((parameters, scenario))} - {1}
+    if any(n % shape[MEMBER] for n in members) or (shape[MEMBER] > 1 and not members):
+        raise ValueError(f"mesh: {shape[MEMBER]} devices along member do not divide {sorted(members) or 1} members")
+
+
+def _move(sharded: Sharded, leaf: Array) -> Array:
+    """An array (…, firm|1, member) with firms at their places."""
+    return leaf if leaf.shape[-2] == 1 else leaf[..., sharded.firm_at, :]
+
+
+def _spec(sharded: Sharded, leaf: Array) -> PartitionSpec:
+    lead = [None] * (leaf.ndim - 2)
+    return PartitionSpec(*lead, FIRM if leaf.shape[-2] > 1 else None, MEMBER if leaf.shape[-1] > 1 else None)
+
+
+def _place_groups(sharded: Sharded, groups: Segments | None) -> Segments | None:
+    """Groups of firms as groups of places. Dummies have output 0, so it does not matter where they count."""
+    if groups is None:
+        return None
+    return replace(groups, index=groups.index[sharded.firm_at], is_sorted=False, is_identity=False)

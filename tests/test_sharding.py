@@ -1,0 +1,222 @@
+"""A network in shards gives the results and gradients of the whole, with two collectives a step."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.partition import cut_of, partition, partition_by_region
+from shockmesh.kernels.rollout import Record, rollout
+from shockmesh.kernels.segments import segments
+from shockmesh.kernels.shard import shard, sharded_rollout
+from shockmesh.kernels.shocks import Recovery, Scenario, Table
+
+DAYS, MEMBERS = 20, 4
+MESHES = [(1, 1), (2, 1), (3, 1), (4, 2), (8, 1), (2, 4)]
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+
+type Inputs = tuple[Parameters, Scenario]
+
+
+def mesh_of(firm: int, member: int) -> Mesh:
+    devices = jax.devices()[: firm * member]
+    return jax.make_mesh((firm, member), ("firm", "member"), (AxisType.Auto, AxisType.Auto), devices=devices)
+
+
+def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
+    rng, n = np.random.default_rng(0), network.n_firms
+
+    def array(low: float, high: float, *shape: int) -> jax.Array:
+        return jnp.asarray(rng.uniform(low, high, shape), precision)
+
+    model = Parameters(array(1, 12, n, MEMBERS), array(2, 8, 1, 1), array(1, 1.4, n, 1))
+    hit = jnp.asarray(rng.random((n, 1)) < 0.3, precision)
+    lockdown = Recovery(
+        array(0, 1, n, MEMBERS) * hit, array(2.5, 2.5, 1, 1), array(8.5, 8.5, 1, 1), array(0.05, 0.2, 1, MEMBERS)
+    )
+    return model, Scenario((lockdown,), (Table(array(0.8, 1, 5, n, 1)),))
+
+
+def record_of(network: FirmNetwork) -> Record:
+    by_sector = segments(network.sector, len(network.sectors))
+    return {"output": by_sector, "final_consumption": None, "inventory": segments(np.zeros(network.n_firms, int), 1)}
+
+
+def loss_of(run: Callable[..., dict[str, jax.Array]]) -> Callable[[Inputs], jax.Array]:
+    return lambda inputs: sum((values**2).mean() for values in run(*inputs).values())  # pyright: ignore
+
+
+def assert_close(found: Any, expected: Any, tolerance: float) -> None:
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize(("firm", "member"), MESHES)
+def test_results_and_gradients_equal_the_whole(precision, random_network, firm, member):
+    network = random_network(firms=150, links=900, sectors=6, seed=firm)
+    inputs, record, switches = inputs_of(network, precision), record_of(network), Switches()
+    layout, mesh = lay_out(network, precision), mesh_of(firm, member)
+    in_shards = shard(network, partition(network, firm), precision)
+
+    def whole(*inputs: Any) -> dict[str, jax.Array]:
+        return rollout(layout, switches, *inputs, days=DAYS, record=record)
+
+    def parts(*inputs: Any) -> dict[str, jax.Array]:
+        return sharded_rollout(in_shards, mesh, switches, *inputs, days=DAYS, record=record)
+
+    tolerance = TOLERANCE[precision.name]
+    assert_close(jax.jit(parts)(*inputs), jax.jit(whole)(*inputs), tolerance)
+    gradients = [jax.jit(jax.grad(loss_of(run)))(inputs) for run in (parts, whole)]
+    assert_close(*gradients, tolerance=10 * tolerance)
+
+
+@pytest.mark.parametrize("switches", [Switches("output", "output"), Switches("demand", "demand", "final_demand_last")])
+def test_every_switch_is_sharded_alike(float64, random_network, switches):
+    network = random_network(firms=60, links=300, seed=2)
+    inputs, record = inputs_of(network, np.dtype("f8")), record_of(network)
+    in_shards = shard(network, partition(network, 4), np.float64)
+    parts = sharded_rollout(in_shards, mesh_of(4, 1), switches, *inputs, days=DAYS, record=record)
+    whole = rollout(lay_out(network, np.float64), switches, *inputs, days=DAYS, record=record)
+    assert_close(parts, whole, 1e-12)
+
+
+def _collectives(program: str) -> dict[str, int]:
+    kinds = ("all-to-all", "all-reduce", "all-gather", "collective-permute", "reduce-scatter")
+    return {kind: len(re.findall(rf" {kind}(?:-start)?\(", program)) for kind in kinds}
+
+
+def test_a_step_has_two_collectives_forwards_and_two_more_backwards(random_network):
+    network = random_network(firms=60, links=300)
+    inputs, mesh = inputs_of(network, np.dtype("f4")), mesh_of(4, 1)
+    in_shards = shard(network, partition(network, 4))
+    record = {"output": record_of(network)["output"]}
+
+    def run(*inputs: Any) -> dict[str, jax.Array]:
+        return sharded_rollout(in_shards, mesh, Switches(), *inputs, days=16, record=record)
+
+    forward = jax.jit(run).lower(*inputs).compile().as_text()
+    assert _collectives(str(forward)) == {
+        "all-to-all": 2, "all-reduce": 1, "all-gather": 0, "collective-permute": 0, "reduce-scatter": 0
+    }  # fmt: skip  # the one sum at the end is of the recorded aggregates
+    model_gradient = jax.grad(lambda model: loss_of(run)((model, inputs[1])))
+    backward = _collectives(str(jax.jit(model_gradient).lower(inputs[0]).compile().as_text()))
+    assert backward["all-to-all"] == 2 + 2 + 2  # forwards, recomputed from the checkpoint, transposed
+    assert backward["all-gather"] == backward["collective-permute"] == 0
+
+
+def test_partitions_are_balanced_and_measured(random_network):
+    network = random_network(firms=400, links=2000, seed=1)
+    cut = cut_of(network, partition(network, 8))
+    assert sum(cut.links) == network.n_links
+    assert cut.imbalance < 1.25
+    remote = {(s, d) for s, d in _remote(network, partition(network, 8))}
+    assert sum(cut.ghosts) == len(remote)
+
+
+def _remote(network: FirmNetwork, of: np.ndarray) -> list[tuple[int, int]]:
+    ends = zip(network.supplier, network.buyer, strict=True)
+    return [(int(s), int(of[b])) for s, b in ends if of[s] != of[b]]
+
+
+def test_whole_regions_stay_together():
+    rng = np.random.default_rng(0)
+    region = np.repeat(np.arange(6), 10)
+    pairs = np.unique(rng.integers(0, 60, (200, 2)), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    network = firm_network(
+        pairs[:, 0], pairs[:, 1], np.ones(len(pairs)), np.ones(60), region=region, regions=list("abcdef")
+    )
+    of = partition_by_region(network, 3)
+    assert all(len(set(of[region == r])) == 1 for r in range(6))
+    assert set(of) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda network: partition(network, 0), r"shards = 0: must be 1 … 30"),
+        (lambda network: shard(network, np.array([0, 2] * 15)), r"no shard without firms"),
+        (lambda network: _run(network, mesh_of(3, 1)), r"needs the axes firm and member, with 2 devices along firm"),
+        (lambda network: _run(network, mesh_of(2, 3)), r"3 devices along member do not divide \[4\] members"),
+    ],
+)
+def test_what_does_not_fit_is_refused(random_network, call, says):
+    with pytest.raises(ValueError, match=says):
+        call(random_network())
+
+
+def _run(network: FirmNetwork, mesh: Mesh) -> None:
+    in_shards = shard(network, partition(network, 2))
+    sharded_rollout(in_shards, mesh, Switches(), *inputs_of(network, np.dtype("f4")), days=2, record={"output": None})
+
+
+def test_two_processes_equal_one(tmp_path):
+    """The same program over two processes that talk by gloo; each holds half of the shards."""
+    script = tmp_path / "rank.py"
+    script.write_text(
+        textwrap.dedent("""
+            import sys
+            import jax, jax.numpy as jnp, numpy as np
+            from jax.experimental import multihost_utils
+            jax.config.update("jax_num_cpu_devices", 2)
+            jax.config.update("jax_cpu_collectives_implementation", "gloo")
+            rank, port = int(sys.argv[1]), sys.argv[2]
+            jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank, cluster_detection_method="deactivate")
+            from shockmesh.kernels.layout import lay_out
+            from shockmesh.kernels.model import Parameters, Switches
+            from shockmesh.kernels.network import firm_network
+            from shockmesh.kernels.partition import partition
+            from shockmesh.kernels.rollout import rollout
+            from shockmesh.kernels.segments import segments
+            from shockmesh.kernels.shard import shard, sharded_rollout
+            from shockmesh.kernels.shocks import Recovery, Scenario
+            rng = np.random.default_rng(0)
+            pairs = np.unique(rng.integers(0, 80, (400, 2)), axis=0)
+            pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+            network = firm_network(pairs[:, 0], pairs[:, 1], rng.uniform(.1, 1, len(pairs)), rng.uniform(.5, 2, 80))
+            number = lambda value: np.full((1, 1), value, np.float32)
+            model = Parameters(number(5), number(6), number(1.1))
+            loss = rng.uniform(0, 1, (80, 1)).astype(np.float32)
+            scenario = Scenario((Recovery(loss, number(1), number(5), number(.1)),))
+            record = {"output": segments(np.zeros(80, int), 1)}
+            mesh = jax.make_mesh((4, 1), ("firm", "member"), (jax.sharding.AxisType.Auto,) * 2)
+            parts = shard(network, partition(network, 4))
+            run = jax.jit(lambda *inputs: sharded_rollout(parts, mesh, Switches(), *inputs, days=12, record=record))
+            found = multihost_utils.process_allgather(run(model, scenario)["output"], tiled=True)
+            alone = jax.tree.map(jnp.asarray, (model, scenario))
+            whole = rollout(lay_out(network), Switches(), *alone, days=12, record=record)["output"]
+            np.testing.assert_allclose(found, np.asarray(whole), rtol=1e-5)
+            print("equal", jax.process_count(), flush=True)
+            jax.distributed.shutdown()
+        """)
+    )
+    port = _free_port()
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    for rank in ranks:
+        out, error = rank.communicate(timeout=120)
+        assert rank.returncode == 0, error[-2000:]
+        assert "equal 2" in out
+
+
+def _free_port() -> str:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
