@@ -1,0 +1,186 @@
+"""A run from a spec to a store, in this process: what it keeps, what `resume` redoes, what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shockmesh.cluster import execute as execution
+from shockmesh.cluster import provenance
+from shockmesh.cluster.cli import main
+from shockmesh.cluster.progress import Pace, duration
+from shockmesh.cluster.run import ResumeError, resume, run, status
+from shockmesh.io.networks import write_network
+from shockmesh.io.results import ResultsError, committed, open_run, read_manifest, verify
+
+SPEC = """
+economy: economy.zarr
+horizon: {days: 12}
+shocks:
+  - {name: storm, kind: recovery, where: {share: 0.3}, loss: 0.6, onset: 2, recovery_start: 4, recovery_days: 5}
+sweep: {seed: 3, members: 7, vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}}}
+record: {output: [sector], final_consumption: []}
+resources: {members_per_block: 2, gangs: 1}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path, random_network) -> Path:
+    write_network(random_network(firms=60, links=300), tmp_path / "economy.zarr")
+    (tmp_path / "storm.yaml").write_text(SPEC)
+    return tmp_path / "storm.yaml"
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, blocks: int) -> None:
+    """Let the in-process worker be interrupted, as by Ctrl-C, once it has done some blocks."""
+    finish = execution.LocalExecutor.outcomes
+    left = [blocks]
+
+    def outcomes(self: execution.LocalExecutor) -> list[execution.Outcome]:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return finish(self)
+
+    monkeypatch.setattr(execution.LocalExecutor, "outcomes", outcomes)
+
+
+def stamps(path: Path) -> dict[Path, tuple[int, int]]:
+    files = [file for file in path.rglob("c/[0-9]*") if file.is_file()] + list((path / "journal").iterdir())
+    return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files if "status" not in file.parts}
+
+
+def test_a_run_is_whole_and_says_where_it_comes_from(spec, tmp_path):
+    summary = run(spec, tmp_path / "run", address="local", quiet=True)
+    assert (summary.complete, summary.committed, summary.members, summary.failed) == (True, 7, 7, ())
+    assert "7 of 7 members" in summary.text()
+    assert f"shockmesh report {tmp_path / 'run'}" in summary.text()
+    said = read_manifest(tmp_path / "run")
+    assert said["seed"] == 3
+    assert set(said["versions"]) >= {"shockmesh", "jax", "ray", "zarr", "python"}
+    assert len(said["inputs"]["economy"]["sha256"]) == 64
+    assert said["spec"]["shocks"][0]["name"] == "storm"
+    with open_run(tmp_path / "run") as ds:
+        assert ds.attrs["fingerprint"] == said["fingerprint"]
+        assert ds.sizes["member"] == 7
+        assert np.isfinite(ds.output).all()
+        assert (ds["shocks.storm.loss"] >= 0.2).all()
+    assert verify(tmp_path / "run") == []
+
+
+def test_resume_does_only_what_is_missing(spec, tmp_path, monkeypatch):
+    run(spec, tmp_path / "whole", address="local", quiet=True)
+    with monkeypatch.context() as patch:
+        stop_after(patch, blocks=2)
+        summary = run(spec, tmp_path / "run", address="local", quiet=True)
+    assert (summary.interrupted, summary.complete, summary.committed) == (True, False, 4)
+    assert f"interrupted; go on with: shockmesh resume {tmp_path / 'run'}" in summary.text()
+    before = stamps(tmp_path / "run")
+    spec.write_text("not a spec any more")  # RUN.json rules
+    summary = resume(tmp_path / "run", address="local", quiet=True)
+    assert (summary.complete, summary.simulated) == (True, 3)
+    after = stamps(tmp_path / "run")
+    assert {file: after[file] for file in before} == before
+    with open_run(tmp_path / "run") as one, open_run(tmp_path / "whole") as other:
+        np.testing.assert_array_equal(one.output, other.output)
+    again = resume(tmp_path / "run", address="local", quiet=True)
+    assert (again.complete, again.simulated) == (True, 0)
+    assert stamps(tmp_path / "run") == after
+
+
+def test_another_economy_or_version_is_refused(spec, tmp_path, random_network, monkeypatch):
+    run(spec, tmp_path / "run", address="local", quiet=True)
+    monkeypatch.setattr(provenance, "version", lambda name: "9.9")
+    with pytest.raises(ResumeError, match="started with another version of jax, version of jaxlib, version of numpy"):
+        resume(tmp_path / "run", address="local", quiet=True)
+    monkeypatch.undo()
+    (tmp_path / "economy.zarr").rename(tmp_path / "old.zarr")
+    write_network(random_network(firms=60, links=300, seed=1), tmp_path / "economy.zarr")
+    with pytest.raises(ResumeError, match="started with another input economy; start a new run"):
+        resume(tmp_path / "run", address="local", quiet=True)
+
+
+def test_a_block_that_fails_is_reported_and_the_rest_is_there(spec, tmp_path, monkeypatch):
+    from shockmesh.cluster.batch import Simulator
+
+    simulate = Simulator.simulate
+
+    def failing(self: Simulator, members: range) -> dict[str, np.ndarray]:
+        found = simulate(self, members)
+        if members[0] == 2:
+            raise MemoryError("too large")
+        if members[0] == 4:
+            found["output"][1] = np.nan
+        return found
+
+    monkeypatch.setattr(Simulator, "simulate", failing)
+    summary = run(spec, tmp_path / "run", address="local", quiet=True)
+    assert summary.given_up == {1: "MemoryError: too large"}
+    assert summary.failed == (5,)
+    assert not summary.complete
+    assert "block 1 was given up: MemoryError: too large" in summary.text()
+    assert "numbers that are not finite in members 5" in summary.text()
+    with open_run(tmp_path / "run") as ds:
+        assert ds.member.values.tolist() == [0, 1, 4, 5, 6]
+        assert ds.status.values.tolist() == [1, 1, 1, 2, 1]
+
+
+def test_status_of_a_run_that_goes_on(spec, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, blocks=1)
+        run(spec, tmp_path / "run", address="local", quiet=True)
+    told = status(tmp_path / "run")
+    assert (told["members"], told["state"], told["failed"]) == ("2 of 7", "not complete", 0)
+    with pytest.raises(ResultsError, match=r"no run here \(RUN.json is missing\)"):
+        status(tmp_path)
+
+
+def test_nothing_is_written_for_a_spec_that_does_not_fit(spec, tmp_path, capsys):
+    spec.write_text(SPEC.replace("share: 0.3", "region: Atlantis"))
+    assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 2
+    assert "storm.yaml:5: shocks.storm.where.region" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_left_by_a_crash_is_refused(spec, tmp_path, capsys):
+    (tmp_path / "run" / "journal").mkdir(parents=True)
+    assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 2
+    assert "exists already; a run is written once, to a new folder" in capsys.readouterr().err
+    assert main(["resume", str(tmp_path / "run")]) == 2
+    assert "no run here (RUN.json is missing)" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_exits_with_3(spec, tmp_path, monkeypatch):
+    stop_after(monkeypatch, blocks=1)
+    assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local", "--quiet"]) == 3
+    assert committed(tmp_path / "run") == {0}
+
+
+def test_the_manifest_is_json_without_machine_names(spec, tmp_path):
+    run(spec, tmp_path / "run", address="local", quiet=True)
+    said = json.loads((tmp_path / "run" / "RUN.json").read_text())
+    assert said["shockmesh_schema"] == "run/1"
+    assert said["plan"]["blocks"] == 4
+
+
+@pytest.mark.parametrize(
+    ("pace", "line"),
+    [
+        (Pace(0, 8, 10**6, 3.0), "0 of 8 members (0 %), 3 s; compiling and simulating the first blocks"),
+        (
+            Pace(4, 8, 10**6, 2.0),
+            "4 of 8 members (50 %), 2 members/s, 2 M link-steps/s, 2 s so far, 2 s left",
+        ),
+        (
+            Pace(6, 8, 10**6, 200.0, before=4),
+            "6 of 8 members (75 %), 0.01 members/s, 0.01 M link-steps/s, 3 min 20 s so far, 3 min 20 s left",
+        ),
+    ],
+)
+def test_the_line_of_progress(pace, line):
+    assert pace.line() == line
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (59.4, "59 s"), (75, "1 min 15 s"), (4000, "1 h 6 min")])
+def test_durations(seconds, said):
+    assert duration(seconds) == said
