@@ -27,8 +27,9 @@ from shockmesh.kernels.network import FirmNetwork
 PROCESS = 600_000_000
 SECONDS_PER_LINK_STEP = 6e-9
 START_SECONDS = 10
-BLOCKS_PER_WORKER = 4
+BLOCKS_PER_WORKER = 2
 LARGEST_BLOCK = 32
+LANES = 8
 MEMORY_SHARE = 0.8
 
 
@@ -139,7 +140,8 @@ def _block(spec: Spec, sizes: Sizes, workers: int, available: int) -> int:
     """Members per block: enough blocks to keep every worker busy to the end, and no more memory than there is."""
     given = spec.resources.members_per_block
     even = spec.members // (BLOCKS_PER_WORKER * workers)
-    wanted = max(1, min(LARGEST_BLOCK, even)) if given == "auto" else min(given, spec.members)
+    lanes = even // LANES * LANES or even  # members fill vector registers by eights
+    wanted = max(1, min(LARGEST_BLOCK, lanes)) if given == "auto" else min(given, spec.members)
     least = 1 if given == "auto" else wanted
     for block in _descending(wanted, least):
         if worker_bytes(spec, sizes, block) <= available:

@@ -10,6 +10,7 @@ import warnings
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import ray
@@ -18,6 +19,7 @@ from shockmesh.cluster.execute import Outcome
 from shockmesh.cluster.work import BlockWork, Job
 from shockmesh.kernels.network import FirmNetwork
 
+LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
 QUEUE = 2  # blocks per actor: one at work, one waiting, so that no actor waits for the driver
 POLL_SECONDS = 0.5
 ONE_CORE = {
@@ -48,12 +50,14 @@ def ray_cluster(address: str | None, cores: int) -> Generator[None]:
 
 @ray.remote(max_restarts=0, max_task_retries=0)
 class Worker:
-    """One actor: a compiled simulator."""
+    """One actor: a compiled simulator, made with the first block, so that what fails in making it fails that block."""
 
     def __init__(self, job: Job, network: FirmNetwork) -> None:
-        self._work = BlockWork(job, network)
+        self._make = partial(BlockWork, job, network)
+        self._work: BlockWork | None = None
 
     def run(self, block: int) -> dict[str, Any]:
+        self._work = self._work or self._make()
         return self._work(block)
 
 
@@ -100,8 +104,9 @@ class RayExecutor:
         block = next(block for waiting, block in queue if waiting == reference)
         try:
             note: Any = ray.get(reference)
-        except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
+        except LOST as error:
             del self._queues[actor]
+            ray.kill(actor)
             self._start()
             why = str(error).partition("\n")[0]
             return [Outcome(lost, "lost", message=why, charged=i == 0) for i, (_, lost) in enumerate(queue)]

@@ -90,8 +90,8 @@ def run(
     spec = load_spec(spec_path, [*overrides, *seeded])
     network = read_network(spec.economy)
     plan = make_plan(spec, sizes_of(network))
-    simulator = Simulator(spec, network, plan.members_per_block)
-    create_run(out, provenance.manifest(spec, plan, network), simulator.template(plan.members_per_block))
+    template = Simulator(spec, network).template(plan.members_per_block)
+    create_run(out, provenance.manifest(spec, plan, network), template)
     return _execute(Path(out), spec, plan, network, address, quiet)
 
 
@@ -154,7 +154,8 @@ def _execute(path: Path, spec: Spec, plan: Plan, network: FirmNetwork, address: 
 
         try:
             if todo:
-                with _interruptible(), _executor(Job(path, spec.model_dump(mode="json"), plan), network, address) as on:
+                job = Job(path, spec.model_dump(mode="json"), plan)
+                with _executor(job, network, address) as on, _interruptible():  # after Ray has set its own handlers
                     execute(todo, on, watch)
         except KeyboardInterrupt:
             interrupted = True

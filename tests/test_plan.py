@@ -28,7 +28,7 @@ def spec(members: int = 64, record: dict[str, Any] | None = None, precision: str
 def test_the_integers_of_a_sweep():
     plan = make_plan(spec(), SIZES, cpus=2, memory=16 * GB)
     assert (plan.firms, plan.links, plan.days, plan.members) == (20_000, 200_000, 180, 64)
-    assert (plan.workers, plan.members_per_block, plan.blocks) == (2, 8, 8)
+    assert (plan.workers, plan.members_per_block, plan.blocks) == (2, 16, 4)
     assert plan.output_bytes == 64 * 180 * 4 * (44 * 56 + 44 + 1)
     assert plan.link_steps == 200_000 * 180 * 64
     assert plan.memory_bytes == 6_400_000_000
@@ -55,7 +55,7 @@ def test_blocks_cover_every_member_once(members: int, cpus: int):
     assert 1 <= plan.members_per_block <= 32
     assert plan.workers <= min(cpus, plan.blocks)
     if members >= 4 * cpus:
-        assert plan.blocks >= 4 * plan.workers
+        assert plan.blocks >= 2 * plan.workers
 
 
 def test_little_memory_makes_smaller_blocks():
@@ -103,7 +103,7 @@ def test_this_machine_is_asked_where_nothing_is_given():
 
 def test_a_plan_reads_as_text_and_as_integers():
     plan = make_plan(spec(), SIZES, cpus=2, memory=16 * GB)
-    assert readable(plan)["members"] == "64 in 8 blocks of 8"
+    assert readable(plan)["members"] == "64 in 4 blocks of 16"
     assert Plan(**plan.as_dict()) == plan
     assert all(type(value) is int for value in plan.as_dict().values())
 

@@ -1,0 +1,133 @@
+"""Kills on a real Ray cluster: a worker, the driver, a polite end. The result is that of a quiet run, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shockmesh.cluster.run import run
+from shockmesh.io import journal
+from shockmesh.io.networks import write_network
+from shockmesh.io.results import committed, open_run, verify
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+SPEC = """
+economy: economy.zarr
+horizon: {days: 3000}
+shocks:
+  - {name: storm, kind: recovery, where: {share: 0.3}, loss: 0.6, onset: 2, recovery_start: 4, recovery_days: 50}
+sweep: {seed: 3, members: 48, vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}}}
+record: {output: [sector], inventory: []}
+resources: {members_per_block: 2, gangs: 2}
+"""
+BLOCKS = 24
+COMMAND = [sys.executable, "-c", "import sys; from shockmesh.cluster.cli import main; sys.exit(main(sys.argv[1:]))"]
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The spec, its economy, and a run that nothing disturbed, in this process."""
+    folder = tmp_path_factory.mktemp("kill")
+    write_network(_network(), folder / "economy.zarr")
+    (folder / "storm.yaml").write_text(SPEC)
+    assert run(folder / "storm.yaml", folder / "quiet", address="local", quiet=True).complete
+    return folder
+
+
+def _network():
+    from shockmesh.kernels.network import firm_network
+
+    rng = np.random.default_rng(0)
+    pairs = np.unique(rng.integers(0, 300, (1500, 2)), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    sector = rng.integers(0, 5, 300)
+    names = [f"S{k}" for k in range(5)]
+    return firm_network(*pairs.T, np.ones(len(pairs)), rng.uniform(5, 9, 300), sector=sector, sectors=names)
+
+
+def start(*arguments: object, folder: Path) -> subprocess.Popen[str]:
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} took more than {seconds} s"
+        time.sleep(0.05)
+
+
+def workers_of(path: Path) -> set[int]:
+    """Process ids of the workers that have committed something."""
+    return {int(journal.read_marker(path, block)["worker"].rpartition(":")[2]) for block in committed(path)}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def assert_equal_to_quiet(path: Path, quiet: Path) -> None:
+    assert verify(path) == []
+    with open_run(path) as one, open_run(quiet / "quiet") as other:
+        assert one.sizes == other.sizes
+        for name in ("output", "inventory", "shocks.storm.loss"):
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_killed_worker_loses_nothing(quiet):
+    path = quiet / "worker"
+    driver = start("run", "storm.yaml", "--out", path, folder=quiet)
+    wait_for(lambda: len(committed(path)) >= 2, 90, "the first blocks")
+    victim = max(workers_of(path))
+    os.kill(victim, signal.SIGKILL)
+    out, error = driver.communicate(timeout=120)
+    assert driver.returncode == 0, error
+    assert "48 of 48 members" in out
+    assert workers_of(path) - {victim}
+    assert_equal_to_quiet(path, quiet)
+
+
+def test_a_killed_driver_is_resumed_without_repeating(quiet):
+    path = quiet / "driver"
+    driver = start("run", "storm.yaml", "--out", path, folder=quiet)
+    wait_for(lambda: len(committed(path)) >= 2, 90, "the first blocks")
+    driver.kill()
+    driver.communicate()
+    workers = workers_of(path)
+    wait_for(lambda: not any(map(alive, workers)), 40, "the end of the driver's workers")
+    done = committed(path)
+    assert 0 < len(done) < BLOCKS
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.is_file() and "c" in file.parts}
+    written = [file for file in before if any(f"/c/{block}/" in str(file) for block in done)]
+    again = start("resume", path, folder=quiet)
+    out, error = again.communicate(timeout=150)
+    assert again.returncode == 0, error
+    assert f"{48 - 2 * len(done)} members in" in out
+    assert all(file.stat().st_mtime_ns == before[file] for file in written)
+    assert_equal_to_quiet(path, quiet)
+
+
+@pytest.mark.parametrize("polite", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_end_says_how_to_go_on(quiet, polite):
+    path = quiet / polite.name
+    driver = start("run", "storm.yaml", "--out", path, folder=quiet)
+    wait_for(lambda: len(committed(path)) >= 1, 90, "the first block")
+    driver.send_signal(polite)
+    out, error = driver.communicate(timeout=60)
+    assert driver.returncode == 3, error
+    assert f"interrupted; go on with: shockmesh resume {path}" in out.replace("\n", " ")
+    workers = workers_of(path)
+    wait_for(lambda: not any(map(alive, workers)), 30, "the end of the workers")
+    assert verify(path) == []
