@@ -71,7 +71,7 @@ class _Packing:
     size: int  # rows of a shard, at least one of them a dummy
     place_of: Int[np.ndarray, " row"]
 
-    def put(self, values: np.ndarray, dummy: float) -> np.ndarray:
+    def put(self, values: np.ndarray, dummy: int | float) -> np.ndarray:
         packed = np.full(self.shards * self.size, dummy, values.dtype)
         packed[self.place_of] = values
         return packed
@@ -94,7 +94,7 @@ def _layout(network: FirmNetwork, shard_of: np.ndarray, local: np.ndarray, firms
     pools = _pack(shard_of[buyer[first]], firms.shards)
     inputs_share = np.divide(network.inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
 
-    def column(packing: _Packing, values: np.ndarray, dummy: float) -> Float[Array, "place 1"]:
+    def column(packing: _Packing, values: np.ndarray, dummy: int | float) -> Float[Array, "place 1"]:
         return jnp.asarray(packing.put(values, dummy)[:, None], dtype)
 
     def groups(packing: _Packing, index: np.ndarray, n: int) -> Segments:

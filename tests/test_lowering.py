@@ -24,7 +24,9 @@ def inputs_of(members: int) -> tuple[Parameters, Scenario]:
 
 
 def lowered_for_cuda(run: Any, inputs: Any) -> str:
-    return jax.export.export(jax.jit(run), platforms=["cuda"])(*inputs).mlir_module()
+    leaves, structure = jax.tree.flatten(inputs)
+    of_leaves = jax.jit(lambda leaves: run(*jax.tree.unflatten(structure, leaves)))
+    return jax.export.export(of_leaves, platforms=["cuda"])(leaves).mlir_module()
 
 
 @pytest.mark.parametrize("preset", PRESETS)
