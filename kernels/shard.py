@@ -159,11 +159,13 @@ def sharded_rollout(
         ValueError: the mesh does not have one device per shard along firm, or does not divide the members.
     """
     _check_mesh(sharded, mesh, parameters, scenario)
-    moved = jax.tree.map(partial(_move, sharded), (parameters, scenario))
+    leaves, structure = jax.tree.flatten((parameters, scenario))
+    moved = [_move(sharded, leaf) for leaf in leaves]
     groups = {name: _place_groups(sharded, of) for name, of in record.items()}
     whole = {name: of.n if of is not None else None for name, of in record.items()}
 
-    def on_device(layout: Layout, inputs: tuple[Parameters, Scenario], groups: Mapping[str, Segments | None]) -> Any:
+    def on_device(layout: Layout, leaves: list[Array], groups: Mapping[str, Segments | None]) -> Any:
+        inputs: tuple[Parameters, Scenario] = jax.tree.unflatten(structure, leaves)
         start = jax.tree.map(_varying, initial_state(layout, inputs[0], members_of(*inputs)))
         found = rollout(layout, switches, *inputs, days=days, record=groups, start=start)
         return {name: of if whole[name] is None else jax.lax.psum(of, FIRM) for name, of in found.items()}
@@ -172,7 +174,7 @@ def sharded_rollout(
     run = jax.shard_map(
         on_device,
         mesh=mesh,
-        in_specs=(by_firm, jax.tree.map(partial(_spec, sharded), moved), by_firm),
+        in_specs=(by_firm, [_spec(leaf) for leaf in moved], by_firm),
         out_specs={name: PartitionSpec(None, None if n else FIRM, MEMBER) for name, n in whole.items()},
     )
     found = run(sharded.layout, moved, groups)
@@ -199,7 +201,7 @@ def _move(sharded: Sharded, leaf: Array) -> Array:
     return leaf if leaf.shape[-2] == 1 else leaf[..., sharded.firm_at, :]
 
 
-def _spec(sharded: Sharded, leaf: Array) -> PartitionSpec:
+def _spec(leaf: Array) -> PartitionSpec:
     lead = [None] * (leaf.ndim - 2)
     return PartitionSpec(*lead, FIRM if leaf.shape[-2] > 1 else None, MEMBER if leaf.shape[-1] > 1 else None)
 

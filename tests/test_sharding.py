@@ -91,6 +91,11 @@ def test_every_switch_is_sharded_alike(float64, random_network, switches):
     assert_close(parts, whole, 1e-12)
 
 
+def _compiled(run: Callable[..., Any], inputs: Inputs) -> str:
+    leaves, structure = jax.tree.flatten(inputs)
+    return str(jax.jit(lambda leaves: run(*jax.tree.unflatten(structure, leaves))).lower(leaves).compile().as_text())
+
+
 def _collectives(program: str) -> dict[str, int]:
     kinds = ("all-to-all", "all-reduce", "all-gather", "collective-permute", "reduce-scatter")
     return {kind: len(re.findall(rf" {kind}(?:-start)?\(", program)) for kind in kinds}
@@ -105,12 +110,10 @@ def test_a_step_has_two_collectives_forwards_and_two_more_backwards(random_netwo
     def run(*inputs: Any) -> dict[str, jax.Array]:
         return sharded_rollout(in_shards, mesh, Switches(), *inputs, days=16, record=record)
 
-    forward = jax.jit(run).lower(*inputs).compile().as_text()
-    assert _collectives(str(forward)) == {
+    assert _collectives(_compiled(run, inputs)) == {
         "all-to-all": 2, "all-reduce": 1, "all-gather": 0, "collective-permute": 0, "reduce-scatter": 0
     }  # fmt: skip  # the one sum at the end is of the recorded aggregates
-    model_gradient = jax.grad(lambda model: loss_of(run)((model, inputs[1])))
-    backward = _collectives(str(jax.jit(model_gradient).lower(inputs[0]).compile().as_text()))
+    backward = _collectives(_compiled(jax.grad(lambda *inputs: loss_of(run)(inputs)), inputs))
     assert backward["all-to-all"] == 2 + 2 + 2  # forwards, recomputed from the checkpoint, transposed
     assert backward["all-gather"] == backward["collective-permute"] == 0
 
