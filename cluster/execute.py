@@ -5,6 +5,8 @@ An `Executor` takes block numbers and gives back outcomes, in any order. The pol
 * a worker that is lost loses nothing: its blocks run again elsewhere. The block that it was working on is charged an
   attempt; those that only waited behind it are not. A block that costs `ATTEMPTS` workers is given up and reported;
 * an error of the work itself is not tried again: the same numbers would fail the same way;
+* where `HOPELESS` blocks are given up in a row, with none done in between, the blocks are not at fault (a full disk, a
+  broken installation): no more are started, and `Tally.stopped` says why; likewise where no workers can be had;
 * blocks committed by an earlier attempt are harmless: committing is exclusive and the numbers are the same.
 """
 
@@ -14,9 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 ATTEMPTS = 3
+HOPELESS = 3
 
 type Work = Callable[[int], dict[str, Any]]
 """Simulate a block, commit it, and say a few numbers about it."""
+
+
+class WorkersError(ValueError):
+    """No workers can be had. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,11 @@ class Executor(Protocol):
         ...
 
     def outcomes(self) -> list[Outcome]:
-        """Wait a little; what has become of blocks since (perhaps nothing yet)."""
+        """Wait a little; what has become of blocks since (perhaps nothing yet).
+
+        Raises:
+            WorkersError: no worker is left and new ones do not start.
+        """
         ...
 
     def close(self) -> None:
@@ -59,17 +70,25 @@ class Tally:
     done: dict[int, dict[str, Any]] = field(default_factory=dict)  # block → note
     given_up: dict[int, str] = field(default_factory=dict)  # block → why
     lost: int = 0  # times a block had to run again because its worker died
+    in_a_row: int = 0  # blocks given up since one was done
+    stopped: str = ""  # why no more blocks were started, if so
 
 
 def execute(blocks: Iterable[int], executor: Executor, watch: Callable[[Tally], None] = lambda _: None) -> Tally:
-    """Run every block to its end; `watch` sees the tally whenever it changes."""
+    """Run every block to its end, unless it is hopeless; `watch` sees the tally whenever it changes."""
     waiting, flying, attempts, tally = deque(blocks), set[int](), Counter[int](), Tally()
-    while waiting or flying:
-        while waiting and executor.room > 0:
+    while flying or (waiting and not tally.stopped):
+        while waiting and not tally.stopped and executor.room > 0:
             block = waiting.popleft()
             flying.add(block)
             executor.submit(block)
-        for outcome in executor.outcomes():
+        try:
+            found = executor.outcomes()
+        except WorkersError as error:
+            tally.stopped = str(error)
+            watch(tally)
+            break
+        for outcome in found:
             flying.discard(outcome.block)
             if _again(outcome, attempts, tally):
                 waiting.appendleft(outcome.block)
@@ -81,16 +100,23 @@ def _again(outcome: Outcome, attempts: Counter[int], tally: Tally) -> bool:
     """Enter an outcome in the tally; True if the block must run again."""
     if outcome.kind == "done":
         tally.done[outcome.block] = outcome.note
+        tally.in_a_row = 0
         return False
-    if outcome.kind == "error":
-        tally.given_up[outcome.block] = outcome.message
-        return False
-    tally.lost += 1
-    attempts[outcome.block] += outcome.charged
-    if attempts[outcome.block] < ATTEMPTS:
-        return True
-    tally.given_up[outcome.block] = f"cost {ATTEMPTS} workers; the last: {outcome.message}"
+    if outcome.kind == "lost":
+        tally.lost += 1
+        attempts[outcome.block] += outcome.charged
+        if attempts[outcome.block] < ATTEMPTS:
+            return True
+    _give_up(outcome, tally)
     return False
+
+
+def _give_up(outcome: Outcome, tally: Tally) -> None:
+    cost = f"cost {ATTEMPTS} workers; the last: " if outcome.kind == "lost" else ""
+    tally.given_up[outcome.block] = why = cost + outcome.message
+    tally.in_a_row += 1
+    if tally.in_a_row == HOPELESS:
+        tally.stopped = f"{HOPELESS} blocks in a row failed; the last: {why}"
 
 
 class LocalExecutor:

@@ -12,7 +12,7 @@ from typing import Any
 
 from shockmesh.cluster import provenance
 from shockmesh.cluster.batch import Simulator
-from shockmesh.cluster.execute import Executor, LocalExecutor, Tally, execute
+from shockmesh.cluster.execute import Executor, LocalExecutor, Tally, WorkersError, execute
 from shockmesh.cluster.plan import Plan, human_bytes, make_plan, sizes_of
 from shockmesh.cluster.progress import Pace, Progress, duration
 from shockmesh.cluster.spec import Spec, load_spec, parse_spec
@@ -38,6 +38,7 @@ class RunSummary:
     committed: int  # members whose results are there
     failed: tuple[int, ...]  # members that are there, with numbers that are not finite
     given_up: dict[int, str]  # block → why
+    stopped: str  # why the run ended early, if it did
     lost: int  # times a block ran again because its worker died
     interrupted: bool
     seconds: float
@@ -62,6 +63,8 @@ class RunSummary:
         if self.failed:
             lines.append(f"numbers that are not finite in members {', '.join(map(str, self.failed[:20]))}")
         lines += [f"block {block} was given up: {why}" for block, why in sorted(self.given_up.items())]
+        if self.stopped:
+            lines.append(f"stopped early: {self.stopped}")
         if self.committed < self.members:
             state = "interrupted" if self.interrupted else "not complete"
             lines.append(f"{state}; go on with: shockmesh resume {self.path}")
@@ -155,18 +158,20 @@ def _execute(path: Path, spec: Spec, plan: Plan, network: FirmNetwork, address: 
         try:
             if todo:
                 job = Job(path, spec.model_dump(mode="json"), plan)
-                with _executor(job, network, address) as on, _interruptible():  # after Ray has set its own handlers
+                with _interruptible(), _executor(job, network, address) as on, _interruptible():  # Ray sets its own
                     execute(todo, on, watch)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
             interrupted = True
+        except WorkersError as error:
+            tally.stopped = str(error)
     finalise(path)
     done = committed(path)
     simulated = _count(plan, done - before)
     return RunSummary(
         path=str(path), members=plan.members, committed=_count(plan, done), failed=tuple(failed_members(path)),
-        given_up={block: why for block, why in tally.given_up.items() if block not in done}, lost=tally.lost,
-        interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated, link_steps=simulated * steps,
-        bytes=_disk_bytes(path),
+        given_up={block: why for block, why in tally.given_up.items() if block not in done}, stopped=tally.stopped,
+        lost=tally.lost, interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated,
+        link_steps=simulated * steps, bytes=_disk_bytes(path),
     )  # fmt: skip
 
 
@@ -177,8 +182,8 @@ def _executor(job: Job, network: FirmNetwork, address: str | None) -> Generator[
         return
     from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
 
-    with ray_cluster(address, job.plan.workers):
-        executor = RayExecutor(job, network, job.plan.workers)
+    with ray_cluster(address, job.plan.workers) as options:
+        executor = RayExecutor(job, network, job.plan.workers, options)
         try:
             yield executor
         finally:

@@ -5,7 +5,7 @@ from collections import deque
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shockmesh.cluster.execute import LocalExecutor, Outcome, Tally, execute
+from shockmesh.cluster.execute import HOPELESS, LocalExecutor, Outcome, Tally, WorkersError, execute
 
 
 class Scripted:
@@ -67,11 +67,43 @@ FATES = st.lists(st.sampled_from(["lost", "bystander", "error"]), max_size=4)
 def test_every_block_ends_once_in_any_order(fates, room, order):
     executor = Scripted({block: list(fate) for block, fate in fates.items()}, room, order)
     tally = execute(range(10), executor)
-    assert set(tally.done) | set(tally.given_up) == set(range(10))
+    assert not executor.flying
     assert not set(tally.done) & set(tally.given_up)
-    for block, fate in fates.items():
-        ends_badly = "error" in fate or fate.count("lost") >= 3
-        assert (block in tally.given_up) == ends_badly
+    bad = {block for block, fate in fates.items() if "error" in fate or fate.count("lost") >= 3}
+    assert set(tally.given_up) <= bad
+    assert not set(tally.done) & bad
+    if not tally.stopped:
+        assert set(tally.done) | set(tally.given_up) == set(range(10))
+    if len(bad) < HOPELESS:
+        assert not tally.stopped
+
+
+@pytest.mark.parametrize(
+    ("fate", "why", "workers"),
+    [
+        (["error"], "bad", {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}),
+        (["lost", "lost", "lost"], "cost 3 workers; the last: died", {0: 1, 1: 1, 2: 3, 3: 3, 4: 3}),
+    ],
+)
+def test_a_fault_that_is_not_the_blocks_ends_the_run(fate, why, workers):
+    executor = Scripted({block: list(fate) for block in range(2, 1000)}, room=1)
+    tally = execute(range(1000), executor)
+    assert executor.attempts == workers
+    assert (set(tally.done), set(tally.given_up)) == ({0, 1}, {2, 3, 4})
+    assert tally.stopped == f"3 blocks in a row failed; the last: {why}"
+
+
+def test_without_workers_the_run_ends_and_says_why():
+    class Deserted(Scripted):
+        def outcomes(self) -> list[Outcome]:
+            if len(self.attempts) > 2:
+                raise WorkersError("no workers: all died")
+            return super().outcomes()
+
+    seen: list[str] = []
+    tally = execute(range(10), Deserted({}, room=1), lambda tally: seen.append(tally.stopped))
+    assert (set(tally.done), tally.stopped) == ({0, 1}, "no workers: all died")
+    assert seen == ["", "", "no workers: all died"]
 
 
 def test_the_watcher_sees_every_step():
