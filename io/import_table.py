@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from shockmesh.io.read_figaro import read_figaro
+from shockmesh.io.read_gloria import read_gloria
 from shockmesh.io.read_icio import read_icio_extract
+from shockmesh.io.read_pymrio import read_through_pymrio
 from shockmesh.io.read_wiod import PACKAGED, read_compact_2013, read_reassembled_2014
+from shockmesh.io.read_wiod_xlsb import read_workbook
 from shockmesh.io.table_checks import Finding, check_table
 from shockmesh.io.tables import Header, Reader, TableError, open_table, write_table
 
@@ -12,6 +16,7 @@ EXAMPLES = {
     "wiod2013": lambda: read_compact_2013(PACKAGED),
     "icio": read_icio_extract,
 }
+KINDS = ("wiod2016", "wiod2013", "icio", "exiobase3", "eora26", "figaro", "gloria", "pymrio")
 
 
 def import_table(kind: str, source: str | Path, store: str | Path) -> list[Finding]:
@@ -29,8 +34,21 @@ def import_table(kind: str, source: str | Path, store: str | Path) -> list[Findi
 
 
 def _open(kind: str, source: str | Path) -> tuple[Header, Reader]:
+    if kind not in KINDS:
+        raise TableError(f"{kind}: no such kind of table; there are {', '.join(KINDS)}")
     if str(source) == "example":
         if kind not in EXAMPLES:
             raise TableError(f"{kind}: no packaged example; there are {', '.join(EXAMPLES)}")
         return EXAMPLES[kind]()
-    return read_compact_2013(Path(source))
+    path = Path(source)
+    match kind:
+        case "wiod2016":
+            return read_workbook(path)
+        case "wiod2013" if path.is_dir() and any(path.glob("wiot13_*.npz")):
+            return read_compact_2013(path)
+        case "figaro":
+            return read_figaro(path)
+        case "gloria":
+            return read_gloria(path)
+        case _:
+            return read_through_pymrio(kind, path)
