@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,20 @@ import pandas as pd
 import pymrio
 from shockmesh.io.tables import Header, Reader, Rows, TableError
 
-PARSERS = {
+
+def _parse_eora26(source: Path) -> Any:
+    """A zip file names its year; of a folder, pymrio must be told."""
+    if source.is_file():
+        return pymrio.parse_eora26(source)
+    years = sorted(file.name.split("_")[1] for file in source.glob("Eora26_*_bp_T.txt"))
+    if len(years) != 1:
+        raise TableError(f"{source}: {len(years)} files Eora26_YYYY_bp_T.txt, expected one")
+    return pymrio.parse_eora26(source, year=years[0])
+
+
+PARSERS: dict[str, Callable[[Path], Any]] = {
     "exiobase3": pymrio.parse_exiobase3,
-    "eora26": pymrio.parse_eora26,
+    "eora26": _parse_eora26,
     "icio": pymrio.parse_oecd,
     "wiod2013": pymrio.parse_wiod,
     "pymrio": pymrio.load_all,
@@ -25,7 +36,10 @@ ABOUT = {
     "wiod2013": ("WIOD 2013", "CC BY 4.0", "Timmer et al. (2015), Review of International Economics 23:575"),
     "pymrio": ("pymrio system", "as its source", "Stadler (2021), Journal of Open Research Software 9:8"),
 }
-UNITS = {"M.EUR": "million EUR", "M.USD": "million USD", "Mill USD": "million USD", "mUSD": "million USD"}
+UNITS = {
+    "M.EUR": "million EUR", "M.USD": "million USD", "Mill USD": "million USD", "Million USD": "million USD",
+    "000 USD": "thousand USD",
+}  # fmt: skip
 
 
 def read_through_pymrio(kind: str, source: Path) -> tuple[Header, Reader]:

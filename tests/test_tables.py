@@ -234,6 +234,43 @@ def test_exiobase3(tmp_path, flows):
     assert_is(tmp_path / "t.zarr", flows)
 
 
+def test_oecd_icio(tmp_path, flows):
+    """The OECD's CSV: rows of taxes, value added and output below, a column of output at the end."""
+    final = ["HFCE", "GFCF", "INVNT"]
+    names = [f"{r}_{s}" for r in REGIONS for s in SECTORS]
+    frame = pd.DataFrame(flows, names, names + [f"{r}_{c}" for r in REGIONS for c in final])
+    frame["OUT"] = frame.sum(axis=1)
+    for total in ("TLS", "VA", "OUT"):
+        frame.loc[total] = 1.0
+    frame.to_csv(tmp_path / "ICIO2023_2019.csv", index_label="V1")
+    import_table("icio", tmp_path / "ICIO2023_2019.csv", tmp_path / "t.zarr")
+    assert_is(tmp_path / "t.zarr", flows, final=final)
+
+
+def test_eora26(tmp_path, flows):
+    """Eora26: tab-separated numbers without labels, and a file of labels for each side; the rest of the world is ROW."""
+    folder = tmp_path / "eora"
+    folder.mkdir()
+
+    def write(name: str, values: Any) -> None:
+        pd.DataFrame(values).to_csv(folder / f"{name}.txt", sep="\t", header=False, index=False)
+
+    write(
+        "labels_T",
+        [[r, r, "Industries", s] for r in REGIONS for s in SECTORS] + [["ROW", "ROW", "Industries", "TOTAL"]],
+    )
+    write("labels_FD", [[r, r, "Final demand", c] for r in REGIONS for c in FINAL])
+    write("labels_Q", [["Energy", "Total (TJ)"]])
+    write("labels_VA", [["Primary inputs", "Wages"]])
+    write("Eora26_2019_bp_T", np.pad(flows[:, :6], ((0, 1), (0, 1))))
+    write("Eora26_2019_bp_FD", np.pad(flows[:, 6:], ((0, 1), (0, 0))))
+    write("Eora26_2019_bp_Q", np.ones((1, 7)))
+    write("Eora26_2019_bp_QY", np.ones((1, 6)))
+    write("Eora26_2019_bp_VA", np.ones((1, 7)))
+    import_table("eora26", folder, tmp_path / "t.zarr")
+    assert_is(tmp_path / "t.zarr", flows)
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "says"),
     [
