@@ -248,7 +248,7 @@ def test_oecd_icio(tmp_path, flows):
 
 
 def test_eora26(tmp_path, flows):
-    """Eora26: tab-separated numbers without labels, and a file of labels for each side; the rest of the world is ROW."""
+    """Eora26: tab-separated numbers without labels, and a file of labels for each side."""
     folder = tmp_path / "eora"
     folder.mkdir()
 
