@@ -1,6 +1,7 @@
 """The command line: each verb is one short function over a library call.
 
-Exit codes: 0 done; 2 bad input, one line per problem on standard error; 3 partly done, `shockmesh resume` goes on.
+Exit codes: 0 done; 2 bad input, one line per problem on standard error; 3 partly done, `shockmesh resume` goes on;
+130 interrupted before anything was done.
 """
 
 import argparse
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from shockmesh.cluster.run import RunSummary
 
 ADDRESS = "a Ray cluster; default: a local one for this run; `local`: no Ray, this process"
-DONE, BAD_INPUT, PARTLY_DONE = 0, 2, 3
+DONE, BAD_INPUT, PARTLY_DONE, INTERRUPTED = 0, 2, 3, 130
 
 type Verb = Callable[[argparse.Namespace], int]
 
@@ -36,6 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             sys.stderr.write(f"{line}\n")
         return BAD_INPUT
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        sys.stderr.write(f"{error.filename or 'the disk'}: {error.strerror}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
 
 
 def import_(options: argparse.Namespace) -> int:
@@ -122,6 +131,7 @@ def plan(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run a spec into a new store."""
+    _leave_the_gpu(options)
     from shockmesh.cluster.run import run as run_spec
 
     out = options.out or f"{Path(options.spec).stem}.run"
@@ -133,6 +143,7 @@ def run(options: argparse.Namespace) -> int:
 
 def resume(options: argparse.Namespace) -> int:
     """Complete a run that was interrupted."""
+    _leave_the_gpu(options)
     from shockmesh.cluster.run import resume as resume_run
 
     summary = resume_run(options.run, address=options.address, quiet=options.quiet)
@@ -185,6 +196,14 @@ def _top(options: argparse.Namespace, ranking: Any, by: str, out: str) -> int:
     if options.json:
         return _tell(options, {"ranking": out, "firms": len(ranking), "by": by, "top": firms}, "")
     return _table(options, firms, f"{out}: {len(ranking):,} firms by {by}")
+
+
+def _leave_the_gpu(options: argparse.Namespace) -> None:
+    """Keep this process, which only plans and waits, off the GPUs that its Ray workers use."""
+    if options.address != "local":
+        import jax
+
+        jax.config.update("jax_platforms", "cpu")
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:

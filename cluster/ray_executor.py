@@ -6,6 +6,7 @@ detached, so a driver that is killed takes them along; the journal says what was
 
 import logging
 import os
+import socket
 import warnings
 from collections import deque
 from collections.abc import Generator
@@ -21,6 +22,7 @@ from shockmesh.kernels.network import FirmNetwork
 LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
 QUEUE = 2  # blocks per actor: one at work, one waiting, so that no actor waits for the driver
 POLL_SECONDS = 0.5
+CONNECT_SECONDS = 10.0
 WORKER_ENVIRONMENT = {  # one core, or most of one GPU
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "OMP_NUM_THREADS": "1",
@@ -43,6 +45,7 @@ def ray_cluster(address: str | None, cores: int) -> Generator[dict[str, Any]]:
     if ray.is_initialized():
         yield for_others
         return
+    _reach(address)
     local: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False} if address is None else {}
     with warnings.catch_warnings(), _environment(QUIET_RAY | (WORKER_ENVIRONMENT if local else {})):
         # Ray's children are new programs: they do not inherit JAX's threads, which the warning is about.
@@ -56,6 +59,17 @@ def ray_cluster(address: str | None, cores: int) -> Generator[dict[str, Any]]:
         yield {} if local else for_others
     finally:
         ray.shutdown()
+
+
+def _reach(address: str | None) -> None:
+    """See that something listens at host:port; Ray itself would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise WorkersError(f"no Ray cluster at {address}: {error.strerror or error}") from error
 
 
 @contextmanager

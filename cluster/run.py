@@ -19,7 +19,7 @@ from shockmesh.cluster.spec import Spec, load_spec, parse_spec
 from shockmesh.cluster.work import BlockWork, Job
 from shockmesh.io import journal
 from shockmesh.io.networks import read_network
-from shockmesh.io.results import STORE, committed, create_run, failed_members, finalise, read_manifest
+from shockmesh.io.results import STORE, committed, create_run, disk_bytes, failed_members, finalise, read_manifest
 from shockmesh.kernels.network import FirmNetwork
 
 IN_PROCESS = "local"  # the address that means: no Ray, this process
@@ -135,7 +135,7 @@ def status(path: str | Path) -> dict[str, Any]:
         "last commit": f"{duration(time.time() - max(finished))} ago" if finished else "none yet",
         "workers": len({note["worker"] for note in notes}),
         "started": said["created"],
-        "store": f"{run_path / STORE} ({human_bytes(_disk_bytes(run_path))})",
+        "store": f"{run_path / STORE} ({human_bytes(disk_bytes(run_path))})",
     }
 
 
@@ -164,14 +164,17 @@ def _execute(path: Path, spec: Spec, plan: Plan, network: FirmNetwork, address: 
             interrupted = True
         except WorkersError as error:
             tally.stopped = str(error)
-    finalise(path)
+    try:
+        finalise(path)
+    except OSError as error:  # a full disk: what is committed stays readable without
+        tally.stopped = tally.stopped or str(error)
     done = committed(path)
     simulated = _count(plan, done - before)
     return RunSummary(
         path=str(path), members=plan.members, committed=_count(plan, done), failed=tuple(failed_members(path)),
         given_up={block: why for block, why in tally.given_up.items() if block not in done}, stopped=tally.stopped,
         lost=tally.lost, interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated,
-        link_steps=simulated * steps, bytes=_disk_bytes(path),
+        link_steps=simulated * steps, bytes=disk_bytes(path),
     )  # fmt: skip
 
 
@@ -209,7 +212,3 @@ def _interruptible() -> Generator[None]:
 
 def _count(plan: Plan, blocks: Sequence[int] | set[int] | dict[int, Any]) -> int:
     return sum(len(plan.block(block)) for block in blocks)
-
-
-def _disk_bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in (path / STORE).rglob("*") if file.is_file())

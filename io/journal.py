@@ -6,6 +6,7 @@ to their name, which fails if the name is taken: of several attempts at one bloc
 
 import json
 import os
+import stat
 import uuid
 import zlib
 from pathlib import Path
@@ -44,6 +45,15 @@ def flush_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file; 0 of a folder, or of what vanishes meanwhile."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def checksum(path: Path) -> list[int]:

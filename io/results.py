@@ -26,6 +26,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 SCHEMA = "run/1"
 MANIFEST, STORE = "RUN.json", "results.zarr"
 FIRM_CHUNK = 8192
+PARTIAL = ".partial"  # of files that a process is writing, or was when it died
 PENDING, COMPLETE, FAILED = 0, 1, 2
 PROVENANCE = ("created", "seed", "versions", "git_commit", "inputs", "fingerprint")  # of RUN.json, kept in attrs too
 NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
@@ -75,7 +76,8 @@ def create_run(path: str | Path, manifest: dict[str, Any], template: Template) -
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ResultsError(f"{path}: exists already; a run is written once, to a new folder")
+        again = "; what is there ended before it began: delete it and run again" if _is_unborn(path) else ""
+        raise ResultsError(f"{path}: exists already; a run is written once, to a new folder{again}")
     (path / journal.JOURNAL).mkdir(parents=True, exist_ok=True)
     provenance = {key: manifest[key] for key in PROVENANCE if key in manifest}
     own: dict[str, Any] = {"Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block}
@@ -154,7 +156,8 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path) / MANIFEST
     if not file.is_file():
-        raise ResultsError(f"{path}: no run here ({MANIFEST} is missing)")
+        again = "; it ended before it began: delete the folder and run again" if _is_unborn(Path(path)) else ""
+        raise ResultsError(f"{path}: no run here ({MANIFEST} is missing){again}")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -195,7 +198,10 @@ def verify(path: str | Path) -> list[str]:
 
 
 def finalise(path: str | Path) -> None:
-    """Write the status of every member and consolidate the metadata. Only the coordinator calls this, once it ends."""
+    """Write the status of every member and consolidate the metadata; once all are there, remove what died half-written.
+
+    Only the coordinator calls this, once its workers have ended.
+    """
     with open_run(path) as ds:
         status, members = ds.status.values, ds.member.values
     group = zarr.open_group(str(Path(path) / STORE), mode="r+")
@@ -206,6 +212,19 @@ def finalise(path: str | Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", zarr.errors.ZarrUserWarning)
         zarr.consolidate_metadata(str(Path(path) / STORE))
+    if PENDING not in whole:
+        for litter in Path(path).rglob(f"*{PARTIAL}"):
+            litter.unlink(missing_ok=True)
+
+
+def disk_bytes(path: str | Path) -> int:
+    """Size of a run's store on disk, as far as it is written; workers may go on meanwhile."""
+    return sum(journal.size(file) for file in (Path(path) / STORE).rglob("*"))
+
+
+def _is_unborn(path: Path) -> bool:
+    """Whether a folder was left by a process that died while it laid out a run."""
+    return (path / journal.JOURNAL).is_dir() and not (path / MANIFEST).exists()
 
 
 def recorded_arrays(group: zarr.Group) -> dict[str, zarr.Array]:
@@ -234,7 +253,10 @@ def _block_range(path: Path, group: zarr.Group, block: int) -> tuple[int, int]:
 
 def _block_files(path: Path, names: list[str], block: int) -> list[Path]:
     return [
-        file for name in names for file in sorted((path / STORE / name / "c" / str(block)).rglob("*")) if file.is_file()
+        file
+        for name in names
+        for file in sorted((path / STORE / name / "c" / str(block)).rglob("*"))
+        if file.is_file() and file.suffix != PARTIAL
     ]
 
 

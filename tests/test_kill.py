@@ -1,4 +1,4 @@
-"""Kills on a real Ray cluster: a worker, the driver, a polite end. The result is that of a quiet run, bit for bit."""
+"""Failures on a real Ray cluster: a killed worker or driver, a polite end, no workers. Results stay the same bits."""
 
 import os
 import signal
@@ -10,7 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shockmesh.cluster.execute import execute
+from shockmesh.cluster.plan import make_plan, sizes_of
+from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
 from shockmesh.cluster.run import run
+from shockmesh.cluster.spec import load_spec
+from shockmesh.cluster.work import Job
 from shockmesh.io import journal
 from shockmesh.io.networks import write_network
 from shockmesh.io.results import committed, open_run, verify
@@ -131,3 +136,24 @@ def test_a_polite_end_says_how_to_go_on(quiet, polite):
     workers = workers_of(path)
     wait_for(lambda: not any(map(alive, workers)), 30, "the end of the workers")
     assert verify(path) == []
+
+
+def test_workers_that_cannot_start_end_the_run(quiet):
+    spec = load_spec(quiet / "storm.yaml")
+    plan = make_plan(spec, sizes_of(_network()))
+    broken = spec.model_dump(mode="json") | {"record": {"output": ["galaxy"]}}
+    with ray_cluster(None, 2) as options:
+        executor = RayExecutor(Job(quiet / "none", broken, plan), _network(), 2, options)
+        tally = execute(range(4), executor)
+        executor.close()
+        assert executor.outcomes() == []
+    assert tally.stopped.startswith("no workers: 4 in a row failed to start; the last: SpecError: ")
+    assert "galaxy" in tally.stopped
+    assert not tally.done
+
+
+@pytest.mark.timeout(30)
+def test_no_cluster_at_the_address(quiet):
+    summary = run(quiet / "storm.yaml", quiet / "nowhere", address="127.0.0.1:1", quiet=True)
+    assert summary.stopped == "no Ray cluster at 127.0.0.1:1: Connection refused"
+    assert f"go on with: shockmesh resume {quiet / 'nowhere'}" in summary.text()

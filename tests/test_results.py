@@ -87,6 +87,20 @@ def test_uncommitted_members_are_not_seen(run):
     assert failed_members(run) == [4]
 
 
+def test_what_died_half_written_is_not_counted_and_goes_in_the_end(run):
+    litter = run / "results.zarr" / "output" / "c" / "1" / "0" / "0" / "0.ab12.partial"
+    litter.parent.mkdir(parents=True)
+    litter.write_bytes(b"half a shard")
+    write_block(run, 1, values_of(1), {"failed": []})
+    finalise(run)
+    assert litter.exists()
+    for block in (0, 2):
+        write_block(run, block, values_of(block), {"failed": []})
+    finalise(run)
+    assert not litter.exists()
+    assert verify(run) == []
+
+
 def test_a_finished_run_opens_as_any_zarr_store(run):
     for block in range(3):
         write_block(run, block, values_of(block), {"failed": []})

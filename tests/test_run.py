@@ -1,6 +1,8 @@
 """A run from a spec to a store, in this process: what it keeps, what `resume` redoes, what it refuses."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from shockmesh.cluster import provenance
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.progress import Pace, duration
 from shockmesh.cluster.run import ResumeError, resume, run, status
+from shockmesh.io import journal
 from shockmesh.io.networks import write_network
 from shockmesh.io.results import ResultsError, committed, open_run, read_manifest, verify
 
@@ -145,9 +148,47 @@ def test_nothing_is_written_for_a_spec_that_does_not_fit(spec, tmp_path, capsys)
 def test_a_folder_left_by_a_crash_is_refused(spec, tmp_path, capsys):
     (tmp_path / "run" / "journal").mkdir(parents=True)
     assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 2
-    assert "exists already; a run is written once, to a new folder" in capsys.readouterr().err
-    assert main(["resume", str(tmp_path / "run")]) == 2
-    assert "no run here (RUN.json is missing)" in capsys.readouterr().err
+    refused = "exists already; a run is written once, to a new folder; what is there ended before it began: delete it"
+    assert refused in capsys.readouterr().err
+    for verb in ("resume", "status"):
+        assert main([verb, str(tmp_path / "run")]) == 2
+        assert "(RUN.json is missing); it ended before it began: delete the folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_named(spec, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["run", str(spec), "--out", str(tmp_path / "file" / "run"), "--address", "local"]) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'file' / 'run' / 'journal'}: Not a directory\n"
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence(spec, tmp_path, monkeypatch, capsys):
+    path, flush = tmp_path / "run", journal.flush_file
+
+    def flush_until_full(file: Path) -> None:
+        if committed(path) == {0}:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(file)
+
+    spec.write_text(SPEC.replace("members: 7", "members: 20"))
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "flush_file", flush_until_full)
+        assert main(["run", str(spec), "--out", str(path), "--address", "local"]) == 3
+    out = capsys.readouterr().out
+    why = "OSError: [Errno 28] No space left on device"
+    assert f"block 3 was given up: {why}" in out
+    assert f"stopped early: 3 blocks in a row failed; the last: {why}" in out
+    assert committed(path) == {0}
+    assert resume(path, address="local", quiet=True).complete
+
+
+def test_an_interrupt_before_the_run_began(spec, tmp_path, monkeypatch, capsys):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shockmesh.cluster.run.read_network", interrupt)
+    assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_interrupted_run_exits_with_3(spec, tmp_path, monkeypatch):
