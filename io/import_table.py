@@ -1,11 +1,12 @@
 """`import_table`: a published table, of any kind that is known, into a store."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 from shockmesh.io.read_figaro import read_figaro
 from shockmesh.io.read_gloria import read_gloria
 from shockmesh.io.read_icio import read_icio_extract
-from shockmesh.io.read_pymrio import read_through_pymrio
+from shockmesh.io.read_pymrio import read_through_pymrio, read_workbooks_2013
 from shockmesh.io.read_wiod import PACKAGED, read_compact_2013, read_reassembled_2014
 from shockmesh.io.read_wiod_xlsb import read_workbook
 from shockmesh.io.table_checks import Finding, check_table
@@ -28,8 +29,14 @@ def import_table(kind: str, source: str | Path, store: str | Path) -> list[Findi
     Raises:
         TableError: an unknown kind, a source that is not of it, or a store that exists.
     """
-    header, read = _open(kind, source)
-    with open_table(write_table(store, header, read)) as table:
+    try:
+        header, read = _open(kind, source)
+        write_table(store, header, read)
+    except TableError:
+        raise
+    except (ValueError, KeyError, BadZipFile) as error:
+        raise TableError(f"{source}: cannot be read as {kind}: {error}") from error
+    with open_table(store) as table:
         return check_table(table)
 
 
@@ -44,8 +51,8 @@ def _open(kind: str, source: str | Path) -> tuple[Header, Reader]:
     match kind:
         case "wiod2016":
             return read_workbook(path)
-        case "wiod2013" if path.is_dir() and any(path.glob("wiot13_*.npz")):
-            return read_compact_2013(path)
+        case "wiod2013" if path.is_dir():
+            return read_workbooks_2013(path) if any(path.glob("wiot*.xlsx")) else read_compact_2013(path)
         case "figaro":
             return read_figaro(path)
         case "gloria":

@@ -64,6 +64,9 @@ def _rows(flows: Path, final: Path, header: Header) -> Iterator[Rows]:
             _check(final, demand, (2 * sectors, len(header.categories) * regions))
             products = block[sectors:].reshape(sectors, regions, 2, sectors)
             yield Rows(region, products[:, :, 0], demand[sectors:].reshape(sectors, regions, -1))
+        for file, rest in ((flows, from_flows), (final, from_final)):
+            if next(rest, None) is not None:
+                raise TableError(f"{file}: goes on after the rows of {header.regions[-1]}")
 
 
 def _next(file: Path, parts: Iterator[pd.DataFrame], region: str) -> np.ndarray:

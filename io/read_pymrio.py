@@ -3,8 +3,10 @@
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -38,15 +40,19 @@ ABOUT = {
 }
 UNITS = {
     "M.EUR": "million EUR", "M.USD": "million USD", "Mill USD": "million USD", "Million USD": "million USD",
-    "000 USD": "thousand USD",
+    "Millions of US$": "million USD", "000 USD": "thousand USD",
 }  # fmt: skip
+WORKBOOK = re.compile(r"wiot(\d\d)_.*\.xlsx")
+UNREADABLE = (
+    pymrio.ParserError, BadZipFile, ValueError, KeyError, IndexError, TypeError, AttributeError, OSError,
+)  # fmt: skip
 
 
 def read_through_pymrio(kind: str, source: Path) -> tuple[Header, Reader]:
     """Open a table through pymrio, which holds it in memory whole.
 
     Raises:
-        TableError: pymrio cannot read it, units differ, or regions differ in their sectors.
+        TableError: pymrio cannot read it, units or regions' sectors differ, or nothing says its year.
     """
     if not source.exists():
         raise TableError(f"{source}: no such file or folder")
@@ -54,8 +60,8 @@ def read_through_pymrio(kind: str, source: Path) -> tuple[Header, Reader]:
     flows, final = system.Z, system.Y
     regions, sectors = (list(dict.fromkeys(map(str, flows.index.get_level_values(level)))) for level in (0, 1))
     categories = list(dict.fromkeys(map(str, final.columns.get_level_values(1))))
-    for name, frame, codes in (("Z", flows, sectors), ("Y", final.T, categories)):
-        if len(frame) != len(regions) * len(codes):
+    for name, labels, codes in (("Z", flows.index, sectors), ("Y", final.columns, categories)):
+        if len(labels) != len(regions) * len(codes) or not labels.is_unique:
             raise TableError(f"{source}: {name}: every region must have the same {len(codes)} sectors or categories")
     title, licence, references = ABOUT[kind]
     header = Header(
@@ -75,9 +81,14 @@ def _parse(kind: str, source: Path) -> Any:
         warnings.simplefilter("ignore")  # pymrio warns of what it assumes about files; the checks below do not assume
         try:
             system: Any = PARSERS[kind](source)
-            return system if system.Z is not None else system.calc_all()
-        except (pymrio.ParserError, pymrio.ParserWarning, ValueError, KeyError, IndexError, OSError) as error:
+            system = system if system.Z is not None else system.calc_all()
+        except TableError:
+            raise
+        except UNREADABLE as error:
             raise TableError(f"{source}: pymrio cannot read it as {kind}: {error}") from error
+    if system.Y is None:
+        raise TableError(f"{source}: Y: no final demand there")
+    return system
 
 
 def _rows(flows: pd.DataFrame, final: pd.DataFrame, header: Header) -> Iterator[Rows]:
@@ -99,9 +110,44 @@ def _unit(source: Path, system: Any) -> str:
 
 
 def _year(source: Path, system: Any) -> int:
-    """The year in the name of the source, or in pymrio's own description; 0 if nobody says."""
-    for text in (source.stem, str(system.meta.name), str(system.meta.version)):
+    """The year in the name of the source, or in pymrio's own description."""
+    if WORKBOOK.fullmatch(source.name):
+        return _year_of_workbook(source)
+    for text in (*(file.name for file in source.glob("Eora26_*_bp_T.txt")), source.stem, str(system.meta.name)):
         found = re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", text)
         if found:
             return int(found[-1])
-    return 0
+    raise TableError(f"{source}: year: none in its name; rename it, such as {source.stem}_2019{source.suffix}")
+
+
+def _year_of_workbook(file: Path) -> int:
+    short = WORKBOOK.fullmatch(file.name)
+    if short is None:
+        raise TableError(f"{file}: a WIOD 2013 workbook is named wiotYY_….xlsx")
+    return int(short[1]) + (1900 if int(short[1]) >= 90 else 2000)
+
+
+def read_workbooks_2013(folder: Path) -> tuple[Header, Reader]:
+    """The official workbooks of the WIOD 2013 release, `wiotYY_….xlsx`, one a year; one is held at a time.
+
+    Raises:
+        TableError: two workbooks of one year, or workbooks that differ in their labels or unit.
+    """
+    files: dict[int, Path] = {}
+    for file in sorted(folder.glob("wiot*.xlsx")):
+        year = _year_of_workbook(file)
+        if year in files:
+            raise TableError(f"{file}: year: {year}, as of {files[year].name}; keep one of them")
+        files[year] = file
+    years = tuple(sorted(files))
+    header, _ = read_through_pymrio("wiod2013", files[years[0]])
+    header = replace(header, title="World input-output tables, WIOD 2013 release", years=years)
+
+    def read(year: int) -> Iterator[Rows]:
+        of_year, rows = read_through_pymrio("wiod2013", files[year])
+        for name in ("regions", "sectors", "categories", "unit"):
+            if getattr(of_year, name) != getattr(header, name):
+                raise TableError(f"{files[year]}: {name}: not those of {files[years[0]].name}")
+        return iter(rows(year))
+
+    return header, read

@@ -53,7 +53,7 @@ def read_compact_2013(folder: Path) -> tuple[Header, Reader]:
     """
     files = {int(file.stem.removeprefix("wiot13_")): file for file in sorted(folder.glob("wiot13_*.npz"))}
     if not files:
-        raise TableError(f"{folder}: no file wiot13_YYYY.npz there")
+        raise TableError(f"{folder}: no file wiot13_YYYY.npz or wiotYY_*.xlsx there")
     labels = {year: [np.load(file)[name].tolist() for name in _LABELS] for year, file in files.items()}
     first = next(iter(labels))
     for year, of_year in labels.items():

@@ -1,6 +1,6 @@
 """What is wrong, or only odd, in a table: each check names its worst offenders. Tables are read region by region."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,15 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Cells below zero: how many, their sum, and the worst, as (value, name)."""
+
+    count: int = 0
+    total: float = 0.0
+    worst: tuple[tuple[float, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Sums:
     """What the checks need of a table, gathered in one pass."""
 
@@ -31,8 +40,8 @@ class Sums:
     sold: Float[np.ndarray, " industry"]  # to industries and final demand
     output: Float[np.ndarray, " industry"]
     value_added: Float[np.ndarray, " industry"]
-    negative_flows: dict[str, float]  # cell → value
-    negative_final: dict[str, float]  # cell → value, inventory changes left out
+    negative_flows: Cells
+    negative_final: Cells  # inventory changes left out
     negative_inventories: int
 
 
@@ -49,15 +58,17 @@ def check_table(table: xr.Dataset) -> list[Finding]:
 
 
 def _gather(table: xr.Dataset) -> Sums:
-    regions, sectors = (table[name].values for name in ("region", "sector"))
-    categories = [str(category) for category in table["category"].values]
+    regions, sectors, categories = (
+        [str(one) for one in table[name].values] for name in ("region", "sector", "category")
+    )
     stocks = np.array([any(word in category for word in INVENTORY_CATEGORIES) for category in categories])
-    sold, flows_below, final_below, stocks_below = [], dict[str, float](), dict[str, float](), 0
+    sold, flows_below, final_below, stocks_below = [], Cells(), Cells(), 0
     for position, region in enumerate(regions):
         flows, final = table["Z"][position].values, table["Y"][position].values
         sold.append(flows.sum((1, 2)) + final.sum((1, 2)))
-        flows_below |= _negative(flows, region, sectors, regions, sectors)
-        final_below |= _negative(np.where(stocks, 0, final), region, sectors, regions, np.asarray(categories))
+        flows_below = _with_negative(flows_below, flows, region, (sectors, regions, sectors))
+        consumed = np.where(stocks, 0, final)
+        final_below = _with_negative(final_below, consumed, region, (sectors, regions, categories))
         stocks_below += int((final[..., stocks] < 0).sum())
     return Sums(
         names=[f"{region} {sector}" for region in regions for sector in sectors],
@@ -67,11 +78,15 @@ def _gather(table: xr.Dataset) -> Sums:
     )  # fmt: skip
 
 
-def _negative(
-    values: np.ndarray, region: str, sectors: np.ndarray, to: np.ndarray, last: np.ndarray
-) -> dict[str, float]:
-    cells = np.argwhere(values < 0)
-    return {f"{region} {sectors[i]} → {to[j]} {last[k]}": float(values[i, j, k]) for i, j, k in cells}
+def _with_negative(cells: Cells, values: np.ndarray, region: str, labels: Sequence[Sequence[str]]) -> Cells:
+    """The cells below zero so far, and those of one more region, of which only the worst are kept by name."""
+    below = np.argwhere(values < 0)
+    amounts = values[tuple(below.T)]
+    worst = [(float(amounts[i]), below[i]) for i in np.argsort(amounts)[:SHOWN]]
+    sectors, to, last = labels
+    named = [(value, f"{region} {sectors[i]} → {to[j]} {last[k]}") for value, (i, j, k) in worst]
+    kept = tuple(sorted((*cells.worst, *named))[:SHOWN])
+    return Cells(cells.count + len(below), cells.total + float(amounts.sum()), kept)
 
 
 def _unbalanced(sums: Sums, money: str) -> Iterator[Finding]:
@@ -97,14 +112,10 @@ def _negative_final(sums: Sums, money: str) -> Iterator[Finding]:
         yield Finding("inventory changes", "note", said, ())
 
 
-def _cells(
-    check: str, severity: Literal["error", "warning"], said: str, cells: dict[str, float], money: str
-) -> Iterator[Finding]:
-    if cells:
-        worst = sorted(cells, key=lambda name: cells[name])[:SHOWN]
-        named = tuple(f"{name}: {cells[name]:.4g}" for name in worst)
-        total = sum(cells.values())
-        yield Finding(check, severity, _with(f"{len(cells)} {said}, {total:.4g} {money} in all", named), named)
+def _cells(check: str, severity: Literal["error", "warning"], said: str, cells: Cells, money: str) -> Iterator[Finding]:
+    if cells.count:
+        named = tuple(f"{name}: {value:.4g}" for value, name in cells.worst)
+        yield Finding(check, severity, _with(f"{cells.count} {said}, {cells.total:.4g} {money} in all", named), named)
 
 
 def _idle(sums: Sums, money: str) -> Iterator[Finding]:

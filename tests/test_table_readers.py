@@ -1,0 +1,180 @@
+"""Sources of tables as users have them: workbooks of several years, archives, and files that only have the name."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pandas as pd
+import pymrio
+import pytest
+from shockmesh.io.import_table import import_table
+from shockmesh.io.table_checks import check_table
+from shockmesh.io.tables import Header, Rows, TableError, open_table, write_table
+
+REGIONS, CODES, FINAL = ["ROU", "USA"], {"AtB": "c1", "C": "c35"}, ["c37", "c42"]
+INDUSTRY = pd.MultiIndex.from_product([["r1", "r2"], ["s1", "s2"]], names=["region", "sector"])
+
+
+def workbook_2013(file: Path, flows: np.ndarray, regions: list[str] = REGIONS) -> None:
+    """A WIOD 2013 workbook: four lines of column labels, industries, then totals and value added."""
+    columns: list[tuple[Any, ...]] = [(code, "a sector", r, CODES[code]) for r in regions for code in CODES]
+    columns += [(None, "a category", r, c) for r in regions for c in FINAL]
+    empty = [None] * (4 + len(columns))
+    top: list[list[Any]] = [["World Input-Output Table", *empty], [None, *empty]]
+    head = [[None] * 4 + [column[line] for column in columns] + ["TOT"] for line in range(4)]
+    head[0][0], head[1][0] = "(industry-by-industry)", "(Millions of US$)"
+    rows = [[*columns[i], *flows[i], flows[i].sum()] for i in range(len(flows))]
+    foot = [[None, name, "TOT", code, *np.ones(len(columns) + 1)] for name, code in (("VA", "r64"), ("GO", "r69"))]
+    pd.DataFrame(top + head + rows + foot).to_excel(file, header=False, index=False)
+
+
+@pytest.fixture
+def flows() -> np.ndarray:
+    """Z and Y of two regions of two sectors, as [industry, industry + category of every region]."""
+    return np.round(np.random.default_rng(0).uniform(1, 9, (4, 8)), 3)
+
+
+def system(flows: np.ndarray, unit: list[str], final: bool = True) -> Any:
+    columns = pd.MultiIndex.from_product([["r1", "r2"], ["c", "g"]], names=["region", "category"])
+    return pymrio.IOSystem(
+        Z=pd.DataFrame(flows[:, :4], INDUSTRY, INDUSTRY),
+        Y=pd.DataFrame(flows[:, 4:], INDUSTRY, columns) if final else None,
+        unit=pd.DataFrame({"unit": unit}, INDUSTRY),
+    )
+
+
+def save(made: Any, folder: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.save_all(str(folder))
+    return folder
+
+
+def test_workbooks_of_wiod_2013_make_years(tmp_path, flows):
+    """One workbook or several; Romania is ROM in some of them."""
+    workbook_2013(tmp_path / "wiot98_row_apr12.xlsx", flows, ["ROM", "USA"])
+    workbook_2013(tmp_path / "wiot09_row_apr12.xlsx", 2 * flows)
+    import_table("wiod2013", tmp_path, tmp_path / "t.zarr")
+    import_table("wiod2013", tmp_path / "wiot98_row_apr12.xlsx", tmp_path / "one.zarr")
+    with open_table(tmp_path / "t.zarr") as table, open_table(tmp_path / "one.zarr") as one:
+        assert table.year.values.tolist() == [1998, 2009]
+        assert (one.attrs["year"], one.attrs["units"]) == (1998, "million USD / year")
+        assert table.region.values.tolist() == REGIONS
+        for found, scale in ((table.isel(year=0), 1), (table.isel(year=1), 2), (one, 1)):
+            np.testing.assert_allclose(found.Z.values.reshape(4, 4), scale * flows[:, :4], rtol=1e-12)
+            np.testing.assert_allclose(found.Y.values.reshape(4, 4), scale * flows[:, 4:], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "regions", "says"),
+    [
+        ("wiot98_row_sep12.xlsx", REGIONS, r"wiot98_row_sep12.xlsx: year: 1998, as of wiot98_row_apr12.xlsx"),
+        ("wiot99_row_apr12.xlsx", ["GBR", "USA"], r"wiot99_row_apr12.xlsx: regions: not those of wiot98"),
+        ("wiot_new.xlsx", REGIONS, r"wiot_new.xlsx: a WIOD 2013 workbook is named wiotYY_"),
+    ],
+)
+def test_workbooks_that_do_not_belong_together_are_refused(tmp_path, flows, name, regions, says):
+    workbook_2013(tmp_path / "wiot98_row_apr12.xlsx", flows)
+    workbook_2013(tmp_path / name, flows, regions)
+    with pytest.raises(TableError, match=says):
+        import_table("wiod2013", tmp_path, tmp_path / "t.zarr")
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".xlsx"]
+
+
+def test_exiobase3_as_downloaded_is_an_archive(tmp_path, flows):
+    folder = save(system(flows, ["M.EUR"] * 4), tmp_path / "IOT_2011_pxp")
+    with ZipFile(tmp_path / "IOT_2011_pxp.zip", "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(tmp_path))
+    import_table("exiobase3", tmp_path / "IOT_2011_pxp.zip", tmp_path / "t.zarr")
+    with open_table(tmp_path / "t.zarr") as table:
+        assert (table.attrs["year"], table.attrs["units"]) == (2011, "million EUR / year")
+        np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("folder", "make", "says"),
+    [
+        ("t_2010", lambda f: system(f, ["kg", "USD", "kg", "USD"]), "unit: USD, kg: all sectors must have one unit"),
+        ("t_2010", lambda f: system(f, ["USD"] * 4, final=False), "Y: no final demand there"),
+        ("undated", lambda f: system(f, ["USD"] * 4), "undated: year: none in its name; rename it"),
+    ],
+)
+def test_a_system_that_is_no_table_is_refused(
+    tmp_path, flows, folder: str, make: Callable[[np.ndarray], Any], says: str
+):
+    save(make(flows), tmp_path / folder)
+    with pytest.raises(TableError, match=says):
+        import_table("pymrio", tmp_path / folder, tmp_path / "t.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+
+
+def test_regions_with_sectors_of_their_own_are_refused(tmp_path, flows):
+    made = system(flows, ["USD"] * 4)
+    made.Z.index = made.Z.columns = pd.MultiIndex.from_tuples([("r1", "a"), ("r1", "b"), ("r2", "a"), ("r2", "c")])
+    made.Z.index.names = made.Z.columns.names = ["region", "sector"]
+    save(made, tmp_path / "t_2010")
+    with pytest.raises(TableError, match="Z: every region must have the same 3 sectors or categories"):
+        import_table("pymrio", tmp_path / "t_2010", tmp_path / "t.zarr")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("wiod2016", "WIOT2014_Nov16_ROW.xlsb"),
+        ("wiod2013", "wiot09_row_apr12.xlsx"),
+        ("eora26", "Eora26_2019_bp.zip"),
+        ("eora26", "eora.zip"),
+        ("exiobase3", "IOT_2019_ixi.zip"),
+        ("figaro", "figaro_2019.zip"),
+        ("icio", "ICIO2021_2014.csv"),
+    ],
+)
+def test_a_file_that_only_has_the_name_is_refused_by_it(tmp_path, kind, name):
+    (tmp_path / name).write_text("nonsense\n")
+    with pytest.raises(TableError, match=f"{name}:.* read.* as {kind}"):
+        import_table(kind, tmp_path / name, tmp_path / "t.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def gloria(folder: Path, lines: int, sheet: str = "Sectors") -> None:
+    for name in ("T", "Y"):
+        np.savetxt(folder / f"x_{name}-Results_2019_059_Markup001(full).csv", np.ones((lines, 4)), delimiter=",")
+    with pd.ExcelWriter(folder / "GLORIA_ReadMe_059.xlsx") as book:
+        pd.DataFrame({"Region_acronyms": ["AA"]}).to_excel(book, sheet_name="Regions")
+        pd.DataFrame({"Sector_names": ["s1", "s2"]}).to_excel(book, sheet_name=sheet)
+        pd.DataFrame({"Final_demand_names": list("abcd")}).to_excel(book, sheet_name="Value added and final demand")
+
+
+@pytest.mark.parametrize(
+    ("lines", "sheet", "says"),
+    [
+        (3, "Sectors", r"T-Results.*: 3 lines of 4 cells a region, the labels say \(4, 4\)"),
+        (4, "Other", r"cannot be read as gloria: Worksheet named 'Sectors' not found"),
+    ],
+)
+def test_gloria_that_disagrees_with_its_labels_is_refused(tmp_path, lines, sheet, says):
+    gloria(tmp_path, lines, sheet)
+    with pytest.raises(TableError, match=says):
+        import_table("gloria", tmp_path, tmp_path / "t.zarr")
+
+
+def test_gloria_that_goes_on_after_its_last_region_is_refused(tmp_path):
+    gloria(tmp_path, 8)
+    with pytest.raises(TableError, match=r"T-Results.*: goes on after the rows of AA"):
+        import_table("gloria", tmp_path, tmp_path / "t.zarr")
+
+
+def test_of_many_negative_cells_the_worst_of_all_regions_are_named(tmp_path):
+    """Only a few names are kept while the table is read; they must be the worst, wherever they are."""
+    header = Header(["a", "b", "c"], ["s"], ["P3"], "million USD / year", "t", "s", "l", "r", (2019,))
+    values = np.array([[-1.0, -9, -2], [-3, -8, -4], [-7, -5, -6]])
+    rows = [Rows(r, values[i].reshape(1, 3, 1), np.full((1, 3, 1), 9.0)) for i, r in enumerate(header.regions)]
+    write_table(tmp_path / "t.zarr", header, lambda year: rows)
+    with open_table(tmp_path / "t.zarr") as table:
+        found = next(finding for finding in check_table(table) if finding.check == "negative flows")
+    assert found.offenders == ("a s → b s: -9", "b s → b s: -8", "c s → a s: -7", "c s → c s: -6", "c s → b s: -5")
+    assert found.message.startswith("9 cells of Z below zero, -45 million USD in all")
