@@ -53,6 +53,12 @@ def save(made: Any, folder: Path) -> Path:
     return folder
 
 
+def only_final_demand(flows: np.ndarray) -> Any:
+    made = system(flows, ["USD"] * 4)
+    made.Z = None
+    return made
+
+
 def test_workbooks_of_wiod_2013_make_years(tmp_path, flows):
     """One workbook or several; Romania is ROM in some of them."""
     workbook_2013(tmp_path / "wiot98_row_apr12.xlsx", flows, ["ROM", "USA"])
@@ -95,11 +101,30 @@ def test_exiobase3_as_downloaded_is_an_archive(tmp_path, flows):
         np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-12)
 
 
+def test_flows_are_made_of_coefficients_and_output(tmp_path, flows):
+    """Where only A and x were saved; no inverse is made."""
+    made = system(flows, ["USD"] * 4)
+    made.x = pd.DataFrame({"indout": flows.sum(1)}, INDUSTRY)
+    made.A = pymrio.calc_A(made.Z, made.x)
+    made.Z = None
+    import_table("pymrio", save(made, tmp_path / "t_2010"), tmp_path / "t.zarr")
+    with open_table(tmp_path / "t.zarr") as table:
+        np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-12)
+
+
+def test_a_column_of_no_region_is_refused(tmp_path):
+    """The OECD's older files have a column of discrepancies, which is nobody's final demand."""
+    (tmp_path / "ICIO2018_2011.csv").write_text("V,AA_s,AA_HFCE,DISC\nAA_s,1,2,3\nVA,1,1,1\n")
+    with pytest.raises(TableError, match="columns of Y: missing AA DISC"):
+        import_table("icio", tmp_path / "ICIO2018_2011.csv", tmp_path / "t.zarr")
+
+
 @pytest.mark.parametrize(
     ("folder", "make", "says"),
     [
         ("t_2010", lambda f: system(f, ["kg", "USD", "kg", "USD"]), "unit: USD, kg: all sectors must have one unit"),
         ("t_2010", lambda f: system(f, ["USD"] * 4, final=False), "Y: no final demand there"),
+        ("t_2010", lambda f: only_final_demand(f), "Z: not there, nor A and x to make it from"),
         ("undated", lambda f: system(f, ["USD"] * 4), "undated: year: none in its name; rename it"),
     ],
 )
@@ -117,7 +142,7 @@ def test_regions_with_sectors_of_their_own_are_refused(tmp_path, flows):
     made.Z.index = made.Z.columns = pd.MultiIndex.from_tuples([("r1", "a"), ("r1", "b"), ("r2", "a"), ("r2", "c")])
     made.Z.index.names = made.Z.columns.names = ["region", "sector"]
     save(made, tmp_path / "t_2010")
-    with pytest.raises(TableError, match="Z: every region must have the same 3 sectors or categories"):
+    with pytest.raises(TableError, match=r"rows of Z: missing r1 c, r2 b; every region must"):
         import_table("pymrio", tmp_path / "t_2010", tmp_path / "t.zarr")
 
 
