@@ -22,7 +22,7 @@ from shockmesh.kernels.shard import shard, sharded_rollout
 from shockmesh.kernels.shocks import Recovery, Scenario, Table
 
 DAYS, MEMBERS = 20, 4
-MESHES = [(1, 1), (2, 1), (3, 1), (4, 2), (8, 1), (2, 4)]
+CASES = [("float64", *mesh) for mesh in [(1, 1), (2, 1), (3, 1), (4, 2), (8, 1), (2, 4)]] + [("float32", 4, 2)]
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
 type Inputs = tuple[Parameters, Scenario]
@@ -62,7 +62,7 @@ def assert_close(found: Any, expected: Any, tolerance: float) -> None:
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize(("firm", "member"), MESHES)
+@pytest.mark.parametrize(("precision", "firm", "member"), CASES, indirect=["precision"])
 def test_results_and_gradients_equal_the_whole(precision, random_network, firm, member):
     network = random_network(firms=150, links=900, sectors=6, seed=firm)
     inputs, record, switches = inputs_of(network, precision), record_of(network), Switches()
