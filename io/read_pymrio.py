@@ -39,8 +39,8 @@ ABOUT = {
     "pymrio": ("pymrio system", "as its source", "Stadler (2021), Journal of Open Research Software 9:8"),
 }
 UNITS = {
-    "M.EUR": "million EUR", "M.USD": "million USD", "Mill USD": "million USD", "Million USD": "million USD",
-    "Millions of US$": "million USD", "000 USD": "thousand USD",
+    "m.eur": "million EUR", "m.usd": "million USD", "mill usd": "million USD", "million usd": "million USD",
+    "millions of us$": "million USD", "000 usd": "thousand USD",
 }  # fmt: skip
 WORKBOOK = re.compile(r"wiot(\d\d)_.*\.xlsx")
 UNREADABLE = (
@@ -57,56 +57,77 @@ def read_through_pymrio(kind: str, source: Path) -> tuple[Header, Reader]:
     if not source.exists():
         raise TableError(f"{source}: no such file or folder")
     system = _parse(kind, source)
-    flows, final = system.Z, system.Y
+    flows, final = _flows(source, system), system.Y
     regions, sectors = (list(dict.fromkeys(map(str, flows.index.get_level_values(level)))) for level in (0, 1))
     categories = list(dict.fromkeys(map(str, final.columns.get_level_values(1))))
-    for name, labels, codes in (("Z", flows.index, sectors), ("Y", final.columns, categories)):
-        if len(labels) != len(regions) * len(codes) or not labels.is_unique:
-            raise TableError(f"{source}: {name}: every region must have the same {len(codes)} sectors or categories")
+    industries, demands = (pd.MultiIndex.from_product([regions, codes]) for codes in (sectors, categories))
+    for name, labels, wanted in (
+        ("rows of Z", flows.index, industries),
+        ("columns of Z", flows.columns, industries),
+        ("rows of Y", final.index, industries),
+        ("columns of Y", final.columns, demands),
+    ):
+        _check_complete(source, name, labels, wanted)
     title, licence, references = ABOUT[kind]
     header = Header(
         regions, sectors, categories,
         unit=f"{_unit(source, system)} / year", title=f"{title}, {source.stem}", source=f"{title}, read by pymrio",
         licence=licence, references=references, years=(_year(source, system),),
     )  # fmt: skip
-    order = pd.MultiIndex.from_product([regions, sectors])
-    columns = pd.MultiIndex.from_product([regions, categories])
-    return header, lambda year: _rows(
-        flows.reindex(order, columns=order), final.reindex(order, columns=columns), header
-    )
+    return header, lambda year: _rows(flows, final, regions, industries, demands)
 
 
 def _parse(kind: str, source: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymrio warns of what it assumes about files; the checks below do not assume
+    with warnings.catch_warnings():  # accounts that are not read here; how pymrio drops a row of Eora
+        warnings.filterwarnings("ignore", r".*[Ee]xtension .*not included", pymrio.ParserWarning)
+        warnings.filterwarnings("ignore", "dropping on a non-lexsorted multi-index", pd.errors.PerformanceWarning)
         try:
-            system: Any = PARSERS[kind](source)
-            system = system if system.Z is not None else system.calc_all()
+            return PARSERS[kind](source)
         except TableError:
             raise
         except UNREADABLE as error:
             raise TableError(f"{source}: pymrio cannot read it as {kind}: {error}") from error
+
+
+def _flows(source: Path, system: Any) -> pd.DataFrame:
+    """Z, or A · x where only coefficients were saved."""
     if system.Y is None:
         raise TableError(f"{source}: Y: no final demand there")
-    return system
+    if system.Z is None and (system.A is None or system.x is None):
+        raise TableError(f"{source}: Z: not there, nor A and x to make it from")
+    return pymrio.calc_Z(system.A, system.x) if system.Z is None else system.Z
 
 
-def _rows(flows: pd.DataFrame, final: pd.DataFrame, header: Header) -> Iterator[Rows]:
-    sectors, regions = len(header.sectors), len(header.regions)
-    for position, region in enumerate(header.regions):
-        lines = slice(position * sectors, (position + 1) * sectors)
-        yield Rows(
-            region,
-            flows.iloc[lines].to_numpy(np.float64).reshape(sectors, regions, sectors),
-            final.iloc[lines].to_numpy(np.float64).reshape(sectors, regions, -1),
-        )
+def _check_complete(source: Path, name: str, labels: Any, wanted: pd.MultiIndex) -> None:
+    for said, wrong in (
+        ("missing", wanted.difference(labels)),
+        ("unknown", labels.difference(wanted)),
+        ("there twice", labels[labels.duplicated()]),
+    ):
+        if len(wrong):
+            named = ", ".join(" ".join(map(str, label)) for label in wrong[:5])
+            raise TableError(f"{source}: {name}: {said} {named}; every region must have the same labels, each once")
+
+
+def _rows(
+    flows: pd.DataFrame, final: pd.DataFrame, regions: list[str], industries: pd.MultiIndex, demands: pd.MultiIndex
+) -> Iterator[Rows]:
+    sectors = len(industries) // len(regions)
+    for position, region in enumerate(regions):
+        lines = industries[position * sectors : (position + 1) * sectors]
+        block = flows.reindex(index=lines, columns=industries).to_numpy(np.float64)
+        demand = final.reindex(index=lines, columns=demands).to_numpy(np.float64)
+        shape = (sectors, len(regions), -1)
+        yield Rows(region, block.reshape(shape), demand.reshape(shape))
 
 
 def _unit(source: Path, system: Any) -> str:
-    units = sorted(set(map(str, system.unit["unit"]))) if system.unit is not None else ["million USD"]
+    if system.unit is None:
+        raise TableError(f"{source}: unit: not there; every sector needs one and the same")
+    units = sorted(set(map(str, system.unit["unit"])))
     if len(units) != 1:
         raise TableError(f"{source}: unit: {', '.join(units)}: all sectors must have one unit")
-    return UNITS.get(units[0], units[0])
+    return UNITS.get(units[0].lower(), units[0])
 
 
 def _year(source: Path, system: Any) -> int:
