@@ -10,6 +10,7 @@ look-ups pull values from them, with one all-to-all each.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +103,7 @@ def _segment_min(
 
 @_segment_min.defjvp
 def _segment_min_jvp(
-    n: int, is_sorted: bool, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+    n: int, is_sorted: bool, primals: tuple[Array, Array], tangents: tuple[Array, Any]
 ) -> tuple[Float[Array, "group member"], Float[Array, "group member"]]:
     (values, index), (tangent, _) = primals, tangents
     groups = Segments(index, n, is_sorted, is_identity=False)
