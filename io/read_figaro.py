@@ -1,7 +1,8 @@
 """FIGARO inter-country input-output tables (Eurostat), industry by industry: matrix and flat CSV files.
 
 Matrix: labels such as AT_A01 in the first row and column, final demand P3_S13 P3_S14 P3_S15 P51G P5M, value added in
-the last rows (W2_…). Flat: one cell a line: refArea, rowIi or rowPi, counterpartArea, colIi or colPi, obsValue.
+the last rows (W2_…). Flat: one cell a line: refArea, rowIi or rowPi, counterpartArea, colIi or colPi, obsValue (and
+icioiRow, icioiCol, which only join these).
 """
 
 import re
@@ -15,8 +16,8 @@ import pandas as pd
 from shockmesh.io.read_labelled import Columns, Label, LabelledRow, columns_of, read_matrix_csv, rows_by_region
 from shockmesh.io.tables import Header, Reader, TableError
 
-FLAT = ("refArea", "row", "counterpartArea", "col", "obsValue")
-LINES = 500_000
+BUYER = ["counterpartArea", "col"]
+LINES = 200_000
 
 
 def read_figaro(file: Path) -> tuple[Header, Reader]:
@@ -68,24 +69,39 @@ def _read_flat(file: Path, names: pd.Index) -> tuple[Header, Reader]:
     used["obsValue"] = "obsValue"
     labels: dict[Label, None] = {}
     for cells in _chunks(file, used):
-        pairs = cells[["counterpartArea", "col"]].drop_duplicates()
+        pairs = cells[BUYER].drop_duplicates()
         labels |= dict.fromkeys(pairs.itertuples(index=False, name=None))
-    order = {label: position for position, label in enumerate(labels)}
-    columns = columns_of(file, list(order), _is_final)
+    columns = columns_of(file, list(labels), _is_final)
+    order = pd.MultiIndex.from_tuples(list(labels))
     return _header(file, columns), lambda year: rows_by_region(file, columns, _flat_rows(file, used, order))
 
 
 def _chunks(file: Path, used: dict[str, str]) -> Iterator[pd.DataFrame]:
-    text: Any = {name: str for name, role in used.items() if role != "obsValue"}
-    for cells in pd.read_csv(file, usecols=list(used), dtype=text, keep_default_na=False, chunksize=LINES):
-        yield cells.rename(columns=used)
+    options: Any = {"usecols": list(used), "dtype": str, "keep_default_na": False, "chunksize": LINES}
+    with pd.read_csv(file, **options) as chunks:
+        for cells in chunks:
+            yield cells.rename(columns=used)
 
 
-def _flat_rows(file: Path, used: dict[str, str], order: dict[Label, int]) -> Iterator[LabelledRow]:
-    """Rows from lines that are sorted by supplier region; one region's rows are held at a time."""
-    lines = (line for cells in _chunks(file, used) for line in cells[list(FLAT)].itertuples(index=False, name=None))
-    for region, of_region in groupby(lines, key=lambda line: line[0]):
-        rows: dict[str, np.ndarray] = {}
-        for _, code, buyer, col, value in of_region:
-            rows.setdefault(code, np.zeros(len(order)))[order[buyer, col]] += float(value)
-        yield from ((region, code, values) for code, values in rows.items())
+def _flat_rows(file: Path, used: dict[str, str], order: pd.MultiIndex) -> Iterator[LabelledRow]:
+    """Rows from lines of which those of a supplier region stand together; one region's lines are held at a time."""
+    pieces = (piece for cells in _chunks(file, used) for piece in cells.groupby("refArea", sort=False))
+    seen = set[Any]()
+    for region, of_region in groupby(pieces, key=lambda piece: piece[0]):
+        if region in seen:
+            raise TableError(f"{file}: refArea: {region}: the lines of a supplier region must stand together")
+        seen.add(region)
+        cells: Any = pd.concat([lines for _, lines in of_region])
+        values: Any = pd.to_numeric(cells["obsValue"], errors="coerce")
+        _refuse(file, cells, values.isna(), "obsValue: must be a number")
+        _refuse(file, cells, cells.duplicated(["row", *BUYER]), "a cell that an earlier line gave")
+        codes, suppliers = pd.factorize(cells["row"])
+        block = np.zeros((len(suppliers), len(order)))
+        block[codes, order.get_indexer(pd.MultiIndex.from_frame(cells[BUYER]))] = values
+        yield from ((str(region), str(code), row) for code, row in zip(suppliers, block, strict=True))
+
+
+def _refuse(file: Path, cells: pd.DataFrame, bad: Any, rule: str) -> None:
+    if bad.any():
+        line = int(cells.index[bad][0]) + 2
+        raise TableError(f"{file}:{line}: {', '.join(map(str, cells[bad].iloc[0]))}: {rule}")

@@ -169,6 +169,31 @@ def test_figaro_matrix_and_flat(tmp_path, flows):
         assert_is(tmp_path / f"{layout}.zarr", flows)
 
 
+FLAT = "refArea,rowIi,counterpartArea,colIi,obsValue\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("AA,s1,AA,s1,1\nAA,s1,AA,P5M,-\n", r"f_2019.csv:3: AA, s1, AA, P5M, -: obsValue: must be a number"),
+        ("AA,s1,AA,s1,1\nAA,s1,AA,P5M,2\nAA,s1,AA,s1,1\n", r"f_2019.csv:4: .*: a cell that an earlier line gave"),
+        ("AA,s1,AA,s1,1\nBB,s1,AA,P5M,2\nAA,s1,AA,P5M,2\n", r"refArea: AA: the lines of a supplier region must"),
+    ],
+)
+def test_flat_figaro_lines_that_break_a_rule_are_named(tmp_path, monkeypatch, lines, says):
+    monkeypatch.setattr("shockmesh.io.read_figaro.LINES", 1)
+    (tmp_path / "f_2019.csv").write_text(FLAT + lines)
+    with pytest.raises(TableError, match=says):
+        import_table("figaro", tmp_path / "f_2019.csv", tmp_path / "t.zarr")
+
+
+@pytest.mark.parametrize("missing", ["refArea", "rowIi", "colIi"])
+def test_flat_figaro_columns_are_checked(tmp_path, missing):
+    (tmp_path / "f_2019.csv").write_text(FLAT.replace(missing, "other"))
+    with pytest.raises(TableError, match="columns: a flat FIGARO file has refArea, rowIi, counterpartArea"):
+        import_table("figaro", tmp_path / "f_2019.csv", tmp_path / "t.zarr")
+
+
 def test_gloria(tmp_path, flows):
     t, y = np.zeros((12, 12)), np.zeros((12, 6))
     for r in range(2):
@@ -287,6 +312,11 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, kind, content, says):
     with pytest.raises(TableError, match=says):
         import_table(kind, tmp_path / "f_2019.csv", tmp_path / "t.zarr")
     assert [path.name for path in tmp_path.iterdir()] == ["f_2019.csv"]
+
+
+def test_a_kind_without_a_packaged_example_says_which_have_one(tmp_path):
+    with pytest.raises(TableError, match="figaro: no packaged example; there are wiod2016, wiod2013, icio"):
+        import_table("figaro", "example", tmp_path / "t.zarr")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "gloria"])
