@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from pyxlsb import open_workbook
 from shockmesh.io.read_figaro import year_of
 from shockmesh.io.read_labelled import LabelledRow, columns_of, rows_by_region
@@ -31,12 +32,7 @@ def read_workbook(file: Path) -> tuple[Header, Reader]:
     """
     if not file.is_file():
         raise TableError(f"{file}: no such file")
-    return read_lines(file, lambda: _lines(file))
-
-
-def read_lines(file: Path, lines: Any) -> tuple[Header, Reader]:
-    """The table in a sheet's lines; `lines` gives a fresh iterator over them."""
-    top = list(islice(lines(), COUNTRIES_LINE + 1))
+    top = list(islice(_lines(file), COUNTRIES_LINE + 1))
     if len(top) <= COUNTRIES_LINE:
         raise TableError(f"{file}: {len(top)} lines, a WIOD sheet has codes in line 3 and countries in line 5")
     labels = [
@@ -56,17 +52,27 @@ def read_lines(file: Path, lines: Any) -> tuple[Header, Reader]:
         references=f"{REFERENCE}; doi:10.34894/PJ2M1C",
         years=(year_of(file),),
     )
-    return header, lambda year: rows_by_region(file, columns, _rows(lines(), np.asarray(used)))
+    return header, lambda year: rows_by_region(file, columns, _rows(file, _lines(file), np.asarray(used)))
 
 
-def _rows(lines: Iterator[Cells], used: np.ndarray) -> Iterator[LabelledRow]:
-    for cells in islice(lines, COUNTRIES_LINE + 1, None):
-        if cells[2] not in (None, "", "TOT"):
-            numbers = np.array([0.0 if cell is None else float(cell) for cell in cells[LABELS:]])
-            yield str(cells[2]), str(cells[0]), numbers[used]
+def _rows(file: Path, lines: Iterator[Cells], used: np.ndarray) -> Iterator[LabelledRow]:
+    for number, cells in enumerate(lines, start=1):
+        if number > COUNTRIES_LINE + 1 and cells[2] not in (None, "", "TOT"):
+            yield str(cells[2]), str(cells[0]), _numbers(file, number, cells[LABELS:])[used]
+
+
+def _numbers(file: Path, number: int, cells: Cells) -> Float[np.ndarray, " column"]:
+    """The numbers of a line; an empty cell is 0."""
+    try:
+        return np.array([0.0 if cell is None else float(cell) for cell in cells])
+    except ValueError as error:
+        raise TableError(f"{file}: line {number}: {error}") from error
 
 
 def _lines(file: Path) -> Iterator[Cells]:
-    with closing(open_workbook(str(file))) as book, book.get_sheet(1) as sheet:
-        for row in sheet.rows():
-            yield [cell.v for cell in row]
+    with closing(open_workbook(str(file))) as book:
+        if not book.sheets:
+            raise TableError(f"{file}: no sheet there")
+        with book.get_sheet(1) as sheet:
+            for row in sheet.rows():
+                yield [cell.v for cell in row]

@@ -12,7 +12,6 @@ import pandas as pd
 import pymrio
 import pytest
 from shockmesh.io.import_table import KINDS, import_table
-from shockmesh.io.read_wiod_xlsb import read_lines
 from shockmesh.io.table_checks import check_table
 from shockmesh.io.tables import Header, Rows, TableError, one_year, open_table, write_table
 
@@ -209,22 +208,6 @@ def test_gloria(tmp_path, flows):
         pd.DataFrame({"Final_demand_names": FINAL}).to_excel(book, sheet_name="Value added and final demand")
     import_table("gloria", tmp_path, tmp_path / "t.zarr")
     assert_is(tmp_path / "t.zarr", flows)
-
-
-def test_lines_of_a_wiod_workbook(tmp_path, flows):
-    """The parser of lines; no library writes the binary workbook that they come from."""
-    final = ["CONS_h", "GFCF", "INVEN"]
-    labels = [(r, s) for r in REGIONS for s in SECTORS] + [(r, c) for r in REGIONS for c in final]
-    lines: list[Any] = [[], [], [None] * 4 + [code for _, code in labels] + ["GO"], []]
-    lines.append([None] * 4 + [region for region, _ in labels] + ["TOT"])
-    lines.append([None] * (4 + len(labels) + 1))
-    for i, (region, sector) in enumerate(labels[:6]):
-        lines.append([sector, "name", region, f"r{i}", *flows[i].tolist(), flows[i].sum()])
-    lines.append(["VA", "value added", "TOT", "r99", *([1.0] * len(labels)), 0.0])
-    header, read = read_lines(Path("WIOT2014_Nov16_ROW.xlsb"), lambda: iter(lines))
-    write_table(tmp_path / "t.zarr", header, read)
-    assert header.years == (2014,)
-    assert_is(tmp_path / "t.zarr", flows, final=final)
 
 
 def test_a_system_saved_by_pymrio(tmp_path):
