@@ -43,7 +43,7 @@ class Simulator:
         self.spec, self.network, self.block = spec, network, block
         self.bound: Bound = bind(spec, network)
         with self._precision():
-            self._layout = lay_out(network, self.spec.precision)
+            self._layout = lay_out(network, self.spec.precision, self.bound.criticality)
             self._record = {name: _groups(network, dims) for name, dims in spec.record.items()}
             self._rollout = jax.jit(partial(_rollout, switches=spec.model.switches, days=spec.horizon.days))
 

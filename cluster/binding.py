@@ -17,7 +17,7 @@ from shockmesh.cluster.rules import MODEL_VALUES, SHOCK_VALUES, WHERE_NAMES
 from shockmesh.cluster.selection import Directory, Selection
 from shockmesh.cluster.source import Problem, SpecError
 from shockmesh.cluster.values import Field, group_names, make_field
-from shockmesh.io.scenarios import read_factors
+from shockmesh.io.scenarios import read_criticality, read_factors
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -45,6 +45,7 @@ class Bound:
     members: Members
     parameters: dict[str, Field]
     shocks: tuple[BoundRecovery | BoundTable, ...]
+    criticality: Float[np.ndarray, "product sector"] | None = None
 
 
 def bind(spec: Spec, network: FirmNetwork) -> Bound:
@@ -59,13 +60,13 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     problems = list(_unknown_names(spec, directory, members))
     if problems:
         raise SpecError(problems)
-    defaults = {name: float(value) for name, value in spec.model.published.defaults.items()}
-    swept = spec.sweep.paths
+    model, swept = spec.model, spec.sweep.paths
     parameters = {
-        name: make_field(getattr(spec.model, name), f"model.{name}", defaults[name], DOMAINS[name], swept, network)
-        for name in MODEL_VALUES
+        name: make_field(getattr(model, name), f"model.{name}", model.default(name), DOMAINS[name], swept, network)
+        for name in model.numbers
     }
-    bound = Bound(members, parameters, tuple(_bind_shock(spec, shock, directory) for shock in spec.shocks))
+    critical = None if model.criticality is None else read_criticality(model.criticality, network)
+    bound = Bound(members, parameters, tuple(_bind_shock(spec, shock, directory) for shock in spec.shocks), critical)
     problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members)]
     if problems:
         raise SpecError(problems)

@@ -9,21 +9,24 @@ from jaxtyping import Bool
 
 @dataclass(frozen=True)
 class Domain:
-    """An interval of finite numbers, closed unless `open_low`."""
+    """An interval of finite numbers, closed unless `open_low` or `open_high`."""
 
     low: float
     high: float = math.inf
     open_low: bool = False
+    open_high: bool = False
 
     @property
     def rule(self) -> str:
         low = f"> {self.low:g}" if self.open_low else f"≥ {self.low:g}"
-        return f"must be {low}" if self.high == math.inf else f"must be {low} and ≤ {self.high:g}"
+        high = f"< {self.high:g}" if self.open_high else f"≤ {self.high:g}"
+        return f"must be {low}" if self.high == math.inf else f"must be {low} and {high}"
 
     def admits(self, values: float | int | np.ndarray) -> Bool[np.ndarray, "..."]:
         numbers = np.asarray(values, np.float64)
         above = numbers > self.low if self.open_low else numbers >= self.low
-        return np.asarray(np.isfinite(numbers) & above & (numbers <= self.high))
+        below = numbers < self.high if self.open_high else numbers <= self.high
+        return np.asarray(np.isfinite(numbers) & above & below)
 
     def check(self, value: float) -> float:
         """The value itself. Raises ValueError, with the rule, if it lies outside."""
@@ -36,6 +39,12 @@ DOMAINS = {
     "inventory_days": Domain(1.0),  # n < 1 has no steady state
     "adjustment_days": Domain(1.0),
     "capacity": Domain(1.0),
+    "elasticity": Domain(0.0, 1.0, open_low=True, open_high=True),
+    "inventory_threshold": Domain(0.0, 1.0, open_low=True),
+    "base_capacity": Domain(1.0),
+    "overproduction_days": Domain(1.0),
+    "hiring_days": Domain(1.0),
+    "firing_days": Domain(1.0),
     "loss": Domain(0.0, 1.0),
     "onset": Domain(0.0),
     "recovery_start": Domain(0.0),

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +23,18 @@ from pydantic import (
 from shockmesh.cluster.distributions import Distribution, Scalar, parse_distribution, same_kind
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.source import KeyPath, Problem, Source, locate
-from shockmesh.kernels.model import PRESETS, OrderBasis, OrderTarget, Preset, Rationing, Switches
+from shockmesh.kernels.model import (
+    DEFAULTS,
+    PRESETS,
+    CapacityRule,
+    OrderBasis,
+    OrderSplit,
+    OrderTarget,
+    Preset,
+    Production,
+    Rationing,
+    Switches,
+)
 from shockmesh.kernels.rollout import RECORDABLE
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -84,6 +96,9 @@ type Value[N] = Annotated[
 InventoryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_days"].check)]
 AdjustmentDays = Annotated[float, Strict(), AfterValidator(DOMAINS["adjustment_days"].check)]
 Capacity = Annotated[float, Strict(), AfterValidator(DOMAINS["capacity"].check)]
+Elasticity = Annotated[float, Strict(), AfterValidator(DOMAINS["elasticity"].check)]
+InventoryThreshold = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_threshold"].check)]
+OverproductionDays = Annotated[float, Strict(), AfterValidator(DOMAINS["overproduction_days"].check)]
 Loss = Annotated[float, Strict(), AfterValidator(DOMAINS["loss"].check)]
 Onset = Annotated[float, Strict(), AfterValidator(DOMAINS["onset"].check)]
 RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_start"].check)]
@@ -107,9 +122,19 @@ class Model(_Frozen):
     inventory_days: Value[InventoryDays] | None = None  # n [days of use]
     adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
     capacity: Value[Capacity] | None = None  # κ, multiple of baseline output
+    elasticity: Value[Elasticity] | None = None  # σ
+    inventory_threshold: Value[InventoryThreshold] | None = None  # ψ, share of the target stock
+    base_capacity: Value[Capacity] | None = None  # α_base, multiple of baseline output
+    overproduction_days: Value[OverproductionDays] | None = None  # τ_α [days]
+    hiring_days: Value[AdjustmentDays] | None = None  # 1 / γ_H [days]
+    firing_days: Value[AdjustmentDays] | None = None  # 1 / γ_F [days]
+    criticality: FilePath | None = None  # CSV of sectors by sectors, see shockmesh.io.scenarios
     order_target: OrderTarget | None = None
     order_basis: OrderBasis | None = None
+    order_split: OrderSplit | None = None
     rationing: Rationing | None = None
+    production: Production | None = None
+    capacity_rule: CapacityRule | None = None
 
     @property
     def published(self) -> Preset:
@@ -117,12 +142,17 @@ class Model(_Frozen):
 
     @property
     def switches(self) -> Switches:
-        preset = self.published.switches
-        return Switches(
-            order_target=self.order_target or preset.order_target,
-            order_basis=self.order_basis or preset.order_basis,
-            rationing=self.rationing or preset.rationing,
-        )
+        names = [field.name for field in fields(Switches)]
+        return replace(self.published.switches, **{name: of for name in names if (of := getattr(self, name))})
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers that the model's mechanisms read."""
+        return ("inventory_days", "adjustment_days", "capacity", *self.switches.needs)
+
+    def default(self, name: str) -> float:
+        """A number where the spec is silent."""
+        return float(self.published.defaults.get(name, DEFAULTS.get(name, math.nan)))
 
 
 class Horizon(_Frozen):

@@ -9,23 +9,24 @@ from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.models import PerFirm, RecoveryShock, Spec
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
+from shockmesh.kernels.model import DEFAULTS
 
 type Broken = tuple[KeyPath, object, str]
 
-MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity")
+MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
 SHOCK_VALUES = ("loss", "onset", "recovery_start", "recovery_days")
 WHERE_NAMES = ("region", "sector", "firm")
 
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Every rule that the spec breaks, as (path, value, rule)."""
-    for rule in (_shock_names, _members, _sweep_paths, _sweep_values, _records, _resources):
+    for rule in (_mechanisms, _shock_names, _members, _sweep_paths, _sweep_values, _records, _resources):
         yield from rule(spec)
 
 
 def targets(spec: Spec) -> dict[str, Domain | None]:
     """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
-    found: dict[str, Domain | None] = {f"model.{name}": DOMAINS[name] for name in MODEL_VALUES}
+    found: dict[str, Domain | None] = {f"model.{name}": DOMAINS[name] for name in spec.model.numbers}
     for shock in spec.shocks:
         if isinstance(shock, RecoveryShock):
             found |= {f"shocks.{shock.name}.{name}": DOMAINS[name] for name in SHOCK_VALUES}
@@ -39,6 +40,19 @@ def base_of(path: str) -> str:
     for part in (".by_sector.", ".by_region."):
         path = path.partition(part)[0]
     return path.removesuffix(".default")
+
+
+def _mechanisms(spec: Spec) -> Iterator[Broken]:
+    """Numbers and files that the model's mechanisms do not read, or lack."""
+    model, switches = spec.model, spec.model.switches
+    chosen = f"production: {switches.production} and capacity_rule: {switches.capacity_rule}"
+    for name in MODEL_VALUES:
+        if name not in model.numbers and getattr(model, name) is not None:
+            yield ("model", name), getattr(model, name), f"is not read by {chosen}"
+    if switches.needs_criticality and model.criticality is None:
+        yield ("model", "criticality"), "missing", f"required with production: {switches.production}"
+    if model.criticality is not None and not switches.needs_criticality:
+        yield ("model", "criticality"), model.criticality, f"is not read by {chosen}"
 
 
 def _shock_names(spec: Spec) -> Iterator[Broken]:
@@ -74,6 +88,8 @@ def _sweep_paths(spec: Spec) -> Iterator[Broken]:
 
 
 def _unknown_path(path: str, known: Sequence[str]) -> str:
+    if base_of(path).removeprefix("model.") in MODEL_VALUES:
+        return "is not read by the model's mechanisms"
     if path.split(".")[0] in ("economy", "horizon", "record", "resources", "precision") or path.startswith("model."):
         return "is fixed within a sweep" + suggestion(path, known)
     return "no such path" + (suggestion(path, known) or f"; a sweep may set {', '.join(known)}")
@@ -150,6 +166,8 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
             fields += [(("shocks", i, name), getattr(shock, name)) for name in SHOCK_VALUES]
         else:
             yield ("shocks", i, "file"), shock.file
+    if spec.model.criticality is not None:
+        yield ("model", "criticality"), spec.model.criticality
     for keys, value in fields:
         if isinstance(value, PerFirm) and value.file is not None:
             yield (*keys, "file"), value.file

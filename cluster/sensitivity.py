@@ -1,7 +1,6 @@
 """`shockmesh sensitivity`: how much each firm matters to a spec's loss, as a ranking, by one backward pass."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from math import sqrt
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def rank_by_sensitivity(
     simulator = Simulator(loaded, network, block)
     columns: dict[str, np.ndarray] = {}
     with jax.enable_x64(loaded.precision == "float64"):
-        layout = lay_out(network, loaded.precision)
+        layout = lay_out(network, loaded.precision, simulator.bound.criticality)
         derive = sensitivity_function(layout, loaded.model.switches, days=loaded.horizon.days, loss=loss)
         for members in _blocks(loaded.members, block):
             parameters, scenario = simulator.inputs(members)
@@ -69,8 +68,8 @@ def _columns(
 ) -> Iterator[tuple[str, Float[np.ndarray, "firm member"]]]:
     """What the ranking says of each firm."""
     yield "importance", np.asarray(importance(found, parameters), np.float64)
-    for field in fields(Parameters):
-        yield f"d_{field.name}", np.asarray(getattr(found.parameters, field.name), np.float64)
+    for name in spec.model.numbers:
+        yield f"d_{name}", np.asarray(getattr(found.parameters, name), np.float64)
     for name, shock in _shocks(spec, found.scenario):
         if isinstance(shock, Recovery):
             yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)

@@ -6,11 +6,11 @@ output, then the columns that were asked for.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from shockmesh.io.sector_matrices import name_cell, read_cells
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -65,20 +65,9 @@ def read_essential(path: str | Path, network: FirmNetwork) -> Int[np.ndarray, "p
         RankingError: a sector of the network is missing or named twice, a level is not 0, 1 or 2, or the network's
             products are not its sectors.
     """
-    if not np.array_equal(network.product, network.sector[network.supplier]):
-        raise RankingError(f"{path}: the network's products are not its sectors; essential must be all or none")
-    try:
-        table: Any = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise RankingError(f"{path}: cannot be read as CSV: {error}") from error
-    for axis, names in (("row", table.index.astype(str)), ("column", table.columns.astype(str))):
-        absent = [sector for sector in network.sectors if (names == sector).sum() != 1]
-        if absent:
-            raise RankingError(f"{path}: {axis}: {', '.join(absent[:5])}: each sector must be named once")
-    levels = table.loc[list(network.sectors), list(network.sectors)].to_numpy(str)
-    wrong = np.argwhere(~np.isin(levels, ("0", "1", "2")))
-    if len(wrong):
-        row, column = wrong[0]
-        cell = f"{network.sectors[row]}, {network.sectors[column]}: {levels[row, column]}"
+    levels = read_cells(path, network, RankingError)
+    wrong = ~np.isin(levels, ("0", "1", "2"))
+    if wrong.any():
+        cell = name_cell(network, levels, wrong)
         raise RankingError(f"{path}: {cell}: must be 2 (essential), 1 (non-essential) or 0 (negligible)")
     return levels.astype(int)

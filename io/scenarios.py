@@ -7,7 +7,7 @@ Factors are read from CSV or Zarr. Firms that a file does not name keep the fact
 * wide CSV, first column `day` and one column per firm, or first column `firm` and one column per day: as long.
 * Zarr (or anything `xarray.open_zarr` opens): a variable `factor(time, firm)` with both coordinates: as wide.
 
-Numbers are read from CSV with the columns `firm,value`.
+Numbers are read from CSV with the columns `firm,value`, the criticality of inputs from a CSV of sectors by sectors.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
+from shockmesh.io.sector_matrices import name_cell, read_cells
 from shockmesh.kernels.network import FirmNetwork
 
 KEYS = ("firm", "region", "sector")
@@ -78,6 +79,20 @@ def read_numbers(path: str, network: FirmNetwork) -> tuple[Int[np.ndarray, " nam
     _require(path, name, line, texts, np.isfinite(values), "a finite number")
     _require(path, "firm", line, firms, ~pd.Index(firms).duplicated(), "named once")
     return _codes(path, "firm", line, firms, network.firm.astype(str)), values
+
+
+def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "product sector"]:
+    """How critical inputs from each sector (rows) are to buyers of each sector (columns), 0 … 1: see `read_cells`.
+
+    Raises:
+        ScenarioError: a file that `read_cells` refuses, or a cell beyond 0 … 1.
+    """
+    cells = read_cells(path, network, ScenarioError)
+    values = _numbers(cells.ravel()).reshape(cells.shape)
+    wrong = ~((values >= 0) & (values <= 1))
+    if wrong.any():
+        raise ScenarioError(f"{path}: {name_cell(network, cells, wrong)}: must be ≥ 0 and ≤ 1")
+    return values
 
 
 def _changes(rows: _Rows, network: FirmNetwork, last: int) -> Iterator[tuple[np.ndarray, int, Any]]:

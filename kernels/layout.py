@@ -15,7 +15,7 @@ from shockmesh.kernels.segments import Exchange, Segments, segments
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
-                 "pool_buyer"],
+                 "pool_buyer", "criticality"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Layout:
     buyer: Segments  # links → firms that buy
     pool: Segments  # links → pools
     pool_buyer: Segments  # pools → firms that buy
+    criticality: Float[Array, "pool 1"] | None = None  # χ, how much the buyer needs the product, 0 … 1
 
     @property
     def n_firms(self) -> int:
@@ -45,11 +46,17 @@ class Layout:
         return self.amount.shape[0]
 
 
-def lay_out(network: FirmNetwork, dtype: DTypeLike = jnp.float32) -> Layout:
+def lay_out(
+    network: FirmNetwork, dtype: DTypeLike = jnp.float32, criticality: Float[np.ndarray, "product sector"] | None = None
+) -> Layout:
     """Put a network on the default device, with numbers in `dtype`.
 
+    Args:
+        criticality: χ of each product for buyers of each sector, 0 … 1, for the production functions that read it.
+
     Raises:
-        ValueError: a firm buys inputs but has no baseline output, so that its technology is undefined.
+        ValueError: a firm buys inputs but has no baseline output, so that its technology is undefined; criticality of
+            another shape than (products, sectors), or beyond 0 … 1.
     """
     idle_buyers = np.flatnonzero((network.output == 0) & (network.inputs > 0))
     if len(idle_buyers):
@@ -67,7 +74,24 @@ def lay_out(network: FirmNetwork, dtype: DTypeLike = jnp.float32) -> Layout:
         buyer=segments(network.buyer, network.n_firms),
         pool=segments(pool, len(first)),
         pool_buyer=segments(network.buyer[first], network.n_firms),
+        criticality=None if criticality is None else _column(criticality_of(network, criticality)[first], dtype),
     )
+
+
+def criticality_of(
+    network: FirmNetwork, criticality: Float[np.ndarray, "product sector"]
+) -> Float[np.ndarray, " link"]:
+    """χ of each link's product for its buyer.
+
+    Raises:
+        ValueError: another shape than (products, sectors), or a number beyond 0 … 1.
+    """
+    products, sectors = int(network.product.max(initial=-1)) + 1, len(network.sectors)
+    if criticality.ndim != 2 or criticality.shape[0] < products or criticality.shape[1] != sectors:
+        raise ValueError(f"criticality: shape {criticality.shape}, expected ({products} products, {sectors} sectors)")
+    if not ((criticality >= 0) & (criticality <= 1)).all():
+        raise ValueError(f"criticality: {criticality.min():g} … {criticality.max():g}: must be ≥ 0 and ≤ 1")
+    return criticality[network.product, network.sector[network.buyer]]
 
 
 def pools_of(

@@ -11,37 +11,87 @@ from typing import Literal
 import jax
 from jaxtyping import Array, Float
 
-OrderTarget = Literal["fixed", "demand", "output"]
+OrderTarget = Literal["fixed", "demand", "output", "potential"]
 OrderBasis = Literal["demand", "output"]
-Rationing = Literal["proportional", "final_demand_last"]
+OrderSplit = Literal["link", "baseline", "capacity"]
+Rationing = Literal["proportional", "final_demand_last", "water_filling"]
+Production = Literal[
+    "leontief", "linear", "ces", "threshold", "strongly_critical", "half_critical", "weakly_critical"
+]  # fmt: skip
+CapacityRule = Literal["constant", "literal", "overproduction", "hiring"]
 
 
 @dataclass(frozen=True)
 class Switches:
-    """The mechanisms of a step. Each switch selects one small function in `step.py`.
+    """The mechanisms of a step. Each switch selects one small function.
 
-    order_target: stock that a buyer aims at: n Z⁰ (fixed), n a D (demand) or n a x (output).
+    order_target: stock that a buyer aims at: n Z⁰ (fixed), n a D (demand), n a x (output), or n a times what demand
+        and capacity allow (potential).
     order_basis: what current use is expected from: today's demand D or today's output x.
-    rationing: who goes short: all buyers alike (proportional), or final demand first (final_demand_last).
+    order_split: whose stock is restored: each link's own (link), or the pool's, its order split between suppliers by
+        baseline flow (baseline), or by that times their capacity (capacity). See `step.py`.
+    rationing: who goes short: see `rationing.py`.
+    production: output that stocks of inputs allow: see `production.py`.
+    capacity_rule: output that everything else allows: see `capacity.py`.
     """
 
     order_target: OrderTarget = "fixed"
     order_basis: OrderBasis = "demand"
     rationing: Rationing = "proportional"
+    order_split: OrderSplit = "link"
+    production: Production = "leontief"
+    capacity_rule: CapacityRule = "constant"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The optional parameters that these mechanisms read."""
+        return _NEEDS.get(self.production, ()) + _NEEDS.get(self.capacity_rule, ())
+
+    @property
+    def needs_criticality(self) -> bool:
+        return self.production in ("strongly_critical", "half_critical", "weakly_critical")
+
+
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "ces": ("elasticity",),
+    "threshold": ("inventory_threshold",),
+    "overproduction": ("base_capacity", "overproduction_days"),
+    "hiring": ("hiring_days", "firing_days"),
+}
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["inventory_days", "adjustment_days", "capacity"],
+    data_fields=["inventory_days", "adjustment_days", "capacity", "elasticity", "inventory_threshold",
+                 "base_capacity", "overproduction_days", "hiring_days", "firing_days"],
     meta_fields=[],
-)
+)  # fmt: skip
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of the model, each (firm|1, member|1)."""
+    """Numbers of the model, each (firm|1, member|1). Those that the switches do not need may be None."""
 
     inventory_days: Float[Array, "#firm #member"]  # n, target stock [days of use], ≥ 1
     adjustment_days: Float[Array, "#firm #member"]  # τ, days to close an inventory gap, ≥ 1
     capacity: Float[Array, "#firm #member"]  # κ, largest output as a multiple of x⁰, ≥ 1
+    elasticity: Float[Array, "#firm #member"] | None = None  # σ, of substitution between inputs, 0 … 1
+    inventory_threshold: Float[Array, "#firm #member"] | None = None  # ψ, share of target stock that limits, 0 … 1
+    base_capacity: Float[Array, "#firm #member"] | None = None  # α_base, capacity without scarcity, ≥ 1
+    overproduction_days: Float[Array, "#firm #member"] | None = None  # τ_α, days to raise capacity, ≥ 1
+    hiring_days: Float[Array, "#firm #member"] | None = None  # 1 / γ_H, ≥ 1
+    firing_days: Float[Array, "#firm #member"] | None = None  # 1 / γ_F, ≥ 1
+
+
+# What a number is where neither a spec nor its preset says: a mechanism that the preset's model does not have.
+DEFAULTS = MappingProxyType(
+    {
+        "elasticity": 0.1,  # Atalay (2017), American Economic Journal: Macroeconomics 9(4), between intermediate inputs
+        "inventory_threshold": 0.8,  # BoARIO's default
+        "base_capacity": 1.0,  # Hallegatte (2014)
+        "overproduction_days": 365.0,  # Hallegatte (2014)
+        "hiring_days": 30.0,  # Pichler et al. (2022)
+        "firing_days": 15.0,  # Pichler et al. (2022)
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +115,13 @@ PRESETS: MappingProxyType[str, Preset] = MappingProxyType(
             inventory_days=9.0,
             adjustment_days=6.0,
             capacity=1.25,
+        ),
+        "literal": _preset(
+            Switches(capacity_rule="literal"),
+            "Hamid, Moran, Mungo, Quera-Bofarull, Towers (2025), arXiv 2511.05231, its formula word for word",
+            inventory_days=9.0,
+            adjustment_days=6.0,
+            capacity=1.0,
         ),
         "inoue_todo2019": _preset(
             Switches(order_target="output", order_basis="output", rationing="proportional"),

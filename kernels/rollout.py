@@ -43,11 +43,12 @@ def rollout(
     network's unit per day (inventory: in the unit). Reverse mode stores about 5 √days states, not 6 · `days`.
 
     Raises:
-        ValueError: an unknown observable, or days < 1.
+        ValueError: an unknown observable, days < 1, or a number that the switches need is not there.
     """
     _check(days, record)
+    _check_complete(layout, switches, parameters)
     members = members_of(parameters, scenario)
-    state = initial_state(layout, parameters, members) if start is None else start
+    state = initial_state(layout, switches, parameters, members) if start is None else start
 
     def one_day(state: State, day: Array) -> tuple[State, dict[str, Array]]:
         productivity = total_factor(scenario.productivity, day)
@@ -122,3 +123,11 @@ def _check(days: int, record: Record) -> None:
     unknown = sorted(set(record) - set(RECORDABLE))
     if unknown:
         raise ValueError(f"record: unknown {unknown}; recordable are {list(RECORDABLE)}")
+
+
+def _check_complete(layout: Layout, switches: Switches, parameters: Parameters) -> None:
+    missing = [name for name in switches.needs if getattr(parameters, name) is None]
+    if missing:
+        raise ValueError(f"parameters: {missing} missing: needed by {switches}")
+    if switches.needs_criticality and layout.criticality is None:
+        raise ValueError(f"layout: criticality missing: needed by production = {switches.production}")

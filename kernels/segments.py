@@ -33,6 +33,9 @@ class Segments:
             return values
         return jax.ops.segment_sum(values, self.index, self.n, indices_are_sorted=self.is_sorted)
 
+    def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
+        return flags.any()
+
     def look_up(self, values: Float[Array, "group member"]) -> Float[Array, "item member"]:
         if self.is_identity:
             return values
@@ -62,6 +65,10 @@ class Exchange:
         ghosts = self._swap(self.serve.look_up(values))
         return self.slot.look_up(jnp.concatenate([values, ghosts]))
 
+    def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
+        """Whether any flag is set on any shard."""
+        return jax.lax.psum(flags.any().astype(jnp.int32), self.axis) > 0
+
     def _swap(self, rows: Float[Array, "row member"]) -> Float[Array, "row member"]:
         return jax.lax.all_to_all(rows, self.axis, split_axis=0, concat_axis=0, tiled=True)
 
@@ -87,6 +94,16 @@ def segment_sum(values: Float[Array, "item member"], groups: Segments | Exchange
 def look_up(values: Float[Array, "#group member"], groups: Segments | Exchange) -> Float[Array, "#item member"]:
     """Each item's group value. A value shared by all groups (leading size 1) is passed on as it is."""
     return values if values.shape[0] == 1 else groups.look_up(values)
+
+
+def anywhere(flags: Bool[Array, "..."], groups: Segments | Exchange) -> Bool[Array, ""]:
+    """Whether any flag is set, here or on another shard of the groups."""
+    return groups.any(flags)
+
+
+def safe_ratio(over: Float[Array, "..."], under: Float[Array, "..."]) -> Float[Array, "..."]:
+    """over / under, and 0 where under is 0, in value and in gradient."""
+    return jnp.where(under > 0, over / jnp.where(under > 0, under, 1), 0)
 
 
 def segment_min(values: Float[Array, "item member"], groups: Segments) -> Float[Array, "group member"]:

@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
-from shockmesh.kernels.layout import Layout, pools_of
+from shockmesh.kernels.layout import Layout, criticality_of, pools_of
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import ghosts_of
@@ -42,11 +42,16 @@ class Sharded:
     n_firms: int
 
 
-def shard(network: FirmNetwork, shard_of: Int[np.ndarray, " firm"], dtype: DTypeLike = jnp.float32) -> Sharded:
-    """Lay a network out in shards.
+def shard(
+    network: FirmNetwork,
+    shard_of: Int[np.ndarray, " firm"],
+    dtype: DTypeLike = jnp.float32,
+    criticality: Float[np.ndarray, "product sector"] | None = None,
+) -> Sharded:
+    """Lay a network out in shards, as `lay_out` does whole.
 
     Raises:
-        ValueError: not one shard number per firm, or a shard without firms.
+        ValueError: not one shard number per firm, a shard without firms, or criticality as in `lay_out`.
     """
     shards = int(shard_of.max()) + 1
     counts = np.bincount(shard_of, minlength=shards)
@@ -59,7 +64,8 @@ def shard(network: FirmNetwork, shard_of: Int[np.ndarray, " firm"], dtype: DType
     place_of = shard_of * size + local
     firm_at = np.zeros(shards * size, np.int64)
     firm_at[place_of] = np.arange(network.n_firms)
-    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype)
+    chi = None if criticality is None else criticality_of(network, criticality)
+    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, chi)
     return Sharded(layout, jnp.asarray(firm_at, jnp.int32), jnp.asarray(place_of, jnp.int32), shards, network.n_firms)
 
 
@@ -85,7 +91,14 @@ def _pack(shard_of_row: np.ndarray, shards: int) -> _Packing:
     return _Packing(shards, size, shard_of_row * size + within)
 
 
-def _layout(network: FirmNetwork, shard_of: np.ndarray, local: np.ndarray, firms: _Packing, dtype: DTypeLike) -> Layout:
+def _layout(
+    network: FirmNetwork,
+    shard_of: np.ndarray,
+    local: np.ndarray,
+    firms: _Packing,
+    dtype: DTypeLike,
+    criticality: np.ndarray | None,
+) -> Layout:
     """Links sorted by the buyer's shard, then as in the network, so that buyers stay sorted within a shard."""
     order = np.argsort(shard_of[network.buyer], kind="stable")
     supplier, buyer, amount = network.supplier[order], network.buyer[order], network.amount[order]
@@ -110,6 +123,7 @@ def _layout(network: FirmNetwork, shard_of: np.ndarray, local: np.ndarray, firms
         buyer=groups(links, local[buyer], firms.size),
         pool=groups(links, pools.place_of[pool] % pools.size, pools.size),
         pool_buyer=groups(pools, local[buyer[first]], firms.size),
+        criticality=None if criticality is None else column(pools, criticality[order][first], 1),
     )
 
 
@@ -166,7 +180,7 @@ def sharded_rollout(
 
     def on_device(layout: Layout, leaves: list[Array], groups: Mapping[str, Segments | None]) -> Any:
         inputs: tuple[Parameters, Scenario] = jax.tree.unflatten(structure, leaves)
-        start = jax.tree.map(_varying, initial_state(layout, inputs[0], members_of(*inputs)))
+        start = jax.tree.map(_varying, initial_state(layout, switches, inputs[0], members_of(*inputs)))
         found = rollout(layout, switches, *inputs, days=days, record=groups, start=start)
         return {name: of if whole[name] is None else jax.lax.psum(of, FIRM) for name, of in found.items()}
 

@@ -51,45 +51,131 @@ class DenseModel:
 
     network: FirmNetwork
     switches: Switches
-    inventory_days: np.ndarray
-    adjustment_days: np.ndarray
-    capacity: np.ndarray
+    numbers: dict[str, np.ndarray]  # parameters by name, each one per firm
+    criticality: np.ndarray | None = None  # product × sector of the buyer
 
     def run(self, productivity: np.ndarray, final_demand: np.ndarray) -> dict[str, np.ndarray]:
         """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm]."""
-        net, n = self.network, self.network.n_firms
+        net, n, rule = self.network, self.network.n_firms, self.switches.capacity_rule
         base = np.zeros((n, n))
         base[net.supplier, net.buyer] = net.amount
-        product_of = net.sector
-        stock, orders = base * self.inventory_days, base.copy()
+        stock, orders = base * self.numbers["inventory_days"], base.copy()
+        level = self.numbers["base_capacity"].copy() if rule == "overproduction" else np.ones(n)
+        output, capacity = net.output, self.numbers["capacity"]
         outputs, consumptions = [], []
         for z, demand_of_day in zip(productivity, final_demand, strict=True):
             demand = orders.sum(1) + demand_of_day
-            limit = np.full(n, np.inf)
-            pooled, needed = np.zeros_like(base), np.zeros_like(base)
-            for product in np.unique(product_of):
-                rows = product_of == product
-                pooled[rows], needed[rows] = stock[rows].sum(0), base[rows].sum(0)
-                uses = base[rows].sum(0) > 0
-                limit[uses] = np.minimum(limit[uses], (stock[rows].sum(0)[uses] / base[rows].sum(0)[uses]))
-            output = np.minimum(np.minimum(demand, z * self.capacity * net.output), limit * net.output)
-            if self.switches.rationing == "proportional":
-                fill = output / demand
-                consumption = fill * demand_of_day
-            else:
-                received = orders.sum(1)
-                fill = np.minimum(np.divide(output, received, out=np.ones(n), where=received > 0), 1)
-                consumption = np.clip(output - received, 0, demand_of_day)
-            activity = output / net.output
-            use = np.divide(stock, pooled, out=np.zeros_like(base), where=pooled > 0) * needed * activity
-            stock = np.maximum(stock + fill[:, None] * orders - use, 0)
-            level = {"fixed": np.ones(n), "demand": demand / net.output, "output": activity}
-            target = base * self.inventory_days * level[self.switches.order_target]
-            expected = base * level[self.switches.order_basis]
-            orders = np.maximum(expected + (target - stock) / self.adjustment_days, 0)
+            limit = self._attainable(base, stock)
+            if rule == "overproduction":
+                scarcity = (demand - output) / demand
+                pull = (capacity - level) * scarcity + (self.numbers["base_capacity"] - level) * (scarcity == 0)
+                level = np.maximum(level + pull / self.numbers["overproduction_days"], 1)
+            most = {
+                "constant": z * capacity,
+                "literal": np.array([z[i] * (limit[i] if limit[i] < np.inf else capacity[i]) for i in range(n)]),
+                "overproduction": z * level,
+                "hiring": np.minimum(level, z * capacity),
+            }[rule]
+            output = np.minimum(demand, np.minimum(most, limit) * net.output)
+            delivered, consumption = self._ration(base, orders, demand_of_day, output)
+            stock = self._stocks(base, stock, delivered, output / net.output)
+            orders = self._orders(base, stock, output / net.output, demand / net.output, most)
+            if rule == "hiring":
+                gap = np.minimum(demand / net.output, limit) - most
+                level = most + gap / np.where(gap > 0, self.numbers["hiring_days"], self.numbers["firing_days"])
             outputs.append(output)
             consumptions.append(consumption)
         return {"output": np.array(outputs), "final_consumption": np.array(consumptions)}
+
+    def _products(self) -> list[np.ndarray]:
+        """The firms that sell each product."""
+        return [np.flatnonzero(self.network.sector == product) for product in np.unique(self.network.sector)]
+
+    def _attainable(self, base: np.ndarray, stock: np.ndarray) -> np.ndarray:
+        """Output that stocks allow, as a multiple of baseline output."""
+        kind, limits = self.switches.production, []
+        for i in range(self.network.n_firms):
+            rows = [rows for rows in self._products() if base[rows, i].sum() > 0]
+            cover = np.array([stock[of, i].sum() / base[of, i].sum() for of in rows])
+            weight = np.array([base[of, i].sum() for of in rows]) / base[:, i].sum()
+            sectors = [self.network.sector[of[0]] for of in rows]
+            if "critical" in kind:
+                assert self.criticality is not None
+                chi = self.criticality[sectors, self.network.sector[i]]
+            else:
+                chi = np.ones(len(rows))
+            match kind:
+                case "linear":
+                    found = [(weight * cover).sum()] if rows else []
+                case "ces":
+                    power = 1 - 1 / self.numbers["elasticity"][i]
+                    found = [(weight * cover**power).sum() ** (1 / power)] if rows and cover.min() > 0 else list(cover)
+                case "threshold":
+                    found = cover / self.numbers["inventory_threshold"][i] / self.numbers["inventory_days"][i]
+                case "half_critical":
+                    found = [1 + x * (c - 1) for c, x in zip(cover, chi, strict=True) if x > 0]
+                case _:
+                    least = {"leontief": 0, "strongly_critical": 0.5, "weakly_critical": 1}[kind]
+                    found = cover[chi >= least]
+            limits.append(min(found, default=np.inf))
+        return np.array(limits)
+
+    def _ration(
+        self, base: np.ndarray, orders: np.ndarray, final_demand: np.ndarray, output: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        received = orders.sum(1)
+        if self.switches.rationing == "proportional":
+            fill = output / (received + final_demand)
+            return fill[:, None] * orders, fill * final_demand
+        if self.switches.rationing == "final_demand_last":
+            fill = np.minimum(np.divide(output, received, out=np.ones(len(output)), where=received > 0), 1)
+            return fill[:, None] * orders, np.clip(output - received, 0, final_demand)
+        claims = np.column_stack([orders, final_demand])
+        usual = np.column_stack([base, self.network.final_demand])
+        met = np.array([water_filled(*of_firm) for of_firm in zip(claims, usual, output, strict=True)])
+        return met[:, :-1], met[:, -1]
+
+    def _stocks(self, base: np.ndarray, stock: np.ndarray, delivered: np.ndarray, activity: np.ndarray) -> np.ndarray:
+        after = np.zeros_like(base)
+        for rows in self._products():
+            use = base[rows].sum(0) * activity
+            drawn = stock[rows] if self.switches.production == "leontief" else stock[rows] + delivered[rows]
+            held = drawn.sum(0)
+            kept = np.maximum(1 - np.divide(use, held, out=np.ones_like(use), where=held > 0), 0)
+            after[rows] = drawn * kept
+        return after + delivered if self.switches.production == "leontief" else after
+
+    def _orders(
+        self, base: np.ndarray, stock: np.ndarray, activity: np.ndarray, pressure: np.ndarray, most: np.ndarray
+    ) -> np.ndarray:
+        level = {"fixed": np.ones(len(activity)), "demand": pressure, "output": activity}
+        level["potential"] = np.minimum(pressure, most)
+        target = base * self.numbers["inventory_days"] * level[self.switches.order_target]
+        expected = base * level[self.switches.order_basis]
+        if self.switches.order_split == "link":
+            return np.maximum(expected + (target - stock) / self.numbers["adjustment_days"], 0)
+        orders = np.zeros_like(base)
+        weight = base if self.switches.order_split == "baseline" else base * most[:, None]
+        for rows in self._products():
+            gap = np.maximum(target[rows].sum(0) - stock[rows].sum(0), 0)
+            pool = expected[rows].sum(0) + gap / self.numbers["adjustment_days"]
+            total = weight[rows].sum(0)
+            orders[rows] = weight[rows] * np.divide(pool, total, out=np.zeros_like(pool), where=total > 0)
+        return orders
+
+
+def water_filled(claims: np.ndarray, usual: np.ndarray, output: float) -> np.ndarray:
+    """What each claimant gets, by sorting claims relative to the usual: the smallest are met in full."""
+    met, left = claims.copy(), output
+    some = np.flatnonzero(usual > 0)
+    order = some[np.argsort(claims[some] / usual[some])]
+    for k, claimant in enumerate(order):
+        level = left / usual[order[k:]].sum()
+        if claims[claimant] > level * usual[claimant]:
+            met[order[k:]] = level * usual[order[k:]]
+            break
+        left -= claims[claimant]
+    return met
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from shockmesh.cluster.batch import Simulator, failed_members
 from shockmesh.cluster.binding import bind
 from shockmesh.cluster.spec import Spec, SpecError, parse_spec
-from shockmesh.io.scenarios import ScenarioError, read_factors, read_numbers
+from shockmesh.io.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
 from shockmesh.kernels.layout import lay_out
-from shockmesh.kernels.model import PRESETS, Parameters
+from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shocks import Recovery, Scenario, Table
@@ -56,7 +57,13 @@ def make(tmp_path: Path) -> MakeSpec:
 
 
 def by_hand(
-    network: FirmNetwork, productivity: Any = (), final_demand: Any = (), members: int = 1, **parameters: Any
+    network: FirmNetwork,
+    productivity: Any = (),
+    final_demand: Any = (),
+    members: int = 1,
+    switches: Switches = PRESETS["hamid2025"].switches,
+    criticality: np.ndarray | None = None,
+    **parameters: Any,
 ) -> dict[str, np.ndarray]:
     """Firm-level output and consumption [member, time, firm] by the kernels alone, in float64."""
     with jax.enable_x64(True):
@@ -64,7 +71,7 @@ def by_hand(
         arrays = {name: jnp.asarray(np.atleast_2d(value), "float64") for name, value in defaults.items()}
         arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
         found = rollout(
-            lay_out(network, jnp.float64), PRESETS["hamid2025"].switches, Parameters(**arrays),
+            lay_out(network, jnp.float64, criticality), switches, Parameters(**arrays),
             Scenario(productivity, final_demand), days=DAYS, record={"output": None, "final_consumption": None},
         )  # fmt: skip
         return {name: np.moveaxis(np.asarray(values), -1, 0) for name, values in found.items()}
@@ -109,6 +116,39 @@ def test_a_shock_hits_its_firms(network: FirmNetwork, make: MakeSpec, strike: di
     assert (expected["output"] < 0.99 * network.output).any()
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+    critical = np.random.default_rng(0).choice([0, 0.5, 1], (4, 4))
+    table = pd.DataFrame(critical, index=SECTORS, columns=SECTORS)
+    table.assign(T=1.0).to_csv(tmp_path / "ihs.csv")  # a file may name more sectors
+    model = {"production": "half_critical", "capacity_rule": "hiring", "criticality": "ihs.csv", "inventory_days": 2}
+    model |= {"rationing": "water_filling", "firing_days": {"default": 10, "by_sector": {"I": 4}}}
+    found = Simulator(make({"onset": 2}, model=model, record=FIRM), network).simulate(range(1))
+    firing = np.where(network.sector == 3, 4.0, 10.0)[:, None]
+    switches = Switches(production="half_critical", capacity_rule="hiring", rationing="water_filling")
+    expected = by_hand(
+        network, (recovery(0.5, 2, 2),), switches=switches, criticality=critical, inventory_days=2, hiring_days=30,
+        firing_days=firing,
+    )  # fmt: skip
+    assert (expected["output"] < 0.9 * network.output).any()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x,A01,C10\n", "row: A01, C10, G47, I: each sector must be named once"),
+        ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,2,1,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, C10: 2: must be ≥ 0 and ≤ 1"),
+        ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,1,,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, G47: : must be ≥ 0 and ≤ 1"),
+    ],
+)
+def test_a_criticality_that_breaks_a_rule_is_named(network: FirmNetwork, tmp_path: Path, text: str, says: str):
+    (tmp_path / "ihs.csv").write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read_criticality(str(tmp_path / "ihs.csv"), network)
+    assert str(caught.value) == f"{tmp_path}/ihs.csv: {says}"
 
 
 def test_a_sweep_is_its_members_one_by_one(network: FirmNetwork, make: MakeSpec):

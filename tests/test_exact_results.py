@@ -1,13 +1,13 @@
 """Closed-form results that every implementation of the model must reproduce, in float64 and float32."""
 
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from shockmesh.kernels.layout import Layout, lay_out
-from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.model import CapacityRule, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shocks import Recovery, Scenario, Table
@@ -21,7 +21,12 @@ def column(values: Any) -> jax.Array:
 
 
 def parameters(inventory_days: Any, adjustment_days: Any = 6.0, capacity: Any = 1.25) -> Parameters:
-    return Parameters(column(inventory_days), column(adjustment_days), column(capacity))
+    others = {"elasticity": 0.5, "inventory_threshold": 0.8, "base_capacity": 1.0}
+    others |= {"overproduction_days": 30.0, "hiring_days": 30.0, "firing_days": 15.0}
+    return Parameters(
+        column(inventory_days), column(adjustment_days), column(capacity),
+        **{name: column(value) for name, value in others.items()},
+    )  # fmt: skip
 
 
 def permanent_loss(delta: Any) -> Scenario:
@@ -55,11 +60,30 @@ def star() -> FirmNetwork:
 )
 @pytest.mark.parametrize("rationing", ["proportional", "final_demand_last"])
 def test_fixed_point_without_shock(precision, random_network, target, basis, days, tau, rationing):
-    network = random_network(seed=3)
-    switches = Switches(target, basis, rationing)
-    model = parameters(days, tau, 1.25)
+    assert_fixed_point(random_network(seed=3), precision, Switches(target, basis, rationing), days, tau)
+
+
+STEADY = [
+    *(Switches(production=kind) for kind in get_args(Production)),
+    *(Switches(capacity_rule=rule) for rule in get_args(CapacityRule)),
+    Switches("potential", "output", order_split="baseline"),
+    Switches("potential", "output", "water_filling", "capacity", "half_critical", "overproduction"),
+]
+
+
+@pytest.mark.parametrize("switches", STEADY, ids=str)
+def test_fixed_point_of_every_mechanism(float64, random_network, switches):
+    days = 1.5 if switches.order_target == "potential" else 9.0
+    assert_fixed_point(random_network(seed=3), np.dtype("f8"), switches, days, 12.0)
+
+
+def assert_fixed_point(
+    network: FirmNetwork, precision: np.dtype, switches: Switches, inventory_days: float, tau: float
+) -> None:
+    days, model = inventory_days, parameters(inventory_days, tau, 1.25)
+    critical = np.random.default_rng(0).choice([0, 0.5, 1], (len(network.sectors), len(network.sectors)))
     output, consumption, inventory = simulate(
-        lay_out(network, precision),
+        lay_out(network, precision, critical),
         model,
         Scenario(),
         50,
@@ -140,6 +164,15 @@ def test_dead_zone(precision, random_network):
     network = random_network(seed=5)
     (output,) = simulate(lay_out(network, precision), parameters(9.0, 6.0, 1.25), permanent_loss(0.2), 40, "output")
     np.testing.assert_allclose(output, np.tile(network.output, (40, 1)), rtol=TOLERANCE[precision.name])
+
+
+@pytest.mark.parametrize(("delta", "seen"), [(0.88, False), (0.9, True)])
+def test_a_literal_loss_is_seen_only_beyond_the_stock(float64, random_network, delta, seen):
+    """z f(S) ≥ x⁰ as long as z n ≥ 1: with n = 9 a loss up to 1 − 1/9 does nothing, where κ = 1 loses it all."""
+    network = random_network(seed=5)
+    model, literal = parameters(9.0, 6.0, 1 / (1 - delta)), Switches(capacity_rule="literal")
+    (output,) = simulate(lay_out(network, np.float64), model, permanent_loss(delta), 5, "output", switches=literal)
+    assert np.allclose(output, network.output, rtol=1e-12) != seen
 
 
 def test_leontief_limit(precision, random_network):

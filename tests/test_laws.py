@@ -2,7 +2,7 @@
 
 import itertools
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,51 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shockmesh.kernels.layout import lay_out
-from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.layout import Layout, lay_out
+from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
 from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.shocks import Recovery, Scenario, Table
 from shockmesh.kernels.step import initial_state, step
 
-ALL_SWITCHES = [
+ORDERS = [
     Switches(target, basis, rationing)
     for target, basis, rationing in itertools.product(
-        ("fixed", "demand", "output"), ("demand", "output"), ("proportional", "final_demand_last")
+        ("fixed", "demand", "output", "potential"),
+        ("demand", "output"),
+        ("proportional", "final_demand_last", "water_filling"),
     )
 ]
+MIXED = [  # every mechanism at least once
+    Switches("fixed", "demand", "water_filling", "link", "linear", "literal"),
+    Switches("demand", "output", "water_filling", "capacity", "half_critical", "hiring"),
+    Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
+    Switches("potential", "output", "proportional", "capacity", "threshold", "overproduction"),
+    Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring"),
+]
+FAMILY = [
+    *(Switches(production=kind) for kind in get_args(Production)),
+    *(Switches(capacity_rule=rule) for rule in get_args(CapacityRule)),
+    *(Switches("potential", "output", order_split=split) for split in get_args(OrderSplit)),
+    *(preset.switches for preset in PRESETS.values()),
+    *MIXED,
+]
+ALL_SWITCHES = list(dict.fromkeys([*ORDERS, *FAMILY]))
+CRITICALITY = np.random.default_rng(5).choice([0, 0.5, 1], (7, 7))
+
+
+RANGES = {
+    "inventory_days": (1, 12), "adjustment_days": (2, 9), "capacity": (1, 1.5), "elasticity": (0.1, 0.9),
+    "inventory_threshold": (0.2, 1), "base_capacity": (1, 1.1), "overproduction_days": (3, 30), "hiring_days": (5, 30),
+    "firing_days": (3, 15),
+}  # fmt: skip
+
+
+def laid_out(network: FirmNetwork) -> Layout:
+    n = len(network.sectors)
+    return lay_out(network, np.float64, CRITICALITY[:n, :n])
 
 
 def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameters, Scenario]:
@@ -31,11 +62,7 @@ def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameter
     rng = np.random.default_rng(seed)
     shape = (network.n_firms, members)
     one = jnp.zeros((1, 1))
-    model = Parameters(
-        jnp.asarray(rng.uniform(1, 12, shape)),
-        jnp.asarray(rng.uniform(2, 9, shape)),
-        jnp.asarray(rng.uniform(1, 1.5, shape)),
-    )
+    model = Parameters(**{name: jnp.asarray(rng.uniform(*of, shape)) for name, of in RANGES.items()})
     loss = jnp.asarray(rng.uniform(0, 1, shape) * (rng.random(shape) < 0.4))
     lockdown = Recovery(loss, one + 2.5, one + 9.5, jnp.asarray(rng.uniform(0.02, 0.2, (1, members))))
     return model, Scenario((lockdown,), (Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1),))
@@ -58,33 +85,40 @@ def test_equals_dense_numpy(float64, random_network, dense_model, switches):
     network = random_network(seed=11)
     model, scenario = varied(network, seed=1)
     record = {"output": None, "final_consumption": None}
-    records = rollout(lay_out(network, np.float64), switches, model, scenario, days=30, record=record)
+    records = rollout(laid_out(network), switches, model, scenario, days=30, record=record)
     for member in range(3):
-        fields = (
-            np.asarray(field)[:, member] for field in (model.inventory_days, model.adjustment_days, model.capacity)
-        )
-        expected = dense_model(network, switches, *fields).run(*paths(scenario, network, 30, member))
+        numbers = {name: np.asarray(getattr(model, name))[:, member] for name in RANGES}
+        dense = dense_model(network, switches, numbers, CRITICALITY)
+        expected = dense.run(*paths(scenario, network, 30, member))
         for name, values in expected.items():
             np.testing.assert_allclose(records[name][:, :, member], values, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), firms=st.sampled_from([2, 8, 25]), which=st.integers(0, len(ALL_SWITCHES) - 1))
 def test_mass_balance(seed, firms, which):
     with jax.enable_x64(True):
         network = _any_network(seed, firms)
-        layout, switches = lay_out(network, np.float64), ALL_SWITCHES[which]
+        layout, switches = laid_out(network), ALL_SWITCHES[which]
         model, scenario = varied(network, seed, members=2)
-        state = initial_state(layout, model, 2)
+        state = initial_state(layout, switches, model, 2)
         for day in range(12):
             z = scenario.productivity[0].factor(jnp.asarray(float(day)))
             after, flows = step(layout, switches, model, z, layout.final_demand, state)
-            delivered = _delivered(layout, flows, state, switches)
-            met = segment_sum(delivered, layout.supplier) + flows.final_consumption
+            share, consumption = ration(
+                layout, switches, state.orders, flows.demand - flows.final_demand, flows.final_demand, flows.output
+            )
+            assert ((share >= 0) & (share <= 1 + 1e-12)).all()
+            np.testing.assert_allclose(consumption, flows.final_consumption, rtol=1e-12, atol=1e-14)
+            delivered = share * state.orders
+            met = segment_sum(delivered, layout.supplier) + consumption
             np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
-            used = segment_sum(layout.amount * look_up(flows.output / layout.output, layout.buyer), layout.buyer)
-            change = segment_sum(after.stock - state.stock, layout.buyer)
-            np.testing.assert_allclose(change, segment_sum(delivered, layout.buyer) - used, rtol=1e-9, atol=1e-9)
+            needed = layout.pool_amount * look_up(flows.output / layout.output, layout.pool_buyer)
+            left = segment_sum(state.stock + delivered, layout.pool) - needed  # what is not there is not used
+            assert switches.production != "leontief" or (left > -1e-9).all()
+            np.testing.assert_allclose(
+                segment_sum(after.stock, layout.pool), jnp.maximum(left, 0), rtol=1e-9, atol=1e-9
+            )
             assert (after.stock >= 0).all()
             assert (flows.output <= flows.demand * (1 + 1e-12)).all()
             state = after
@@ -101,27 +135,16 @@ def _any_network(seed: int, firms: int) -> FirmNetwork:
     )  # fmt: skip
 
 
-def _delivered(layout, flows, state, switches):
-    if switches.rationing == "proportional":
-        fill = flows.output / flows.demand
-    else:
-        received = segment_sum(state.orders, layout.supplier)
-        fill = jnp.where(received > 0, jnp.minimum(flows.output / jnp.where(received > 0, received, 1), 1), 0)
-    return look_up(fill, layout.supplier) * state.orders
-
-
 def _outputs(network: FirmNetwork, model: Parameters, scenario: Scenario, switches: Switches, days: int = 25):
     record = {"output": None}
-    return np.asarray(
-        rollout(lay_out(network, np.float64), switches, model, scenario, days=days, record=record)["output"]
-    )
+    return np.asarray(rollout(laid_out(network), switches, model, scenario, days=days, record=record)["output"])
 
 
 # A firm that stops completely may end at 0 or at round-off: hence the absolute part.
 assert_same = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("switches", [Switches(), Switches("output", "output", "final_demand_last")], ids=str)
+@pytest.mark.parametrize("switches", [Switches(), Switches("output", "output", "final_demand_last"), *MIXED], ids=str)
 def test_homogeneity_permutation_and_split(float64, random_network, switches):
     network = random_network(seed=4)
     n, rng = network.n_firms, np.random.default_rng(0)
@@ -129,15 +152,17 @@ def test_homogeneity_permutation_and_split(float64, random_network, switches):
     x = _outputs(network, model, scenario, switches)
 
     scaled = firm_network(
-        network.supplier, network.buyer, 7 * network.amount, 7 * network.final_demand, product=network.product
-    )
+        network.supplier, network.buyer, 7 * network.amount, 7 * network.final_demand, product=network.product,
+        sector=network.sector, sectors=network.sectors,
+    )  # fmt: skip
     assert_same(_outputs(scaled, model, scenario, switches), 7 * x)
 
     to = rng.permutation(n)  # old firm i becomes firm to[i]
     back = np.argsort(to)
     moved = firm_network(
-        to[network.supplier], to[network.buyer], network.amount, network.final_demand[back], product=network.product
-    )
+        to[network.supplier], to[network.buyer], network.amount, network.final_demand[back], product=network.product,
+        sector=network.sector[back], sectors=network.sectors,
+    )  # fmt: skip
     take = lambda leaf: leaf[back] if leaf.shape[0] == n else leaf  # noqa: E731
     moved_x = _outputs(moved, jax.tree.map(take, model), jax.tree.map(take, scenario), switches)
     assert_same(moved_x[:, to], x)
@@ -160,6 +185,7 @@ def _split_last(network: FirmNetwork) -> FirmNetwork:
     return firm_network(
         twin(network.supplier), twin(network.buyer), np.concatenate([amount, amount[touched]]), final_demand,
         product=np.concatenate([network.product, network.product[touched]]),
+        sector=np.append(network.sector, network.sector[-1]), sectors=network.sectors,
     )  # fmt: skip
 
 
@@ -176,15 +202,16 @@ def test_members_do_not_see_each_other(precision, random_network):
         )
 
 
-def test_gradient_equals_finite_differences(float64, random_network):
+@pytest.mark.parametrize("switches", [Switches(), *MIXED, Switches(production="weakly_critical")], ids=str)
+def test_gradient_equals_finite_differences(float64, random_network, switches):
     network = random_network(seed=8)
     model, scenario = varied(network, seed=5, members=1)
-    layout = lay_out(network, np.float64)
+    layout = laid_out(network)
     total = segments(np.zeros(network.n_firms, int), 1)
 
     def loss(inputs: tuple[Parameters, Scenario]) -> jax.Array:
         record = {"output": total, "final_consumption": total, "inventory": total}
-        records = rollout(layout, Switches(), *inputs, days=23, record=record)
+        records = rollout(layout, switches, *inputs, days=23, record=record)
         return records["output"].sum() + records["final_consumption"].sum() + 0.1 * records["inventory"].sum()
 
     value, at = jax.jit(loss), (model, scenario)

@@ -1,10 +1,12 @@
 """Every preset, whole and sharded, forwards and backwards, lowers for CUDA: no GPU is needed to see that."""
 
+from dataclasses import fields
 from typing import Any
 
 import jax
 import jax.export
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.sharding import AxisType
 from shockmesh.kernels.layout import lay_out
@@ -19,7 +21,8 @@ HOST_TRANSFERS = ("xla_python_cpu_callback", "xla_ffi_python", "infeed", "outfee
 
 def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     one = jnp.ones((1, 1))
-    model = Parameters(jnp.full((1, members), 9.0), 6 * one, 1.25 * one)
+    numbers = {field.name: 1.5 * one for field in fields(Parameters)}
+    model = Parameters(**numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one})
     return model, Scenario((Recovery(0.5 * one, one, 5 * one, 0.1 * one),))
 
 
@@ -34,14 +37,15 @@ def lowered_for_cuda(run: Any, inputs: Any) -> str:
 @pytest.mark.parametrize("backwards", [False, True], ids=["value", "gradient"])
 def test_lowers_for_cuda(random_network, preset, shards, backwards):
     network, switches = random_network(), PRESETS[preset].switches
-    layout, inputs = lay_out(network), inputs_of(members=4)
+    critical = np.full((len(network.sectors), len(network.sectors)), 0.5)
+    layout, inputs = lay_out(network, criticality=critical), inputs_of(members=4)
 
     def run(*inputs: Any) -> jax.Array:
         if not shards:
             return rollout(layout, switches, *inputs, days=9, record={"output": None})["output"].sum()
         axes = (AxisType.Auto, AxisType.Auto)
         mesh = jax.make_mesh((shards, 1), ("firm", "member"), axes, devices=jax.devices()[:shards])
-        parts = shard(network, partition(network, shards))
+        parts = shard(network, partition(network, shards), criticality=critical)
         return sharded_rollout(parts, mesh, switches, *inputs, days=9, record={"output": None})["output"].sum()
 
     module = lowered_for_cuda(jax.grad(run, argnums=(0, 1)) if backwards else run, inputs)

@@ -39,7 +39,11 @@ def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
     def array(low: float, high: float, *shape: int) -> jax.Array:
         return jnp.asarray(rng.uniform(low, high, shape), precision)
 
-    model = Parameters(array(1, 12, n, MEMBERS), array(2, 8, 1, 1), array(1, 1.4, n, 1))
+    model = Parameters(
+        array(1, 12, n, MEMBERS), array(2, 8, 1, 1), array(1, 1.4, n, 1), elasticity=array(0.2, 0.9, n, 1),
+        inventory_threshold=array(0.5, 1, 1, MEMBERS), base_capacity=array(1, 1.1, n, 1),
+        overproduction_days=array(5, 9, 1, 1), hiring_days=array(8, 30, n, 1), firing_days=array(5, 15, 1, 1),
+    )  # fmt: skip
     hit = jnp.asarray(rng.random((n, 1)) < 0.3, precision)
     lockdown = Recovery(
         array(0, 1, n, MEMBERS) * hit, array(2.5, 2.5, 1, 1), array(8.5, 8.5, 1, 1), array(0.05, 0.2, 1, MEMBERS)
@@ -53,7 +57,11 @@ def record_of(network: FirmNetwork) -> Record:
 
 
 def loss_of(run: Callable[..., dict[str, jax.Array]]) -> Callable[[Inputs], jax.Array]:
-    return lambda inputs: sum((values**2).mean() for values in run(*inputs).values())  # pyright: ignore
+    return lambda inputs: mean_square(run(*inputs))
+
+
+def mean_square(records: dict[str, jax.Array]) -> jax.Array:
+    return jnp.stack([(values**2).mean() for values in records.values()]).sum()
 
 
 def assert_close(found: Any, expected: Any, tolerance: float) -> None:
@@ -81,14 +89,34 @@ def test_results_and_gradients_equal_the_whole(precision, random_network, firm, 
     assert_close(*gradients, tolerance=10 * tolerance)
 
 
-@pytest.mark.parametrize("switches", [Switches("output", "output"), Switches("demand", "demand", "final_demand_last")])
+EVERY_SWITCH = [
+    Switches("output", "output"),
+    Switches("demand", "demand", "final_demand_last"),
+    Switches("demand", "output", "water_filling", "capacity", "half_critical", "hiring"),
+    Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
+    Switches("potential", "output", "proportional", "capacity", "threshold", "overproduction"),
+]
+
+
+@pytest.mark.parametrize("switches", EVERY_SWITCH, ids=str)
 def test_every_switch_is_sharded_alike(float64, random_network, switches):
     network = random_network(firms=60, links=300, seed=2)
     inputs, record = inputs_of(network, np.dtype("f8")), record_of(network)
-    in_shards = shard(network, partition(network, 4), np.float64)
-    parts = sharded_rollout(in_shards, mesh_of(4, 1), switches, *inputs, days=DAYS, record=record)
-    whole = rollout(lay_out(network, np.float64), switches, *inputs, days=DAYS, record=record)
-    assert_close(parts, whole, 1e-12)
+    critical = np.random.default_rng(1).choice([0, 0.5, 1], (len(network.sectors), len(network.sectors)))
+    in_shards, layout = shard(network, partition(network, 4), np.float64, critical), lay_out(network, "f8", critical)
+
+    def parts(inputs: Inputs) -> tuple[jax.Array, dict[str, jax.Array]]:
+        found = sharded_rollout(in_shards, mesh_of(4, 1), switches, *inputs, days=DAYS, record=record)
+        return mean_square(found), found
+
+    def whole(inputs: Inputs) -> tuple[jax.Array, dict[str, jax.Array]]:
+        found = rollout(layout, switches, *inputs, days=DAYS, record=record)
+        return mean_square(found), found
+
+    (_, in_parts), slopes = jax.jit(jax.value_and_grad(parts, has_aux=True))(inputs)
+    (_, at_once), expected = jax.jit(jax.value_and_grad(whole, has_aux=True))(inputs)
+    assert_close(in_parts, at_once, 1e-12)
+    assert_close(slopes, expected, 1e-11)
 
 
 def _compiled(run: Callable[..., Any], inputs: Inputs) -> str:

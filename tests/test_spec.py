@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from shockmesh.cluster.source import locate, parse_source
 from shockmesh.cluster.spec import Spec, SpecError, load_spec, parse_spec
+from shockmesh.kernels.model import PRESETS
 
 GOOD = """\
 economy: world.zarr
@@ -77,7 +78,38 @@ BAD = {
     "no such preset": (
         "hamid2025",
         "hamid2024",
-        "2: model.preset: hamid2024: no such preset; there are hamid2025, inoue_todo2019",
+        f"2: model.preset: hamid2024: no such preset; there are {', '.join(PRESETS)}",
+    ),
+    "no such production function": (
+        "inventory_days: {default",
+        "production: magic, inventory_days: {default",
+        "2: model.production: magic: must be 'leontief', 'linear', 'ces', 'threshold', 'strongly_critical', "
+        "'half_critical' or 'weakly_critical'",
+    ),
+    "elasticity of one": (
+        "inventory_days: {default",
+        "production: ces, elasticity: 1.0, inventory_days: {default",
+        "2: model.elasticity: 1.0: must be > 0 and < 1",
+    ),
+    "a number that nothing reads": (
+        "inventory_days: {default",
+        "elasticity: 0.5, inventory_days: {default",
+        "2: model.elasticity: 0.5: is not read by production: leontief and capacity_rule: constant",
+    ),
+    "criticality that nothing reads": (
+        "inventory_days: {default",
+        "criticality: ihs.csv, inventory_days: {default",
+        "2: model.criticality: {folder}/ihs.csv: is not read by production: leontief and capacity_rule: constant",
+    ),
+    "no criticality": (
+        "inventory_days: {default",
+        "production: half_critical, inventory_days: {default",
+        "2: model.criticality: missing: required with production: half_critical",
+    ),
+    "a path that nothing reads": (
+        "model.inventory_days:",
+        "model.hiring_days:",
+        "11: sweep.vary.model.hiring_days: model.hiring_days: is not read by the model's mechanisms",
     ),
     "inventory below a day": (
         "C10-C12: 5",
@@ -189,7 +221,8 @@ BAD = {
 def test_a_bad_spec_names_line_field_value_and_rule(write: Write, old: str, new: str, expected: str):
     assert old in GOOD
     path = write(GOOD.replace(old, new, 1))
-    assert expected.replace("{path}", str(path)) in [line.removeprefix("sweep.yaml:") for line in problems(path)]
+    expected = expected.replace("{path}", str(path)).replace("{folder}", str(path.parent))
+    assert expected in [line.removeprefix("sweep.yaml:") for line in problems(path)]
 
 
 def test_every_problem_is_reported_at_once(write: Write):

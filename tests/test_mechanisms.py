@@ -1,0 +1,184 @@
+"""What each mechanism of the family does, one by one: limits, orders between variants, exactness, refusals."""
+
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shockmesh.kernels.capacity import level_today, level_tomorrow
+from shockmesh.kernels.layout import Layout, lay_out
+from shockmesh.kernels.model import Parameters, Production, Switches
+from shockmesh.kernels.network import firm_network
+from shockmesh.kernels.production import attainable
+from shockmesh.kernels.rationing import ration
+from shockmesh.kernels.rollout import rollout
+from shockmesh.kernels.segments import segment_sum
+from shockmesh.kernels.shocks import Scenario
+
+
+def numbers(**given: float) -> Parameters:
+    column = lambda value: jnp.full((1, 1), float(value))  # noqa: E731
+    defaults = {"inventory_days": 9.0, "adjustment_days": 6.0, "capacity": 1.25}
+    return Parameters(**{name: column(value) for name, value in (defaults | given).items()})
+
+
+def one_buyer(criticality: list[float] | None = None) -> Layout:
+    """Firm 3 buys 1, 2 and 5 of three products from firms 0, 1 and 2."""
+    network = firm_network(
+        [0, 1, 2], [3, 3, 3], [1.0, 2.0, 5.0], [0, 0, 0, 10.0], sector=[0, 1, 2, 3], sectors=list("abcd")
+    )
+    matrix = None if criticality is None else np.tile(np.array([*criticality, 0.0])[:, None], 4)
+    return lay_out(network, np.float64, matrix)
+
+
+# Firm 3 holds 3, 1 and ½ days of its three inputs.
+PRODUCTION = {
+    "leontief": ("leontief", {}, 0.5),
+    "linear": ("linear", {}, (1 * 3 + 2 * 1 + 5 * 0.5) / 8),
+    "ces": ("ces", {"elasticity": 0.5}, 8 / (1 / 3 + 2 / 1 + 5 / 0.5)),  # ρ = −1: the harmonic mean
+    "nearly leontief": ("ces", {"elasticity": 1e-4}, 0.5),
+    "threshold": ("threshold", {"inventory_threshold": 0.5, "inventory_days": 2.0}, 0.5),
+    "strongly critical": ("strongly_critical", {}, 1.0),
+    "half critical": ("half_critical", {}, 1.0),
+    "weakly critical": ("weakly_critical", {}, 3.0),
+}
+
+
+@pytest.mark.parametrize(("kind", "given", "expected"), PRODUCTION.values(), ids=PRODUCTION)
+def test_production_functions(float64, kind: Production, given: dict[str, float], expected: float):
+    layout = one_buyer([1.0, 0.5, 0.0])
+    stock = jnp.asarray([[3.0], [2.0], [2.5]])
+    found = attainable(layout, Switches(production=kind), numbers(**given), stock)
+    np.testing.assert_allclose(found[3], expected, rtol=1e-4)
+    assert jnp.isinf(found[:3]).all()  # firms without inputs
+
+
+def test_half_critical_halves_the_loss_of_an_important_input(float64):
+    found = attainable(
+        one_buyer([1.0, 0.5, 0.0]), Switches(production="half_critical"), numbers(), jnp.asarray([[3.0], [0.8], [0]])
+    )
+    np.testing.assert_allclose(found[3], 0.5 * (0.4 + 1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_the_fewer_inputs_are_needed_the_more_can_be_made(seed):
+    """leontief ≤ ces ≤ linear, more so the larger σ; and strongly ≤ half ≤ weakly critical where stocks are short."""
+    rng = np.random.default_rng(seed)
+    with jax.enable_x64(True):
+        layout, stock = one_buyer(rng.choice([0, 0.5, 1], 3).tolist()), jnp.asarray(rng.uniform(0, 1, (3, 1)))
+
+        def of(kind: Production, **given: float) -> float:
+            return float(attainable(layout, Switches(production=kind), numbers(**given), stock)[3, 0])
+
+        ladder = [of("leontief"), of("ces", elasticity=0.2), of("ces", elasticity=0.6), of("linear")]
+        assert all(low <= high * (1 + 1e-12) for low, high in pairwise(ladder))
+        stock = stock / 5
+        ladder = [of("strongly_critical"), of("half_critical"), of("weakly_critical")]
+        assert all(low <= high * (1 + 1e-12) for low, high in pairwise(ladder))
+
+
+@pytest.mark.parametrize("kind", ["ces", "linear", "half_critical", "threshold"])
+def test_a_stock_of_zero_has_finite_derivatives(float64, kind: Production):
+    model = numbers(elasticity=0.3, inventory_threshold=0.8)
+    layout = one_buyer([1.0, 0.5, 0.0])
+    made = lambda stock: attainable(layout, Switches(production=kind), model, stock)[3, 0]  # noqa: E731
+    for stock in ([0.0, 1.0, 1.0], [0.0, 0.0, 0.0]):
+        assert jnp.isfinite(jax.grad(made)(jnp.asarray(stock)[:, None])).all()
+
+
+def star(claims: np.ndarray, usual: np.ndarray, consumers: float) -> tuple[Layout, jax.Array, jax.Array]:
+    """One supplier, many buyers and consumers: the layout, the claims, the final demand of the day."""
+    n = len(claims)
+    network = firm_network(np.zeros(n, int), np.arange(1, n + 1), usual, [1.0, *(2 * usual)])
+    final_demand = jnp.zeros((n + 1, 1)).at[0, 0].set(consumers)
+    return lay_out(network, np.float64), jnp.asarray(claims)[:, None], final_demand
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.sampled_from([1, 5, 40]), share=st.floats(0.01, 1), steep=st.booleans())
+def test_water_filling_is_exact(seed, n, share, steep):
+    """Everything is handed out, nobody gets more than he claims, and whoever gets less is at the common level.
+
+    Steep claims grow by powers of four, so that Newton's method meets one kink after the other.
+    """
+    rng = np.random.default_rng(seed)
+    usual = rng.uniform(0.1, 1, n)
+    claims = usual * (4.0 ** np.arange(n) if steep else rng.uniform(0, 3, n))
+    with jax.enable_x64(True):
+        layout, links, final_demand = star(claims, usual, rng.uniform(0, 2))
+        received = segment_sum(links, layout.supplier)
+        output = share * (received + final_demand)
+        switches = Switches(rationing="water_filling")
+        shares, consumption = ration(layout, switches, links, received, final_demand, output)
+        met = np.append((shares * links)[:, 0], consumption[0, 0])
+        asked = np.append(claims, final_demand[0, 0])
+        np.testing.assert_allclose(met.sum(), output[0, 0], rtol=1e-12)
+        assert (met <= asked * (1 + 1e-12)).all()
+        level = met / np.append(usual, 1.0)
+        short = met < asked * (1 - 1e-9)
+        if short.any():
+            np.testing.assert_allclose(level[short], level[short].max(), rtol=1e-12)
+            assert (level[~short] <= level[short].max() * (1 + 1e-9)).all()
+
+
+def test_water_filling_has_the_derivatives_of_its_level(float64):
+    layout, links, final_demand = star(np.array([0.2, 1.0, 2.0]), np.array([1.0, 1.0, 2.0]), 1.5)
+
+    def met(output: jax.Array, links: jax.Array) -> jax.Array:
+        made = jnp.zeros((4, 1)).at[0, 0].set(output)
+        received = segment_sum(links, layout.supplier)
+        shares, _ = ration(layout, Switches(rationing="water_filling"), links, received, final_demand, made)
+        return (shares * links)[:, 0]
+
+    # The first claim is met in full; the others, and consumers, share the rest 1 : 2 : 1.
+    np.testing.assert_allclose(met(jnp.asarray(3.0), links), [0.2, 0.7, 1.4], rtol=1e-12)
+    np.testing.assert_allclose(jax.jacobian(met)(jnp.asarray(3.0), links), [0, 0.25, 0.5], atol=1e-12)
+    by_claim = jax.jacobian(met, argnums=1)(jnp.asarray(3.0), links)[:, :, 0]
+    np.testing.assert_allclose(by_claim, [[1, 0, 0], [-0.25, 0, 0], [-0.5, 0, 0]], atol=1e-12)
+
+
+def test_overproduction_rises_with_scarcity_and_never_falls_below_one(float64):
+    model = numbers(capacity=1.25, base_capacity=1.0, overproduction_days=10)
+    level, demand = jnp.asarray([[1.0], [1.0], [1.2], [1.01]]), jnp.ones((4, 1))
+    output = demand - jnp.asarray([[0.4], [0.0], [0.0], [-0.9]])
+    found = level_today(Switches(capacity_rule="overproduction"), model, level, output, demand)
+    assert found is not None
+    np.testing.assert_allclose(found, [[1 + 0.25 * 0.4 / 10], [1], [1.18], [1]])
+
+
+def test_hiring_is_slower_than_firing(float64):
+    labour, wanted = jnp.asarray([[0.4], [1.0]]), jnp.asarray([[1.0], [0.4]])
+    model, rule = numbers(hiring_days=30, firing_days=15), Switches(capacity_rule="hiring")
+    found = level_tomorrow(rule, model, labour, labour, wanted)
+    assert found is not None
+    np.testing.assert_allclose(found, [[0.4 + 0.6 / 30], [1 - 0.6 / 15]])
+
+
+INCOMPLETE = {
+    "ces": (Switches(production="ces"), r"parameters: \['elasticity'\] missing"),
+    "hiring": (Switches(capacity_rule="hiring"), r"parameters: \['hiring_days', 'firing_days'\] missing"),
+    "critical": (Switches(production="half_critical"), "criticality missing: needed by production = half_critical"),
+}
+
+
+@pytest.mark.parametrize(("switches", "says"), INCOMPLETE.values(), ids=INCOMPLETE)
+def test_what_the_switches_need_must_be_there(random_network, switches: Switches, says: str):
+    with pytest.raises(ValueError, match=says):
+        rollout(lay_out(random_network()), switches, numbers(), Scenario(), days=2, record={"output": None})
+
+
+@pytest.mark.parametrize(
+    ("matrix", "says"),
+    [
+        (np.ones((2, 4)), r"expected \(4 products, 4 sectors\)"),
+        (np.full((4, 4), 1.5), "1.5 … 1.5: must be ≥ 0 and ≤ 1"),
+    ],
+)
+def test_a_wrong_criticality_is_refused(random_network: Any, matrix: np.ndarray, says: str):
+    with pytest.raises(ValueError, match=says):
+        lay_out(random_network(), np.float32, matrix)
