@@ -1,22 +1,24 @@
 """A batch of members: from a spec and its network to arrays ready to be written. This is what a worker holds."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.binding import Bound, BoundRecovery, BoundTable, bind
+from shockmesh.cluster.devices import Batch, many_devices, on_host, one_device
 from shockmesh.cluster.models import Spec
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
-from shockmesh.kernels.layout import Layout, lay_out
-from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import baseline, rollout
+from shockmesh.kernels.rollout import baseline
 from shockmesh.kernels.segments import Segments, segments
+from shockmesh.kernels.shard import shard
 from shockmesh.kernels.shocks import Recovery, Scenario, Table
 
 LONG_NAMES = {
@@ -31,7 +33,7 @@ LONG_NAMES = {
 
 
 class Simulator:
-    """Simulates members of a spec on a network, `block` at a time.
+    """Simulates members of a spec on a network, `block` at a time, on as many devices as `shard_of` has shards.
 
     A shorter batch is padded to `block` with copies of its last member, so the program compiles once.
 
@@ -39,23 +41,35 @@ class Simulator:
         SpecError: the spec does not fit the network; see `bind`.
     """
 
-    def __init__(self, spec: Spec, network: FirmNetwork, block: int | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        network: FirmNetwork,
+        block: int | None = None,
+        shard_of: Int[np.ndarray, " firm"] | None = None,
+    ) -> None:
         self.spec, self.network, self.block = spec, network, block
         self.bound: Bound = bind(spec, network)
-        with self._precision():
-            self._layout = lay_out(network, self.spec.precision, self.bound.criticality)
-            self._record = {name: _groups(network, dims) for name, dims in spec.record.items()}
-            self._rollout = jax.jit(partial(_rollout, switches=spec.model.switches, days=spec.horizon.days))
+        self._shard_of = shard_of
 
     def simulate(self, members: range) -> dict[str, np.ndarray]:
         """Recorded variables of some members, each (member, time, …dims) as in the template.
 
         Numbers that fail are left as they are: `failed_members` names their members.
         """
-        parameters, scenario = self.inputs(members)
+        inputs = self.inputs(members)
         with self._precision():
-            found = jax.device_get(self._rollout(self._layout, parameters, scenario, self._record))
+            found = self._batch(*inputs)
         return {name: self._shaped(name, values[..., : len(members)]) for name, values in found.items()}
+
+    def prepare(self) -> None:
+        """Put the network on the devices; otherwise the first batch does.
+
+        Raises:
+            ValueError: there are fewer devices than shards.
+        """
+        with self._precision():
+            _ = self._batch
 
     def inputs(self, members: range) -> tuple[Parameters, Scenario]:
         """What the kernels take for some members, padded to a block: arrays (firm|1, member|1).
@@ -65,7 +79,7 @@ class Simulator:
         padding = max(0, (self.block or 0) - len(members))
         ids = np.array([*members, *[members[-1]] * padding])
         drawn = self.bound.members.take(ids)
-        with self._precision():
+        with self._precision(), self._memory():
             numbers = {name: field.at(drawn) for name, field in self.bound.parameters.items()}
             days = numbers["inventory_days"]
             numbers["inventory_days"] = np.broadcast_to(days, (days.shape[0], len(ids)))
@@ -78,7 +92,7 @@ class Simulator:
     def template(self, block: int) -> Template:
         """The store that the whole sweep fills, in blocks of `block` members."""
         with self._precision():
-            steady = jax.device_get(baseline(self._layout, self._record))
+            steady = jax.device_get(baseline(lay_out(self.network, self.spec.precision), self._record))
         used = {dim for dims in self.spec.record.values() for dim in dims}
         names = {"region": self.network.regions, "sector": self.network.sectors, "firm": self.network.firm}
         return Template(
@@ -90,6 +104,21 @@ class Simulator:
             member_coords=dict(self.bound.members.values),
             attrs={"unit": self.network.unit, "title": str(self.network.attrs.get("title", ""))},
         )
+
+    @cached_property
+    def _batch(self) -> Batch:
+        spec, shard_of = self.spec, self._shard_of
+        program = (self._record, spec.model.switches, spec.horizon.days)
+        if shard_of is None:
+            return one_device(lay_out(self.network, spec.precision, self.bound.criticality), *program)
+        with self._memory():
+            sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality)
+            return many_devices(sharded, *program)
+
+    @cached_property
+    def _record(self) -> dict[str, Segments | None]:
+        with self._memory():
+            return {name: _groups(self.network, dims) for name, dims in self.spec.record.items()}
 
     def _variable(self, name: str, steady: np.ndarray) -> Variable:
         dims = canonical(self.spec.record[name])
@@ -116,6 +145,10 @@ class Simulator:
 
     def _precision(self) -> AbstractContextManager[None]:
         return jax.enable_x64(self.spec.precision == "float64")
+
+    def _memory(self) -> AbstractContextManager[None]:
+        """Where inputs are made: on the device, or on the host, where each device gets only its part of them."""
+        return nullcontext() if self._shard_of is None else on_host()
 
 
 def failed_members(arrays: Mapping[str, np.ndarray], members: range) -> list[int]:
@@ -155,15 +188,3 @@ def _groups(network: FirmNetwork, dims: Sequence[str]) -> Segments | None:
             return segments(network.sector, len(network.sectors))
         case _:
             return segments(np.zeros(network.n_firms, np.int32), 1)
-
-
-def _rollout(
-    layout: Layout,
-    parameters: Parameters,
-    scenario: Scenario,
-    record: dict[str, Segments | None],
-    *,
-    switches: Switches,
-    days: int,
-) -> dict[str, jax.Array]:
-    return rollout(layout, switches, parameters, scenario, days=days, record=record)

@@ -118,12 +118,13 @@ def validate(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """Print the integers that a spec implies."""
-    from shockmesh.cluster.plan import make_plan, readable, sizes_of
+    from shockmesh.cluster.plan import make_plan, readable, shards_of, sizes_of
     from shockmesh.cluster.spec import load_spec
     from shockmesh.io.networks import read_network
 
     spec = load_spec(options.spec, _overrides(options))
-    planned = make_plan(spec, sizes_of(read_network(spec.economy)))
+    network = read_network(spec.economy)
+    planned = make_plan(spec, sizes_of(network, shards_of(spec, network)))
     if options.json:
         return _tell(options, planned.as_dict(), "")
     return _table(options, readable(planned), f"Plan of {options.spec}")

@@ -7,16 +7,21 @@ An `Executor` takes block numbers and gives back outcomes, in any order. The pol
 * an error of the work itself is not tried again: the same numbers would fail the same way;
 * where `HOPELESS` blocks are given up in a row, with none done in between, the blocks are not at fault (a full disk, a
   broken installation): no more are started, and `Tally.stopped` says why; likewise where no workers can be had;
+* once no block waits, an idle worker is given a block as well that another has had for much longer than blocks take;
+  the first outcome counts, and what then is still at work is not waited for;
 * blocks committed by an earlier attempt are harmless: committing is exclusive and the numbers are the same.
 """
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Literal, Protocol, runtime_checkable
 
 ATTEMPTS = 3
 HOPELESS = 3
+STRAGGLING, STRAGGLING_SECONDS = 3.0, 5.0  # times the median, and seconds at least, before a block is given out again
 
 type Work = Callable[[int], dict[str, Any]]
 """Simulate a block, commit it, and say a few numbers about it."""
@@ -44,6 +49,11 @@ class Executor(Protocol):
     @property
     def room(self) -> int:
         """How many more blocks can be given without piling up."""
+        ...
+
+    @property
+    def idle(self) -> int:
+        """How many workers have no block."""
         ...
 
     def submit(self, block: int) -> None:
@@ -74,14 +84,66 @@ class Tally:
     stopped: str = ""  # why no more blocks were started, if so
 
 
-def execute(blocks: Iterable[int], executor: Executor, watch: Callable[[Tally], None] = lambda _: None) -> Tally:
+@dataclass
+class _Flight:
+    """A block that workers have."""
+
+    since: float
+    copies: int = 1
+
+
+class _Flights:
+    """The blocks that workers have, and how long those that are done took."""
+
+    def __init__(self, executor: Executor, clock: Callable[[], float]) -> None:
+        self._executor, self._clock = executor, clock
+        self._flying, self._took = dict[int, _Flight](), list[float]()
+
+    def __contains__(self, block: int) -> bool:
+        return block in self._flying
+
+    def __len__(self) -> int:
+        return len(self._flying)
+
+    def start(self, block: int) -> None:
+        self._executor.submit(block)
+        self._flying[block] = _Flight(self._clock())
+
+    def land(self, outcome: Outcome) -> int:
+        """A copy of a block has ended; how many of it still fly and matter: none unless this one was lost."""
+        flight = self._flying[outcome.block]
+        flight.copies -= 1
+        if outcome.kind == "done":
+            self._took.append(self._clock() - flight.since)
+        if outcome.kind != "lost" or not flight.copies:
+            del self._flying[outcome.block]
+            return 0
+        return flight.copies
+
+    def copy_stragglers(self) -> None:
+        """Give blocks that take much too long to idle workers as well, each once."""
+        if not self._took:
+            return
+        late = self._clock() - max(STRAGGLING * median(self._took), STRAGGLING_SECONDS)
+        for block, flight in self._flying.items():
+            if flight.since < late and flight.copies == 1 and self._executor.idle:
+                flight.copies += 1
+                self._executor.submit(block)
+
+
+def execute(
+    blocks: Iterable[int],
+    executor: Executor,
+    watch: Callable[[Tally], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tally:
     """Run every block to its end, unless it is hopeless; `watch` sees the tally whenever it changes."""
-    waiting, flying, attempts, tally = deque(blocks), set[int](), Counter[int](), Tally()
-    while flying or (waiting and not tally.stopped):
+    waiting, flights, attempts, tally = deque(blocks), _Flights(executor, clock), Counter[int](), Tally()
+    while flights or (waiting and not tally.stopped):
         while waiting and not tally.stopped and executor.room > 0:
-            block = waiting.popleft()
-            flying.add(block)
-            executor.submit(block)
+            flights.start(waiting.popleft())
+        if not waiting and not tally.stopped:
+            flights.copy_stragglers()
         try:
             found = executor.outcomes()
         except WorkersError as error:
@@ -89,15 +151,15 @@ def execute(blocks: Iterable[int], executor: Executor, watch: Callable[[Tally], 
             watch(tally)
             break
         for outcome in found:
-            flying.discard(outcome.block)
-            if _again(outcome, attempts, tally):
+            if outcome.block in flights and _again(outcome, flights, attempts, tally):
                 waiting.appendleft(outcome.block)
         watch(tally)
     return tally
 
 
-def _again(outcome: Outcome, attempts: Counter[int], tally: Tally) -> bool:
+def _again(outcome: Outcome, flights: _Flights, attempts: Counter[int], tally: Tally) -> bool:
     """Enter an outcome in the tally; True if the block must run again."""
+    others = flights.land(outcome)
     if outcome.kind == "done":
         tally.done[outcome.block] = outcome.note
         tally.in_a_row = 0
@@ -105,8 +167,8 @@ def _again(outcome: Outcome, attempts: Counter[int], tally: Tally) -> bool:
     if outcome.kind == "lost":
         tally.lost += 1
         attempts[outcome.block] += outcome.charged
-        if attempts[outcome.block] < ATTEMPTS:
-            return True
+        if others or attempts[outcome.block] < ATTEMPTS:
+            return not others
     _give_up(outcome, tally)
     return False
 
@@ -128,6 +190,10 @@ class LocalExecutor:
     @property
     def room(self) -> int:
         return 1 - len(self._given)
+
+    @property
+    def idle(self) -> int:
+        return self.room
 
     def submit(self, block: int) -> None:
         self._given.append(block)

@@ -217,9 +217,9 @@ class Sweep(_Frozen):
 class Resources(_Frozen):
     """What a run may use."""
 
-    devices_per_gang: Count = 1
-    gangs: Literal["auto"] | Count = "auto"  # workers, each holding the whole network
-    memory: Annotated[str, AfterValidator(_bytes)] = "auto"  # for one worker
+    devices_per_gang: Count = 1  # over which one simulation is sharded
+    gangs: Literal["auto"] | Count = "auto"  # workers: devices, or gangs of them
+    memory: Annotated[str, AfterValidator(_bytes)] = "auto"  # for one device
     members_per_block: Literal["auto"] | Count = "auto"  # simulated together, written as one shard
 
 

@@ -1,19 +1,22 @@
 """The plan: the integers that a spec implies, and a refusal, before anything starts, where they do not fit.
 
-Memory of one worker, in bytes, for E links, N firms, m members per block, T days, G recorded numbers per day and
-member, and w bytes per number (4 or 8):
+A worker is a device that holds the network, or a gang of devices that hold a shard of it each.
+
+Memory of one device of a worker, in bytes, for E links, N firms (E′, N′ in the largest shard), m members per block,
+T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
 
     process    PROCESS                       interpreter, JAX and Ray
     network    48 E + 96 N                   on the host, and its layout on the device
-    state      m w (6 E + 12 N)              stocks and orders of two days, and what a step needs in between
+    state      m w (6 E′ + 12 N′)            stocks and orders of two days, and what a step needs in between
     records    2 m T w G                     on the device, and on the host while they are written
     tables     12 T N per table shock        read in float64, kept on the device
 
 Measured against it: 0.52 GB for 200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16
 (formula 1.93), both without Ray's own 0.1–0.2 GB.
 
-Time is E T M · SECONDS_PER_LINK_STEP · w / 4 over the workers, plus the start of the workers. It is an order of
-magnitude: measured on two cores, a link-step took 2 ns in a network that fits the cache and 10 ns in one that does not.
+Time is E T M · SECONDS_PER_LINK_STEP · w / 4 over all devices, plus the start of the workers. It is an order of
+magnitude, without the collectives of gangs: measured on two cores, a link-step took 2 ns in a network that fits the
+cache and 10 ns in one that does not.
 """
 
 import math
@@ -21,8 +24,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+import numpy as np
+from jaxtyping import Int
 from shockmesh.cluster.models import Spec, TableShock, parse_bytes
 from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.partition import Cut, cut_of, partition
 
 PROCESS = 600_000_000
 SECONDS_PER_LINK_STEP = 6e-9
@@ -45,6 +51,14 @@ class Sizes:
     links: int
     regions: int
     sectors: int
+    cut: Cut | None = None  # into shards, where a worker has several devices
+
+    @property
+    def of_device(self) -> tuple[int, int]:
+        """Firms and links of the largest shard."""
+        if self.cut is None:
+            return self.firms, self.links
+        return self.cut.firms, max(self.cut.links)
 
 
 @dataclass(frozen=True)
@@ -58,8 +72,11 @@ class Plan:
     members_per_block: int
     blocks: int
     workers: int
-    worker_bytes: int  # memory that one worker needs
-    memory_bytes: int  # memory that one worker has
+    devices: int  # of one worker
+    ghosts: int  # firms that a device sees on another, over all devices
+    collective_bytes: int  # that one of a day's two collectives moves between the devices of a worker, for a block
+    worker_bytes: int  # memory that one device of a worker needs
+    memory_bytes: int  # memory that it has
     output_bytes: int  # of the whole result, before compression
     link_steps: int  # links · days · members
     seconds: int  # estimate of the wall time
@@ -73,25 +90,41 @@ class Plan:
         return range(start, min(start + self.members_per_block, self.members))
 
 
-def sizes_of(network: FirmNetwork) -> Sizes:
-    """The integers of a network."""
-    return Sizes(network.n_firms, network.n_links, len(network.regions), len(network.sectors))
+def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | None:
+    """Which device of a worker each firm lives on; None where a worker is one device.
+
+    Raises:
+        PlanError: more devices than firms.
+    """
+    devices = spec.resources.devices_per_gang
+    if devices > network.n_firms:
+        raise PlanError(f"resources.devices_per_gang: {devices}: the economy has only {network.n_firms} firms")
+    return partition(network, devices) if devices > 1 else None
+
+
+def sizes_of(network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None) -> Sizes:
+    """The integers of a network, and of its cut into shards."""
+    cut = None if shard_of is None else cut_of(network, shard_of)
+    return Sizes(network.n_firms, network.n_links, len(network.regions), len(network.sectors), cut)
 
 
 def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int | None = None) -> Plan:
     """Plan a run.
 
     Args:
-        cpus: workers at most, where `resources.gangs` is auto; this machine's if left out.
+        cpus: devices at most, where `resources.gangs` is auto; this machine's if left out.
         memory: bytes of memory of the whole machine, where `resources.memory` is auto; this machine's if left out.
 
     Raises:
         PlanError: one worker with one member needs more memory than it has.
     """
+    devices = spec.resources.devices_per_gang
     workers, available = _workers(spec, sizes, cpus or usable_cpus(), memory or physical_memory())
     block = _block(spec, sizes, workers, available)
     link_steps = sizes.links * spec.horizon.days * spec.members
     blocks = math.ceil(spec.members / block)
+    workers = min(workers, blocks)
+    simulation = link_steps * SECONDS_PER_LINK_STEP * _width(spec) / 4 / (workers * devices)
     return Plan(
         firms=sizes.firms,
         links=sizes.links,
@@ -99,21 +132,25 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
         members=spec.members,
         members_per_block=block,
         blocks=blocks,
-        workers=min(workers, blocks),
+        workers=workers,
+        devices=devices,
+        ghosts=sum(sizes.cut.ghosts) if sizes.cut else 0,
+        collective_bytes=sizes.cut.exchanged * block * _width(spec) if sizes.cut else 0,
         worker_bytes=worker_bytes(spec, sizes, block),
         memory_bytes=available,
         output_bytes=spec.members * spec.horizon.days * _width(spec) * recorded(spec, sizes),
         link_steps=link_steps,
-        seconds=START_SECONDS + math.ceil(link_steps * SECONDS_PER_LINK_STEP * _width(spec) / 4 / min(workers, blocks)),
+        seconds=START_SECONDS + math.ceil(simulation),
     )
 
 
 def worker_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
-    """Memory of one worker with `block` members at once: the formula of this module's text."""
+    """Memory of one device of a worker with `block` members at once: the formula of this module's text."""
     width, days = _width(spec), spec.horizon.days
+    firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
     network = 48 * sizes.links + 96 * sizes.firms
-    state = block * width * (6 * sizes.links + 12 * sizes.firms)
+    state = block * width * (6 * links + 12 * firms)
     records = 2 * block * days * width * recorded(spec, sizes)
     return PROCESS + network + state + records + tables * 12 * days * sizes.firms
 
@@ -125,14 +162,15 @@ def recorded(spec: Spec, sizes: Sizes) -> int:
 
 
 def _workers(spec: Spec, sizes: Sizes, cpus: int, memory: int) -> tuple[int, int]:
-    """Workers, and the memory of each: as many as asked for, or as one machine's cores and memory carry."""
-    wanted = cpus if spec.resources.gangs == "auto" else spec.resources.gangs
+    """Workers, and the memory of a device of each: as asked for, or as one machine's cores and memory carry."""
+    devices = spec.resources.devices_per_gang
+    wanted = max(1, cpus // devices) if spec.resources.gangs == "auto" else spec.resources.gangs
     wanted = min(wanted, spec.members)
-    need = worker_bytes(spec, sizes, 1)
+    need = worker_bytes(spec, sizes, 1) * devices
     if spec.resources.memory == "auto" and spec.resources.gangs == "auto":
         wanted = max(1, min(wanted, int(memory * MEMORY_SHARE) // need))
     if spec.resources.memory == "auto":
-        return wanted, int(memory * MEMORY_SHARE) // wanted
+        return wanted, int(memory * MEMORY_SHARE) // (wanted * devices)
     return wanted, parse_bytes(spec.resources.memory)
 
 
@@ -163,13 +201,22 @@ def _width(spec: Spec) -> int:
 
 def readable(plan: Plan) -> dict[str, str]:
     """The plan as a person reads it."""
+    gang = {
+        "gangs": f"{plan.workers} of {plan.devices} devices, each device with a shard of the network",
+        "ghosts": f"{plan.ghosts:,} firms that a device sees on another ({plan.ghosts / plan.firms:.3g} per firm)",
+        "collectives": f"2 a day, {human_bytes(plan.collective_bytes)} each",
+        "memory of a device": f"{human_bytes(plan.worker_bytes)} of {human_bytes(plan.memory_bytes)}",
+    }
+    worker = {
+        "workers": f"{plan.workers}, each with the whole network",
+        "memory of a worker": f"{human_bytes(plan.worker_bytes)} of {human_bytes(plan.memory_bytes)}",
+    }
     return {
         "firms": f"{plan.firms:,}",
         "links": f"{plan.links:,}",
         "days": f"{plan.days:,}",
         "members": f"{plan.members:,} in {plan.blocks:,} blocks of {plan.members_per_block}",
-        "workers": f"{plan.workers}, each with the whole network",
-        "memory of a worker": f"{human_bytes(plan.worker_bytes)} of {human_bytes(plan.memory_bytes)}",
+        **(worker if plan.devices == 1 else gang),
         "output": f"{human_bytes(plan.output_bytes)} before compression",
         "link-steps": f"{plan.link_steps:.3g}",
         "time": f"about {plan.seconds:,} s",

@@ -54,7 +54,7 @@ def determinants(said: dict[str, Any]) -> dict[str, Any]:
     spec = {key: value for key, value in said["spec"].items() if key not in ("economy", "resources")}
     contents = {f"input {name}": of["sha256"] for name, of in said["inputs"].items()}
     code = {f"version of {name}": said["versions"][name] for name in ("shockmesh", "jax", "jaxlib", "numpy")}
-    block = {"members per block": said["plan"]["members_per_block"]}
+    block = {"members per block": said["plan"]["members_per_block"], "devices per gang": said["plan"]["devices"]}
     return {"spec": _digest(spec), "git commit": said["git_commit"]} | contents | code | block
 
 

@@ -1,26 +1,26 @@
-"""Blocks on Ray actors: one actor per device or share of the cores, replaced when it dies.
+"""Blocks on Ray actors, in gangs of one or more; an actor has a core or a GPU. A gang is replaced when it fails.
 
-An actor simulates on one core (or one GPU) and writes its shards itself; only small notes travel. Actors are not
-detached, so a driver that is killed takes them along; the journal says what was committed.
+Gangs write their results themselves; only small notes travel. Actors are not detached, so a driver that is killed takes
+them along; the journal says what was committed.
 """
 
 import logging
 import os
 import socket
+import time
 import warnings
-from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
-import ray.exceptions
 from shockmesh.cluster.execute import ATTEMPTS, Outcome, WorkersError
-from shockmesh.cluster.work import BlockWork, Job
+from shockmesh.cluster.gang import FAILED, LOST, Call, Gang, why
+from shockmesh.cluster.work import Job
 from shockmesh.kernels.network import FirmNetwork
 
-LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
-QUEUE = 2  # blocks per actor: one at work, one waiting, so that no actor waits for the driver
+QUEUE = 2  # blocks per gang: one at work, one waiting, so that no gang waits for the driver
+PATIENCE_SECONDS, PATIENCE = 120.0, 10.0
 POLL_SECONDS = 0.5
 CONNECT_SECONDS = 10.0
 WORKER_ENVIRONMENT = {  # one core, or most of one GPU
@@ -54,7 +54,7 @@ def ray_cluster(address: str | None, cores: int) -> Generator[dict[str, Any]]:
             ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **local)
         except Exception as error:  # Ray raises bare Exception, RuntimeError, ConnectionError …
             ray.shutdown()
-            raise WorkersError(f"Ray at {address or 'this machine'} does not start: {_why(error)}") from error
+            raise WorkersError(f"Ray at {address or 'this machine'} does not start: {why(error)}") from error
     try:
         yield {} if local else for_others
     finally:
@@ -84,99 +84,126 @@ def _environment(values: dict[str, str]) -> Generator[None]:
             del os.environ[name]
 
 
-@ray.remote(max_restarts=0, max_task_retries=0)
-class Worker:
-    """One actor: a compiled simulator."""
-
-    def __init__(self, job: Job, network: FirmNetwork) -> None:
-        self._job, self._network = job, network
-
-    def prepare(self) -> None:
-        self._work = BlockWork(self._job, self._network)
-
-    def run(self, block: int) -> dict[str, Any]:
-        return self._work(block)
-
-
 class RayExecutor:
-    """Keeps `workers` actors busy with at most `QUEUE` blocks each; an actor gets its first once it is prepared.
+    """Keeps `workers` gangs busy with at most `QUEUE` blocks each; a gang gets its first once it is prepared.
 
-    So actors that the cluster has no room for yet hold nothing up, and one that cannot be prepared costs no block.
+    So gangs that the cluster has no room for yet hold nothing up, and one that cannot be prepared costs no block. A
+    gang that fails is ended and replaced, and so is one that is at a step or a block for longer than `patience` seconds
+    and than `PATIENCE` times the longest block so far (before there is one, the plan's estimate).
+
+    Raises:
+        WorkersError: the cluster is too small for one gang.
     """
 
-    def __init__(self, job: Job, network: FirmNetwork, workers: int, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        network: FirmNetwork,
+        workers: int,
+        options: dict[str, Any],
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         gpus = int(ray.cluster_resources().get("GPU", 0))
-        self._job, self._network = job, ray.put(network)
+        self._job, self._network, self._size = ray.put(job), ray.put(network), job.plan.devices
         self._options: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, **options}
-        self._starting: dict[Any, Any] = {}  # reference → actor
-        self._queues: dict[Any, deque[tuple[Any, int]]] = {}  # actor → (reference, block), oldest first
-        self._stillborn = 0  # actors in a row that died while they were prepared
-        for _ in range(min(workers, gpus) if gpus else workers):
+        self._patience, self._longest = patience, job.plan.seconds * job.plan.workers / job.plan.blocks
+        self._seen = False  # a block that was done
+        self.gangs: list[Gang] = []
+        self._stillborn = 0  # gangs in a row that died while they formed
+        _check_room(self._size, gpus)
+        for _ in range(min(workers, gpus // self._size) if gpus else workers):
             self._start()
 
     @property
     def room(self) -> int:
-        return sum(QUEUE - len(queue) for queue in self._queues.values())
+        return sum(QUEUE - len(gang.calls) for gang in self._formed)
+
+    @property
+    def idle(self) -> int:
+        return sum(not gang.calls for gang in self._formed)
 
     def submit(self, block: int) -> None:
-        actor = min(self._queues, key=lambda actor: len(self._queues[actor]))
-        self._queues[actor].append((actor.run.remote(block), block))
+        min(self._formed, key=lambda gang: len(gang.calls)).submit(block)
 
     def outcomes(self) -> list[Outcome]:
-        at_work = {reference: actor for actor, queue in self._queues.items() for reference, _ in queue}
-        waited = [*self._starting, *at_work]
-        ready, _ = ray.wait(waited, num_returns=1, timeout=POLL_SECONDS) if waited else ([], [])
-        for reference in ready:
-            if reference in self._starting:
-                self._started(reference)
-        return [found for it in ready if it in at_work for found in self._outcome(at_work[it], it)]
+        waited = {reference: gang for gang in self.gangs if gang.calls for reference in gang.calls[0].unanswered}
+        ready, _ = ray.wait([*waited], num_returns=1, timeout=POLL_SECONDS) if waited else ([], [])
+        heard = [found for reference in ready for found in self._heard(waited[reference], reference)]
+        return heard + [found for gang in [*self.gangs] if self._overdue(gang) for found in self._hung(gang)]
 
     def close(self) -> None:
-        for actor in (*self._starting.values(), *self._queues):
-            ray.kill(actor)
-        self._starting.clear()
-        self._queues.clear()
+        for gang in self.gangs:
+            gang.end()
+        self.gangs.clear()
+
+    @property
+    def _formed(self) -> list[Gang]:
+        return [gang for gang in self.gangs if gang.formed]
 
     def _start(self) -> None:
-        actor: Any = Worker.options(**self._options).remote(self._job, self._network)  # pyright: ignore
-        self._starting[actor.prepare.remote()] = actor
+        self.gangs.append(Gang(self._size, self._job, self._network, self._options))
 
-    def _started(self, reference: Any) -> None:
-        """Take in an actor that is prepared; replace one that failed, unless that happened too often."""
-        actor = self._starting.pop(reference)
+    def _heard(self, gang: Gang, reference: Any) -> list[Outcome]:
+        """What the answer of a rank means."""
         try:
-            ray.get(reference)
-        except (*LOST, ray.exceptions.RayTaskError) as error:
-            self._stillborn += 1
-            ray.kill(actor)
-            if self._stillborn < ATTEMPTS:
-                self._start()
-            elif not self._queues and not self._starting:
-                why = f"{self._stillborn} in a row failed to start; the last: {_why(error)}"
-                raise WorkersError(f"no workers: {why}") from error
-        else:
-            self._queues[actor], self._stillborn = deque(), 0
+            call = gang.answered(reference)
+        except FAILED as error:
+            return self._failed(gang, error) if gang.formed else self._not_formed(gang, why(error))
+        if gang.formed:
+            self._stillborn = 0
+        if call is None or call.block is None:
+            return []
+        seconds = time.monotonic() - call.since
+        self._longest, self._seen = max(self._longest if self._seen else 0.0, seconds), True
+        return [Outcome(call.block, "done", ray.get(call.references[0]))]
 
-    def _outcome(self, actor: Any, reference: Any) -> list[Outcome]:
-        """What a finished reference means; a dead actor is replaced and all its blocks are lost."""
-        queue = self._queues[actor]
-        block = next(block for waiting, block in queue if waiting == reference)
-        try:
-            note: Any = ray.get(reference)
-        except LOST as error:
-            del self._queues[actor]
-            ray.kill(actor)
+    def _failed(self, gang: Gang, error: Exception) -> list[Outcome]:
+        """A block raised in a rank, or a rank is lost. Only a gang of one goes on after an exception."""
+        if isinstance(error, LOST):
+            return self._drop(gang, why(error))
+        if len(gang.ranks) == 1:
+            return [_raised(gang.calls.popleft(), error)]
+        broken = gang.broke(error)
+        if broken:
+            return self._drop(gang, why(broken))
+        raised = _raised(gang.calls.popleft(), error)
+        return [raised, *self._drop(gang, "its gang ended", charged=False)]
+
+    def _overdue(self, gang: Gang) -> bool:
+        if not gang.calls or gang.calls[0].waits_for_room:
+            return False
+        return time.monotonic() - gang.calls[0].since > max(self._patience, PATIENCE * self._longest)
+
+    def _hung(self, gang: Gang) -> list[Outcome]:
+        message = f"no answer for {time.monotonic() - gang.calls[0].since:.0f} s"
+        return self._drop(gang, message) if gang.formed else self._not_formed(gang, message)
+
+    def _drop(self, gang: Gang, message: str, charged: bool = True) -> list[Outcome]:
+        """End a gang and start another; all its blocks are lost, the one at work by its fault."""
+        self.gangs.remove(gang)
+        gang.end()
+        self._start()
+        blocks = [call.block for call in gang.calls if call.block is not None]
+        return [Outcome(lost, "lost", message=message, charged=charged and i == 0) for i, lost in enumerate(blocks)]
+
+    def _not_formed(self, gang: Gang, message: str) -> list[Outcome]:
+        """Replace a gang that failed to form, unless that happened too often."""
+        self._stillborn += 1
+        self.gangs.remove(gang)
+        gang.end()
+        if self._stillborn < ATTEMPTS:
             self._start()
-            return [Outcome(lost, "lost", message=_why(error), charged=i == 0) for i, (_, lost) in enumerate(queue)]
-        except ray.exceptions.RayTaskError as error:
-            queue.remove((reference, block))
-            return [Outcome(block, "error", message=_why(error))]
-        queue.remove((reference, block))
-        return [Outcome(block, "done", note)]
+        elif not self.gangs:
+            raise WorkersError(f"no workers: {self._stillborn} in a row failed to start; the last: {message}")
+        return []
 
 
-def _why(error: Exception) -> str:
-    """What an actor raised, or the first line of what Ray says of its death."""
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return f"{type(error.cause).__name__}: {error.cause}"
-    return str(error).partition("\n")[0]
+def _check_room(size: int, gpus: int) -> None:
+    kind, has = ("GPU", gpus) if gpus else ("CPU", int(ray.cluster_resources().get("CPU", 0)))
+    if size > max(1, has):
+        raise WorkersError(f"resources.devices_per_gang: {size}: the cluster has {has} {kind}s")
+
+
+def _raised(call: Call, error: Exception) -> Outcome:
+    assert call.block is not None
+    return Outcome(call.block, "error", message=why(error))

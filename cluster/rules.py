@@ -20,7 +20,7 @@ WHERE_NAMES = ("region", "sector", "firm")
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Every rule that the spec breaks, as (path, value, rule)."""
-    for rule in (_mechanisms, _shock_names, _members, _sweep_paths, _sweep_values, _records, _resources):
+    for rule in (_mechanisms, _shock_names, _members, _sweep_paths, _sweep_values, _records):
         yield from rule(spec)
 
 
@@ -144,12 +144,6 @@ def _records(spec: Spec) -> Iterator[Broken]:
             yield ("record", name), list(dims), "names a dim twice"
         if "firm" in dims and len(dims) > 1:
             yield ("record", name), list(dims), "firm stands alone: regions and sectors are coordinates of firms"
-
-
-def _resources(spec: Spec) -> Iterator[Broken]:
-    if spec.resources.devices_per_gang != 1:
-        path = ("resources", "devices_per_gang")
-        yield path, spec.resources.devices_per_gang, "must be 1: a simulation runs on one device in this version"
 
 
 def missing_files(spec: Spec) -> Iterator[Broken]:

@@ -13,9 +13,9 @@ from typing import Any
 from shockmesh.cluster import provenance
 from shockmesh.cluster.batch import Simulator
 from shockmesh.cluster.execute import Executor, LocalExecutor, Tally, WorkersError, execute
-from shockmesh.cluster.plan import Plan, human_bytes, make_plan, sizes_of
+from shockmesh.cluster.plan import Plan, human_bytes, make_plan, shards_of, sizes_of
 from shockmesh.cluster.progress import Pace, Progress, duration
-from shockmesh.cluster.spec import Spec, load_spec, parse_spec
+from shockmesh.cluster.spec import load_spec, parse_spec
 from shockmesh.cluster.work import BlockWork, Job
 from shockmesh.io import journal
 from shockmesh.io.networks import read_network
@@ -90,12 +90,22 @@ def run(
         SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
     """
     seeded = [] if seed is None else [f"sweep.seed={seed}"]
-    spec = load_spec(spec_path, [*overrides, *seeded])
+    return _execute(*create(spec_path, out, [*overrides, *seeded]), address, quiet)
+
+
+def create(spec_path: str | Path, out: str | Path, overrides: Sequence[str] = ()) -> tuple[Job, FirmNetwork]:
+    """Lay out the run of a spec in a new folder; what its workers need.
+
+    Raises:
+        SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
+    """
+    spec = load_spec(spec_path, overrides)
     network = read_network(spec.economy)
-    plan = make_plan(spec, sizes_of(network))
+    shard_of = shards_of(spec, network)
+    plan = make_plan(spec, sizes_of(network, shard_of))
     template = Simulator(spec, network).template(plan.members_per_block)
     create_run(out, provenance.manifest(spec, plan, network), template)
-    return _execute(Path(out), spec, plan, network, address, quiet)
+    return Job(Path(out), spec.model_dump(mode="json"), plan, shard_of), network
 
 
 def resume(path: str | Path, address: str | None = None, quiet: bool = False) -> RunSummary:
@@ -112,7 +122,7 @@ def resume(path: str | Path, address: str | None = None, quiet: bool = False) ->
     if now["fingerprint"] != said["fingerprint"]:
         changed = ", ".join(provenance.changes(said, now))
         raise ResumeError(f"{path}: started with another {changed}; start a new run, or restore what changed")
-    return _execute(Path(path), spec, plan, network, address, quiet)
+    return _execute(Job(Path(path), said["spec"], plan, shards_of(spec, network)), network, address, quiet)
 
 
 def status(path: str | Path) -> dict[str, Any]:
@@ -139,9 +149,9 @@ def status(path: str | Path) -> dict[str, Any]:
     }
 
 
-def _execute(path: Path, spec: Spec, plan: Plan, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary:
+def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary:
     """Run what is not committed yet, then finalise; an interrupt ends it cleanly."""
-    before = committed(path)
+    path, plan, before = job.run, job.plan, committed(job.run)
     todo = [block for block in range(plan.blocks) if block not in before]
     start, steps = time.monotonic(), math.prod((plan.links, plan.days))
     already = plan.members - _count(plan, todo)
@@ -157,7 +167,6 @@ def _execute(path: Path, spec: Spec, plan: Plan, network: FirmNetwork, address: 
 
         try:
             if todo:
-                job = Job(path, spec.model_dump(mode="json"), plan)
                 with _interruptible(), _executor(job, network, address) as on, _interruptible():  # Ray sets its own
                     execute(todo, on, watch)
         except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
@@ -181,16 +190,25 @@ def _execute(path: Path, spec: Spec, plan: Plan, network: FirmNetwork, address: 
 @contextmanager
 def _executor(job: Job, network: FirmNetwork, address: str | None) -> Generator[Executor]:
     if address == IN_PROCESS:
+        _check_devices(job.plan.devices)
         yield LocalExecutor(BlockWork(job, network))
         return
     from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
 
-    with ray_cluster(address, job.plan.workers) as options:
+    with ray_cluster(address, job.plan.workers * job.plan.devices) as options:
         executor = RayExecutor(job, network, job.plan.workers, options)
         try:
             yield executor
         finally:
             executor.close()
+
+
+def _check_devices(wanted: int) -> None:
+    import jax
+
+    if len(jax.devices()) < wanted:
+        rule = f"this process has {len(jax.devices())}; with JAX_NUM_CPU_DEVICES={wanted} it simulates as many"
+        raise WorkersError(f"resources.devices_per_gang: {wanted}: {rule}")
 
 
 @contextmanager

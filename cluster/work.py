@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+from jaxtyping import Int
 from shockmesh.cluster.batch import Simulator, failed_members
 from shockmesh.cluster.plan import Plan
 from shockmesh.cluster.spec import parse_spec
@@ -21,14 +24,19 @@ class Job:
     run: Path
     spec: dict[str, Any]  # as resolved
     plan: Plan
+    shard_of: Int[np.ndarray, " firm"] | None = None  # which device of a gang each firm lives on
 
 
 class BlockWork:
-    """Holds the compiled simulator of a job; called with a block number, simulates and commits that block."""
+    """Holds the compiled simulator of a job; called with a block number, simulates and commits that block.
+
+    In a gang every process does the same and has the same results; the first commits them.
+    """
 
     def __init__(self, job: Job, network: FirmNetwork) -> None:
         self._job = job
-        self._simulator = Simulator(parse_spec(job.spec), network, job.plan.members_per_block)
+        self._simulator = Simulator(parse_spec(job.spec), network, job.plan.members_per_block, job.shard_of)
+        self._simulator.prepare()
 
     def __call__(self, block: int) -> dict[str, Any]:
         start, members = time.time(), self._job.plan.block(block)
@@ -39,5 +47,6 @@ class BlockWork:
             "finished": time.time(),
             "worker": f"{socket.gethostname()}:{os.getpid()}",
         }
-        write_block(self._job.run, block, arrays, note)
+        if jax.process_index() == 0:
+            write_block(self._job.run, block, arrays, note)
         return note

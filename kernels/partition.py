@@ -56,6 +56,7 @@ def partition_by_region(network: FirmNetwork, shards: int) -> Int[np.ndarray, " 
 class Cut:
     """What a partition costs."""
 
+    firms: int  # of the largest shard
     links: tuple[int, ...]  # links of each shard
     ghosts: tuple[int, ...]  # firms of other shards that each shard sees
     exchanged: int  # rows that one all-to-all moves between shards, padding included
@@ -77,12 +78,13 @@ def cut_of(network: FirmNetwork, shard_of: Int[np.ndarray, " firm"]) -> Cut:
     shards = int(shard_of.max()) + 1
     seen = ghosts_of(network, shard_of)
     pairs = np.bincount(shard_of[seen[:, 0]] * shards + seen[:, 1], minlength=shards * shards)
-    firms = np.bincount(shard_of, minlength=shards)
+    firms = int(np.bincount(shard_of).max())
     return Cut(
+        firms=firms,
         links=tuple(np.bincount(shard_of[network.buyer], minlength=shards).tolist()),
         ghosts=tuple(np.bincount(seen[:, 1], minlength=shards).tolist()),
         exchanged=int(pairs.max(initial=0)) * shards * (shards - 1),
-        gathered=int(firms.max()) * shards * (shards - 1),
+        gathered=firms * shards * (shards - 1),
     )
 
 

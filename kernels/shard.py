@@ -5,7 +5,6 @@ shape; the last firm, pool and links of a shard are dummies of size 0. All array
 so that `shard_map` hands each device its own.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.layout import Layout, criticality_of, pools_of
@@ -173,26 +172,72 @@ def sharded_rollout(
         ValueError: the mesh does not have one device per shard along firm, or does not divide the members.
     """
     _check_mesh(sharded, mesh, parameters, scenario)
-    leaves, structure = jax.tree.flatten((parameters, scenario))
-    moved = [_move(sharded, leaf) for leaf in leaves]
-    groups = {name: _place_groups(sharded, of) for name, of in record.items()}
-    whole = {name: of.n if of is not None else None for name, of in record.items()}
+    moved = jax.tree.map(partial(_move, sharded), (parameters, scenario))
+    groups = groups_of_places(sharded, record)
+    found = rollout_in_places(sharded.layout, mesh, switches, *moved, days=days, record=groups)
+    return {name: values if record[name] else values[:, sharded.place_of] for name, values in found.items()}
 
-    def on_device(layout: Layout, leaves: list[Array], groups: Mapping[str, Segments | None]) -> Any:
+
+def rollout_in_places(
+    layout: Layout,
+    mesh: Mesh,
+    switches: Switches,
+    parameters: Parameters,
+    scenario: Scenario,
+    *,
+    days: int,
+    record: Record,
+) -> dict[str, Float[Array, "time group member"]]:
+    """`sharded_rollout` where inputs and groups of firms are those of places already, and so is what comes out."""
+    leaves, structure = jax.tree.flatten((parameters, scenario))
+    summed = {name: of is not None for name, of in record.items()}
+
+    def on_device(layout: Layout, leaves: list[Array], groups: Record) -> Any:
         inputs: tuple[Parameters, Scenario] = jax.tree.unflatten(structure, leaves)
         start = jax.tree.map(_varying, initial_state(layout, switches, inputs[0], members_of(*inputs)))
         found = rollout(layout, switches, *inputs, days=days, record=groups, start=start)
-        return {name: of if whole[name] is None else jax.lax.psum(of, FIRM) for name, of in found.items()}
+        return {name: jax.lax.psum(of, FIRM) if summed[name] else of for name, of in found.items()}
 
     by_firm = PartitionSpec(FIRM)
     run = jax.shard_map(
         on_device,
         mesh=mesh,
-        in_specs=(by_firm, [_spec(leaf) for leaf in moved], by_firm),
-        out_specs={name: PartitionSpec(None, None if n else FIRM, MEMBER) for name, n in whole.items()},
+        in_specs=(by_firm, [_spec(leaf) for leaf in leaves], by_firm),
+        out_specs={name: PartitionSpec(None, None if of else FIRM, MEMBER) for name, of in summed.items()},
     )
-    found = run(sharded.layout, moved, groups)
-    return {name: values if whole[name] else values[:, sharded.place_of] for name, values in found.items()}
+    return run(layout, leaves, record)
+
+
+def mesh_of(shards: int, members: int = 1) -> Mesh:
+    """A mesh of the first devices of all processes, in the order of processes, so that neighbours share a host.
+
+    Raises:
+        ValueError: there are not as many devices.
+    """
+    devices = jax.devices()
+    if len(devices) < shards * members:
+        raise ValueError(f"a mesh of {shards} × {members} devices, where there are {len(devices)}")
+    return Mesh(np.array(devices[: shards * members]).reshape(shards, members), (FIRM, MEMBER))
+
+
+def spread_shards[T](tree: T, mesh: Mesh) -> T:
+    """Give each device its shard of arrays (shards · n, …). Every process of the mesh calls this with the same ones."""
+    return jax.tree.map(lambda leaf: _spread(np.asarray(leaf), mesh, PartitionSpec(FIRM)), tree)
+
+
+def spread_inputs[T](sharded: Sharded, inputs: T, mesh: Mesh) -> T:
+    """Give each device its part of inputs (…, firm|1, member|1): the firms of its shard, at their places."""
+    firm_at = np.asarray(sharded.firm_at)
+
+    def one(leaf: Array) -> Array:
+        values = np.asarray(leaf)
+        return _spread(values if values.shape[-2] == 1 else values[..., firm_at, :], mesh, _spec(leaf))
+
+    return jax.tree.map(one, inputs)
+
+
+def _spread(values: np.ndarray, mesh: Mesh, spec: PartitionSpec) -> Array:
+    return jax.make_array_from_callback(values.shape, NamedSharding(mesh, spec), lambda index: values[index])
 
 
 def _varying(leaf: Array) -> Array:
@@ -220,8 +265,10 @@ def _spec(leaf: Array) -> PartitionSpec:
     return PartitionSpec(*lead, FIRM if leaf.shape[-2] > 1 else None, MEMBER if leaf.shape[-1] > 1 else None)
 
 
-def _place_groups(sharded: Sharded, groups: Segments | None) -> Segments | None:
+def groups_of_places(sharded: Sharded, record: Record) -> dict[str, Segments | None]:
     """Groups of firms as groups of places. Dummies have output 0, so it does not matter where they count."""
-    if groups is None:
-        return None
-    return replace(groups, index=groups.index[sharded.firm_at], is_sorted=False, is_identity=False)
+
+    def moved(groups: Segments) -> Segments:
+        return replace(groups, index=groups.index[sharded.firm_at], is_sorted=False, is_identity=False)
+
+    return {name: groups and moved(groups) for name, groups in record.items()}

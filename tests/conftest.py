@@ -25,7 +25,7 @@ def float64() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def random_network() -> Callable[..., FirmNetwork]:
     """A balanced random network whose firms all add value: firms, links and sectors as asked, by seed."""
 

@@ -19,6 +19,10 @@ class Scripted:
     def room(self) -> int:
         return self.size - len(self.flying)
 
+    @property
+    def idle(self) -> int:
+        return self.room
+
     def submit(self, block: int) -> None:
         assert self.room > 0
         self.attempts[block] = self.attempts.get(block, 0) + 1
@@ -110,6 +114,81 @@ def test_the_watcher_sees_every_step():
     seen: list[int] = []
     execute(range(4), Scripted({}), lambda tally: seen.append(len(tally.done)))
     assert seen == [1, 2, 3, 4]
+
+
+class Clockwork:
+    """Workers, one block each, that take a second a block, but for the first copy of some: those take theirs."""
+
+    def __init__(self, workers: int, slow: dict[int, float]) -> None:
+        self.workers, self.slow, self.now, self.given = workers, slow, 0.0, list[int]()
+        self.ends: list[tuple[float, int]] = []
+
+    @property
+    def room(self) -> int:
+        return self.workers - len(self.ends)
+
+    @property
+    def idle(self) -> int:
+        return self.room
+
+    def submit(self, block: int) -> None:
+        assert self.room > 0
+        assert [flying for _, flying in self.ends].count(block) < 2
+        self.ends.append((self.now + (1.0 if block in self.given else self.slow.get(block, 1.0)), block))
+        self.given.append(block)
+
+    def outcomes(self) -> list[Outcome]:
+        self.now += 0.5
+        over = [block for end, block in self.ends if end <= self.now]
+        self.ends = [(end, block) for end, block in self.ends if end > self.now]
+        return [Outcome(block, "done", {"at": self.now}) for block in over]
+
+    def close(self) -> None:
+        self.ends.clear()
+
+
+@pytest.mark.parametrize(
+    ("slow", "copied", "seconds"),
+    [
+        ({}, [], 5.0),
+        ({3: 7.0}, [], 8.0),  # the other worker is busy until it is done
+        ({3: 1e9}, [3], 9.0),
+        ({9: 5.0}, [], 9.0),  # not late enough
+        ({9: 1e9}, [9], 10.5),
+        ({9: 6.0}, [9], 10.0),  # the slow copy is the first after all
+    ],
+)
+def test_a_block_that_takes_much_too_long_is_given_to_an_idle_worker_too(slow, copied, seconds):
+    workers = Clockwork(2, slow)
+    tally = execute(range(10), workers, clock=lambda: workers.now)
+    assert set(tally.done) == set(range(10))
+    assert sorted(workers.given) == sorted([*range(10), *copied])
+    assert workers.now == seconds
+
+
+@given(slow=st.dictionaries(st.integers(0, 9), st.floats(0.1, 1e9), max_size=2))
+def test_stragglers_never_hold_up_a_run_that_has_an_idle_worker(slow: dict[int, float]):
+    workers = Clockwork(3, slow)
+    tally = execute(range(10), workers, clock=lambda: workers.now)
+    assert set(tally.done) == set(range(10))
+    assert max(map(workers.given.count, range(10))) <= 2
+    assert workers.now < 25
+
+
+def test_a_lost_copy_leaves_the_other_at_work():
+    class Frail(Clockwork):
+        def outcomes(self) -> list[Outcome]:
+            if self.given.count(0) == 2 and not self.died:
+                self.died = True
+                self.ends.remove(next(end for end in self.ends if end[1] == 0))
+                return [Outcome(0, "lost", message="died")]
+            return super().outcomes()
+
+        died = False
+
+    workers = Frail(2, {0: 1e9})
+    tally = execute(range(4), workers, clock=lambda: workers.now)
+    assert (set(tally.done), tally.lost, workers.given.count(0)) == ({0, 1, 2, 3}, 1, 3)
 
 
 def test_this_process_as_a_worker():

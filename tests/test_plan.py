@@ -1,12 +1,25 @@
 """A plan is integers, and it refuses what does not fit before anything starts."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shockmesh.cluster.models import Spec
-from shockmesh.cluster.plan import Plan, PlanError, Sizes, human_bytes, make_plan, readable, worker_bytes
+from shockmesh.cluster.plan import (
+    Plan,
+    PlanError,
+    Sizes,
+    human_bytes,
+    make_plan,
+    readable,
+    shards_of,
+    sizes_of,
+    worker_bytes,
+)
+from shockmesh.kernels.partition import Cut
 
 SIZES = Sizes(firms=20_000, links=200_000, regions=44, sectors=56)
 GB = 10**9
@@ -93,6 +106,33 @@ def test_what_does_not_fit_is_refused_with_both_numbers(resources: dict[str, Any
 def test_what_is_asked_for_is_kept():
     plan = make_plan(spec(members_per_block=7, gangs=3, memory="2 GB"), SIZES, cpus=64)
     assert (plan.workers, plan.members_per_block, plan.blocks, plan.memory_bytes) == (3, 7, 10, 2 * GB)
+
+
+CUT = Cut(firms=5_500, links=(50_000, 55_000, 45_000, 50_000), ghosts=(9, 8, 7, 6), exchanged=1_200, gathered=66_000)
+
+
+def test_the_devices_of_a_gang_share_the_state():
+    plan = make_plan(spec(devices_per_gang=4), replace(SIZES, cut=CUT), cpus=8, memory=16 * GB)
+    assert (plan.workers, plan.devices, plan.members_per_block, plan.blocks) == (2, 4, 16, 4)
+    assert (plan.ghosts, plan.collective_bytes) == (30, 1_200 * 16 * 4)
+    assert plan.memory_bytes == 1_600_000_000
+    whole = worker_bytes(spec(), SIZES, 16)
+    assert whole - plan.worker_bytes == 16 * 4 * (6 * (200_000 - 55_000) + 12 * (20_000 - 5_500))
+    told = readable(plan)
+    assert told["gangs"] == "2 of 4 devices, each device with a shard of the network"
+    assert told["ghosts"] == "30 firms that a device sees on another (0.0015 per firm)"
+    assert told["collectives"] == "2 a day, 76.8 kB each"
+
+
+def test_a_network_is_cut_where_a_gang_has_several_devices(random_network):
+    network = random_network(firms=60, links=300)
+    assert shards_of(spec(), network) is None
+    shard_of = shards_of(spec(devices_per_gang=3), network)
+    assert shard_of is not None
+    sizes = sizes_of(network, shard_of)
+    assert sizes.of_device == (np.bincount(shard_of).max(), np.bincount(shard_of[network.buyer]).max())
+    with pytest.raises(PlanError, match=r"resources.devices_per_gang: 61: the economy has only 60 firms"):
+        shards_of(spec(devices_per_gang=61), network)
 
 
 def test_this_machine_is_asked_where_nothing_is_given():

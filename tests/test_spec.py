@@ -196,10 +196,10 @@ BAD = {
         "[firm, region]",
         "12: record.output: ['firm', 'region']: firm stands alone: regions and sectors are coordinates of firms",
     ),
-    "several devices": (
+    "no device": (
         "record:",
-        "resources: {devices_per_gang: 4}\nrecord:",
-        "12: resources.devices_per_gang: 4: must be 1: a simulation runs on one device in this version",
+        "resources: {devices_per_gang: 0}\nrecord:",
+        "12: resources.devices_per_gang: 0: must be greater than or equal to 1",
     ),
     "memory without a unit": (
         "record:",

@@ -1,0 +1,266 @@
+"""A simulation over the devices of a gang gives what one device gives, whatever happens to the gang."""
+
+import logging
+import math
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from shockmesh.cluster.execute import Tally, execute
+from shockmesh.cluster.gang import Gang
+from shockmesh.cluster.ray_executor import QUIET_RAY, RayExecutor, ray_cluster
+from shockmesh.cluster.run import create, run
+from shockmesh.io.networks import write_network
+from shockmesh.io.results import finalise, open_run, verify
+
+SPEC = """
+economy: economy.zarr
+horizon: {days: 15}
+shocks:
+  - {name: storm, kind: recovery, where: {share: 0.3}, loss: 0.6, onset: 2, recovery_start: 4, recovery_days: 5}
+  - {name: rain, kind: table, file: rain.csv}
+sweep:
+  seed: 3
+  members: 7
+  vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}, model.inventory_days: {uniform: [4, 9]}}
+record: {output: [sector], inventory: [], final_consumption: [firm]}
+resources: {members_per_block: 2, gangs: 1}
+"""
+LOG = logging.getLogger(__name__)
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, random_network) -> Path:
+    """A spec and its economy, and what it gives on one device in each precision."""
+    folder = tmp_path_factory.mktemp("gangs")
+    write_network(random_network(firms=80, links=400), folder / "economy.zarr")
+    (folder / "rain.csv").write_text("sector,day,factor\nS0,3,0.8\nS1,5,0.9\nS0,9,1\n")
+    (folder / "storm.yaml").write_text(SPEC)
+    for precision in TOLERANCE:
+        started(folder, folder / precision, 1, f"precision={precision}", address="local")
+    return folder
+
+
+def started(folder: Path, path: Path, devices: int, *overrides: str, address: str | None = None) -> None:
+    given = [f"resources.devices_per_gang={devices}", *overrides]
+    summary = run(folder / "storm.yaml", path, given, address=address, quiet=True)
+    assert summary.complete, summary.text()
+
+
+def assert_same(path: Path, folder: Path, precision: str) -> None:
+    assert verify(path) == []
+    with open_run(path) as one, open_run(folder / precision) as other:
+        assert one.sizes == other.sizes
+        for name in ("output", "inventory", "final_consumption", "output_baseline"):
+            scale = float(np.abs(other[name]).max())
+            np.testing.assert_allclose(
+                one[name], other[name], rtol=TOLERANCE[precision], atol=TOLERANCE[precision] * scale
+            )
+
+
+@pytest.mark.parametrize(("devices", "precision"), [(2, "float64"), (4, "float64"), (8, "float32")])
+def test_the_devices_of_one_process(folder, tmp_path, devices, precision):
+    started(folder, tmp_path / "run", devices, f"precision={precision}", address="local")
+    assert_same(tmp_path / "run", folder, precision)
+
+
+def test_more_devices_than_there_are(folder, tmp_path):
+    summary = run(
+        folder / "storm.yaml", tmp_path / "run", ["resources.devices_per_gang=9"], address="local", quiet=True
+    )
+    assert summary.stopped == (
+        "resources.devices_per_gang: 9: this process has 8; with JAX_NUM_CPU_DEVICES=9 it simulates as many"
+    )
+
+
+# On a real cluster: one machine plays several nodes; a rank is a process that talks to the others by gloo.
+
+LONG = """
+economy: economy.zarr
+horizon: {days: 300}
+shocks:
+  - {name: storm, kind: recovery, where: {share: 0.3}, loss: 0.6, onset: 2, recovery_start: 4, recovery_days: 50}
+sweep: {seed: 3, members: 12, vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}}}
+record: {output: [sector], final_consumption: [firm]}
+resources: {members_per_block: 1, gangs: 1, devices_per_gang: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Three nodes of two cores, to which this process is connected."""
+    quick = {"health_check_period_ms": 500, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 4}
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        for name, value in QUIET_RAY.items():
+            patch.setenv(name, value)
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
+        for _ in range(3):
+            nodes.add_node(num_cpus=2, object_store_memory=100_000_000)
+        ray.init(address=nodes.address, logging_level=logging.ERROR, log_to_driver=False)
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder) -> Path:
+    """The long spec, run on two devices of this process."""
+    (folder / "long.yaml").write_text(LONG)
+    assert run(folder / "long.yaml", folder / "long", address="local", quiet=True).complete
+    return folder / "long"
+
+
+def assert_equal(path: Path, undisturbed: Path) -> None:
+    finalise(path)
+    assert verify(path) == []
+    with open_run(path) as one, open_run(undisturbed) as other:
+        assert one.sizes == other.sizes
+        for name in ("output", "final_consumption"):
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+type Strike = Callable[[Gang], None]
+
+
+@dataclass
+class Attack:
+    """Strikes at a gang, a while after it has done some blocks, and what follows, by this process's clock."""
+
+    strike: Strike
+    after: int  # blocks
+    delay: float = 0.0  # seconds
+    gang: Gang | None = None
+    struck: float = 0.0
+    found: float = 0.0  # the gang was given up
+    recovered: float = 0.0  # the next block was done
+    done: int = 0  # blocks, when it was found
+
+    def watch(self, executor: RayExecutor, tally: Tally) -> None:
+        if len(tally.done) >= self.after and not self.struck:
+            self.struck = math.inf
+            Timer(self.delay, self._hit, [executor.gangs[0]]).start()
+        if self.gang and self.gang not in executor.gangs and not self.found:
+            self.found, self.done = time.monotonic(), len(tally.done)
+        if self.found and len(tally.done) > self.done and not self.recovered:
+            self.recovered = time.monotonic()
+
+    def _hit(self, gang: Gang) -> None:
+        while not gang.places:  # it forms
+            time.sleep(0.01)
+        self.struck, self.gang = time.monotonic(), gang
+        self.strike(gang)
+
+    def survivors(self) -> list[int]:
+        """Processes of the gang that was struck that are still there."""
+        assert self.gang is not None
+        return [place.process for place in self.gang.places if alive(place.process)]
+
+
+def attacked(spec: Path, path: Path, attack: Attack, *overrides: str, **options: float) -> Tally:
+    """Run a spec to its end under an attack."""
+    job, network = create(spec, path, overrides)
+    with ray_cluster(None, 0) as own:
+        executor = RayExecutor(job, network, job.plan.workers, own, **options)
+        try:
+            return execute(range(job.plan.blocks), executor, partial(attack.watch, executor))
+        finally:
+            executor.close()
+
+
+def signalled(rank: int, number: signal.Signals) -> Strike:
+    return lambda gang: os.kill(gang.places[rank].process, number)
+
+
+def raising(rank: int) -> Strike:
+    """Let one rank, and no other, raise an exception at its next block."""
+
+    def spoil(worker: Any) -> None:
+        worker._work = None
+
+    return lambda gang: gang.ranks[rank].__ray_call__.remote(spoil)
+
+
+def alive(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.ray
+def test_the_ranks_of_a_gang(cluster, folder, tmp_path):
+    """Four ranks do not fit on one node of two cores."""
+    started(folder, tmp_path / "run", 4, "precision=float64")
+    assert_same(tmp_path / "run", folder, "float64")
+
+
+STRIKES = {
+    "a rank is killed": (signalled(1, signal.SIGKILL), 5.0),
+    "one rank raises": (raising(1), 10.0),
+}
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(("strike", "within"), STRIKES.values(), ids=STRIKES)
+def test_a_gang_that_loses_a_rank_is_formed_anew(cluster, undisturbed, tmp_path, strike, within):
+    attack = Attack(strike, after=1)
+    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack)
+    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
+    assert 0 < attack.found - attack.struck < within
+    assert not attack.survivors()
+    assert_equal(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.ray
+def test_a_node_that_goes_takes_its_gang_along(cluster, undisturbed, tmp_path):
+    """Two gangs on three nodes: one node goes, with all that runs there; its gang forms anew on the third."""
+    by_id = {node.node_id: node for node in cluster.worker_nodes}
+    attack = Attack(lambda gang: cluster.remove_node(by_id[gang.places[0].node], allow_graceful=False), after=2)
+    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack, "resources.gangs=2")
+    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
+    assert 0 < attack.found - attack.struck < 30
+    assert_equal(tmp_path / "run", undisturbed)
+
+
+def trials() -> Iterator[tuple[str, Strike, int]]:
+    """What happens to which rank, after how many blocks at least."""
+    for rank in (0, 1):
+        yield from [(f"rank {rank} killed", signalled(rank, signal.SIGKILL), 1)] * 6
+        yield from [(f"rank {rank} killed as the gang forms", signalled(rank, signal.SIGKILL), 0)] * 2
+        yield from [(f"rank {rank} stopped", signalled(rank, signal.SIGSTOP), 1)] * 2
+        yield from [(f"rank {rank} raises", raising(rank), 1)] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_whatever_happens_at_whatever_moment(cluster, folder, tmp_path):
+    """24 trials, each a whole run. `--log-cli-level=INFO` shows the table."""
+    (folder / "longer.yaml").write_text(LONG.replace("days: 300", "days: 1000"))
+    assert run(folder / "longer.yaml", folder / "longer", address="local", quiet=True).complete
+    moments = np.random.default_rng(int(time.time()))
+    for i, (name, strike, after) in enumerate(trials()):
+        attack = Attack(strike, after, delay=float(moments.uniform(0, 5)))
+        start = time.monotonic()
+        tally = attacked(folder / "longer.yaml", tmp_path / str(i), attack)
+        seconds = time.monotonic() - start
+        LOG.info(
+            "%s | at %.2f s | found after %.2f s | next block after %.2f s | run %.1f s | %d blocks again",
+            name, attack.delay, attack.found - attack.struck, attack.recovered - attack.found, seconds, tally.lost,
+        )  # fmt: skip
+        assert (set(tally.done), tally.given_up) == (set(range(12)), {})
+        assert attack.struck < start + seconds
+        assert not attack.survivors()
+        assert_equal(tmp_path / str(i), folder / "longer")
