@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from shockmesh.cluster.binding import Bound, BoundRecovery, BoundTable, bind
+from shockmesh.cluster.binding import Bound, BoundShock, BoundTable, bind
 from shockmesh.cluster.devices import Batch, many_devices, on_host, one_device
-from shockmesh.cluster.models import Spec
+from shockmesh.cluster.models import DamageShock, RecoveryShock, Shock, Spec, TableShock
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
 from shockmesh.kernels.layout import lay_out
@@ -19,7 +20,7 @@ from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import baseline
 from shockmesh.kernels.segments import Segments, segments
 from shockmesh.kernels.shard import shard
-from shockmesh.kernels.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario, Table
 
 LONG_NAMES = {
     "output": "output",
@@ -83,11 +84,11 @@ class Simulator:
             numbers = {name: field.at(drawn) for name, field in self.bound.parameters.items()}
             days = numbers["inventory_days"]
             numbers["inventory_days"] = np.broadcast_to(days, (days.shape[0], len(ids)))
-            shocks: dict[str, list[Recovery | Table]] = {"production": [], "final_demand": []}
+            shocks: dict[str, list[Any]] = {"production": [], "final_demand": [], "cut": [], "damage": []}
             for bound in self.bound.shocks:
-                shocks[bound.shock.on].append(self._shock(bound, drawn, ids))
+                shocks[part_of(bound.shock)].append(self._shock(bound, drawn, ids))
             parameters = Parameters(**{name: self._array(values) for name, values in numbers.items()})
-        return parameters, Scenario(tuple(shocks["production"]), tuple(shocks["final_demand"]))
+        return parameters, Scenario(*(tuple(of_kind) for of_kind in shocks.values()))
 
     def template(self, block: int) -> Template:
         """The store that the whole sweep fills, in blocks of `block` members."""
@@ -134,11 +135,22 @@ class Simulator:
         sizes = {"region": len(self.network.regions), "sector": len(self.network.sectors), "firm": self.network.n_firms}
         return tuple(sizes[dim] for dim in dims)
 
-    def _shock(self, bound: BoundRecovery | BoundTable, drawn: Drawn, ids: np.ndarray) -> Recovery | Table:
+    def _shock(self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray) -> Recovery | Table | Cut | Damage:
         if isinstance(bound, BoundTable):
             return Table(self._array(bound.factors[:, :, None]))
-        hit = bound.selection.at(drawn, ids)
-        return Recovery(**{name: self._array(values) for name, values in _recovery(bound, drawn, hit).items()})
+        shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
+        given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
+        if isinstance(shock, DamageShock):
+            numbers = _damage(given, hit["where"])
+            builder = np.array([shock.builders.get(name, 0.0) for name in self.network.sectors])[self.network.sector]
+            return Damage(**self._arrays(numbers), builder=self._array(builder[:, None]))
+        if isinstance(shock, RecoveryShock):
+            return Recovery(**self._arrays(_recovery(given, hit["where"])), course=shock.course)
+        course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
+        return Cut(self._array(hit["origin"]), self._array(hit["destination"]), course)
+
+    def _arrays(self, numbers: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        return {name: self._array(values) for name, values in numbers.items()}
 
     def _array(self, values: np.ndarray) -> jax.Array:
         return jnp.asarray(values, self.spec.precision)
@@ -162,17 +174,31 @@ def canonical(dims: Sequence[str]) -> tuple[str, ...]:
     return tuple(dim for dim in ("region", "sector", "firm") if dim in dims)
 
 
-def _recovery(bound: BoundRecovery, drawn: Drawn, hit: Bool[np.ndarray, "firm #member"]) -> dict[str, np.ndarray]:
+def part_of(shock: Shock) -> str:
+    """The part of a scenario that a shock belongs to: production, final_demand, cut or damage."""
+    return shock.on if isinstance(shock, RecoveryShock | TableShock) else shock.kind
+
+
+def _recovery(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:
     """Loss, onset, start and rate of recovery, each (firm|1, member|1), without loss where no firm is hit."""
-    given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
     onset = np.nan_to_num(given["onset"])
     days = given.get("recovery_days")
     return {
-        "loss": given["loss"] if hit.all() else np.where(hit, given["loss"], 0.0),
+        "loss": _where_hit(given["loss"], hit),
         "onset": onset,
         "recovery_start": np.nan_to_num(given["recovery_start"]) if "recovery_start" in given else onset,
         "recovery_rate": np.zeros((1, 1)) if days is None else np.nan_to_num(1 / days),
     }
+
+
+def _damage(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:
+    """The numbers of a damage but for who builds, each (firm|1, member|1); firms that are not hit have loss 0."""
+    filled = {name: np.nan_to_num(values, nan=1.0) for name, values in given.items()}
+    return {"rebuild_start": filled["onset"], **filled, "loss": _where_hit(given["loss"], hit)}
+
+
+def _where_hit(loss: np.ndarray, hit: Bool[np.ndarray, "#firm #member"]) -> np.ndarray:
+    return loss if hit.all() else np.where(hit, loss, 0.0)
 
 
 def _groups(network: FirmNetwork, dims: Sequence[str]) -> Segments | None:

@@ -3,17 +3,18 @@
 Everything that can only be checked against the economy is checked here, once, before anything is computed.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.members import Members, draw_members
-from shockmesh.cluster.models import PerFirm, RecoveryShock, Spec, TableShock
+from shockmesh.cluster.models import CutShock, DamageShock, PerFirm, RecoveryShock, Shock, Spec, TableShock
 from shockmesh.cluster.problems import suggestion
-from shockmesh.cluster.rules import MODEL_VALUES, SHOCK_VALUES, WHERE_NAMES
+from shockmesh.cluster.rules import MODEL_VALUES, WHERE_NAMES
 from shockmesh.cluster.selection import Directory, Selection
 from shockmesh.cluster.source import Problem, SpecError
 from shockmesh.cluster.values import Field, group_names, make_field
@@ -22,12 +23,12 @@ from shockmesh.kernels.network import FirmNetwork
 
 
 @dataclass(frozen=True)
-class BoundRecovery:
-    """A recovery shock on its firms."""
+class BoundShock:
+    """A shock on its firms."""
 
-    shock: RecoveryShock
-    selection: Selection
-    fields: dict[str, Field | None]  # loss, onset, recovery_start, recovery_days
+    shock: RecoveryShock | DamageShock | CutShock
+    places: dict[str, Selection]  # where, or origin and destination
+    fields: dict[str, Field | None]  # its numbers
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Bound:
 
     members: Members
     parameters: dict[str, Field]
-    shocks: tuple[BoundRecovery | BoundTable, ...]
+    shocks: tuple[BoundShock | BoundTable, ...]
     criticality: Float[np.ndarray, "product sector"] | None = None
 
 
@@ -73,7 +74,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     return bound
 
 
-def _bind_shock(spec: Spec, shock: RecoveryShock | TableShock, directory: Directory) -> BoundRecovery | BoundTable:
+def _bind_shock(spec: Spec, shock: Shock, directory: Directory) -> BoundShock | BoundTable:
     network = directory.network
     if isinstance(shock, TableShock):
         return BoundTable(shock, read_factors(shock.file, network, spec.horizon.days, DOMAINS[shock.on].high))
@@ -82,9 +83,12 @@ def _bind_shock(spec: Spec, shock: RecoveryShock | TableShock, directory: Direct
         name: make_field(getattr(shock, name), f"{path}.{name}", None, DOMAINS[name], swept, network)
         if getattr(shock, name) is not None or any(given.startswith(f"{path}.{name}") for given in swept)
         else None
-        for name in SHOCK_VALUES
+        for name in shock.NUMBERS
     }
-    return BoundRecovery(shock, Selection(f"{path}.where", shock.where, spec.sweep.seed, directory), fields)
+    places = {
+        place: Selection(f"{path}.{place}", getattr(shock, place), spec.sweep.seed, directory) for place in shock.PLACES
+    }
+    return BoundShock(shock, places, fields)
 
 
 def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterator[Problem]:
@@ -98,13 +102,14 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
 def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
     values = [(f"model.{name}", getattr(spec.model, name)) for name in MODEL_VALUES]
     for shock in spec.shocks:
-        if isinstance(shock, RecoveryShock):
-            path = f"shocks.{shock.name}"
-            values += [(f"{path}.{name}", getattr(shock, name)) for name in SHOCK_VALUES]
-            for key in WHERE_NAMES:
-                yield from ((f"{path}.where.{key}", key, name) for name in getattr(shock.where, key))
-                swept = members.values.get(f"{path}.where.{key}", np.array([]))
-                yield from ((f"{path}.where.{key}", key, name) for name in np.unique(swept))
+        path = f"shocks.{shock.name}"
+        values += [(f"{path}.{name}", getattr(shock, name)) for name in shock.NUMBERS]
+        for place, key in itertools.product(shock.PLACES, WHERE_NAMES):
+            yield from ((f"{path}.{place}.{key}", key, name) for name in getattr(getattr(shock, place), key))
+            swept = members.values.get(f"{path}.{place}.{key}", np.array([]))
+            yield from ((f"{path}.{place}.{key}", key, name) for name in np.unique(swept))
+        if isinstance(shock, DamageShock):
+            yield from ((f"{path}.builders.{name}", "sector", name) for name in shock.builders)
     for path, value in values:
         per_firm = value if isinstance(value, PerFirm) else PerFirm[float]()
         for part, key, given in (
@@ -120,23 +125,44 @@ def _alternatives(name: str, known: dict[str, int]) -> str:
     return suggestion(name, list(known), 3) or f"; it has {len(known)}: {shown}"
 
 
-def _empty(spec: Spec, bound: BoundRecovery | BoundTable, members: Members) -> Iterator[Problem]:
-    """Shocks that hit no firm, or firms without a value."""
+def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members) -> Iterator[Problem]:
+    """Shocks that hit no firm, or firms without a value, or firms that nobody rebuilds."""
     if isinstance(bound, BoundTable):
         return
-    path, where = f"shocks.{bound.shock.name}", bound.shock.where
-    swept = {key: members.values.get(f"{path}.where.{key}") for key in WHERE_NAMES}
-    columns = {key: values.tolist() for key, values in swept.items() if values is not None}
-    ever_hit = np.zeros(bound.selection.directory.network.n_firms, bool)
-    for combination in dict.fromkeys(zip(*columns.values(), strict=True)) if columns else [()]:
-        names = dict(zip(columns, combination, strict=True))
-        hit = bound.selection.matching(**names)
-        ever_hit |= hit
-        if not hit.any():
-            yield spec.problem(f"{path}.where", names or where.model_dump(exclude_defaults=True), "no firm matches")
+    path = f"shocks.{bound.shock.name}"
+    ever_hit: Bool[np.ndarray, " firm"] = np.zeros(0, bool)
+    for place, selection in bound.places.items():
+        ever_hit = np.zeros(selection.directory.network.n_firms, bool)
+        for names in _combinations(selection, members):
+            hit = selection.matching(**names)
+            ever_hit |= hit
+            if not hit.any():
+                given = names or selection.where.model_dump(exclude_defaults=True)
+                yield spec.problem(f"{path}.{place}", given, "no firm matches")
+    network = next(iter(bound.places.values())).directory.network
     for name, field in bound.fields.items():
         if field is not None:
-            yield from _uncovered(spec, f"{path}.{name}", field, ever_hit, members, bound.selection.directory.network)
+            yield from _uncovered(spec, f"{path}.{name}", field, ever_hit, members, network)
+    if isinstance(bound.shock, DamageShock):
+        yield from _not_rebuilt(spec, bound.shock, ever_hit, network)
+
+
+def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]]:
+    """Every combination of names that the sweep gives a place; without one, a combination of none."""
+    swept = {key: members.values.get(f"{selection.path}.{key}") for key in WHERE_NAMES}
+    columns = {key: values.tolist() for key, values in swept.items() if values is not None}
+    combinations = dict.fromkeys(zip(*columns.values(), strict=True)) if columns else [()]
+    return [dict(zip(columns, combination, strict=True)) for combination in combinations]
+
+
+def _not_rebuilt(spec: Spec, shock: DamageShock, hit: np.ndarray, network: FirmNetwork) -> Iterator[Problem]:
+    """Firms that buy from no sector that builds."""
+    builds = np.isin(np.array(network.sectors)[network.sector[network.supplier]], list(shock.builders))
+    alone = np.flatnonzero(hit & ~np.isin(np.arange(network.n_firms), network.buyer[builds]))
+    if len(alone):
+        firms = ", ".join(str(network.firm[i]) for i in alone[:5])
+        told = f"{len(alone)} firms buy from none of them ({firms}, …)"
+        yield spec.problem(f"shocks.{shock.name}.builders", told, "name a sector that each damaged firm buys from")
 
 
 def _uncovered(

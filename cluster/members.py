@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from shockmesh.cluster.domains import Domain
-from shockmesh.cluster.models import RecoveryShock, Spec
+from shockmesh.cluster.models import Spec
 from shockmesh.cluster.rules import base_of, targets
 from shockmesh.cluster.source import Problem, SpecError
 
@@ -86,17 +86,19 @@ def _outside(spec: Spec, members: Members) -> list[Problem]:
 
 def _recovering_early(spec: Spec, members: Members) -> list[Problem]:
     """Recoveries that start before the onset, where both are one number for all firms."""
+    starts = [
+        (shock, name) for shock in spec.shocks for name in ("recovery_start", "rebuild_start") if name in shock.NUMBERS
+    ]
     problems: list[Problem] = []
-    for shock in spec.shocks:
-        if isinstance(shock, RecoveryShock):
-            path = f"shocks.{shock.name}.recovery_start"
-            start = members.values.get(path, shock.recovery_start)
-            onset = members.values.get(f"shocks.{shock.name}.onset", shock.onset)
-            if isinstance(start, np.ndarray | float) and isinstance(onset, np.ndarray | float):
-                early = np.broadcast_to(np.asarray(start < onset), (members.n,))
-                if early.any():
-                    starts = np.broadcast_to(start, (members.n,))
-                    problems.append(_named(spec, path, starts, early, "must not be before the onset"))
+    for shock, name in starts:
+        path = f"shocks.{shock.name}.{name}"
+        start = members.values.get(path, getattr(shock, name))
+        onset = members.values.get(f"shocks.{shock.name}.onset", getattr(shock, "onset", None))
+        if isinstance(start, np.ndarray | float) and isinstance(onset, np.ndarray | float):
+            early = np.broadcast_to(np.asarray(start < onset), (members.n,))
+            if early.any():
+                values = np.broadcast_to(start, (members.n,))
+                problems.append(_named(spec, path, values, early, "must not be before the onset"))
     return problems
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +36,7 @@ from shockmesh.kernels.model import (
     Switches,
 )
 from shockmesh.kernels.rollout import RECORDABLE
+from shockmesh.kernels.shocks import Course
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
@@ -102,6 +103,8 @@ OverproductionDays = Annotated[float, Strict(), AfterValidator(DOMAINS["overprod
 Loss = Annotated[float, Strict(), AfterValidator(DOMAINS["loss"].check)]
 Onset = Annotated[float, Strict(), AfterValidator(DOMAINS["onset"].check)]
 RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_start"].check)]
+CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].check)]
+Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
 RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
 Count = Annotated[int, Strict(), Field(ge=1)]
@@ -175,28 +178,67 @@ class Where(_Frozen):
 
 
 class RecoveryShock(_Frozen):
-    """A loss of output (or of final demand) that recovers exponentially, loss · exp(−(t − start)⁺ / recovery_days)."""
+    """A loss of output (or of final demand) that recovers: exponentially, loss · exp(−(t − start)⁺ / recovery_days), or
+    linearly, whole again after recovery_days."""
 
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
+    PLACES: ClassVar[tuple[str, ...]] = ("where",)
     name: Name
     kind: Literal["recovery"]
     on: Literal["production", "final_demand"] = "production"
     where: Where = Where()
+    course: Course = "exponential"
     loss: Value[Loss]  # share lost
     onset: Value[Onset] = 0.0  # first day of the loss
     recovery_start: Value[RecoveryStart] | None = None  # left out: the onset
     recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent
 
 
+class DamageShock(_Frozen):
+    """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in shockmesh.kernels.shocks."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "capital_days", "cost", "onset", "rebuild_start", "rebuild_days")
+    PLACES: ClassVar[tuple[str, ...]] = ("where",)
+    name: Name
+    kind: Literal["damage"]
+    where: Where = Where()
+    loss: Value[Loss]  # share of the capital that is destroyed
+    builders: Annotated[dict[str, Share], Field(min_length=1)]  # sector → its part in rebuilding
+    capital_days: Value[CapitalDays] = 1460.0  # capital, in days of value added
+    cost: Value[Cost] = 1.0  # of a unit of capital
+    onset: Value[Onset] = 0.0
+    rebuild_start: Value[RecoveryStart] | None = None  # left out: the onset
+    rebuild_days: Value[AdjustmentDays] = 60.0  # 1 / part of what is missing that is asked for each day
+
+
+class CutShock(_Frozen):
+    """A route that is cut: orders from firms at the destination to firms at the origin do not get through."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
+    PLACES: ClassVar[tuple[str, ...]] = ("origin", "destination")
+    name: Name
+    kind: Literal["cut"]
+    origin: Where = Where()  # who sells
+    destination: Where = Where()  # who buys
+    course: Course = "exponential"
+    loss: Loss = 1.0  # share of the orders that does not get through
+    onset: Onset = 0.0
+    recovery_start: RecoveryStart | None = None
+    recovery_days: RecoveryDays | None = None
+
+
 class TableShock(_Frozen):
     """Factors read from a file, day by day."""
 
+    NUMBERS: ClassVar[tuple[str, ...]] = ()
+    PLACES: ClassVar[tuple[str, ...]] = ()
     name: Name
     kind: Literal["table"]
     on: Literal["production", "final_demand"] = "production"
     file: FilePath  # CSV or Zarr, see shockmesh.io.scenarios
 
 
-type Shock = Annotated[RecoveryShock | TableShock, Field(discriminator="kind")]
+type Shock = Annotated[RecoveryShock | DamageShock | CutShock | TableShock, Field(discriminator="kind")]
 
 
 class Sweep(_Frozen):
@@ -252,6 +294,18 @@ class Spec(_Frozen):
 
 KEYS = tuple(  # every key that a spec may have
     field.alias or name
-    for model in (Spec, Model, Horizon, Where, RecoveryShock, TableShock, Sweep, Resources, PerFirm)
+    for model in (
+        Spec,
+        Model,
+        Horizon,
+        Where,
+        RecoveryShock,
+        DamageShock,
+        CutShock,
+        TableShock,
+        Sweep,
+        Resources,
+        PerFirm,
+    )
     for name, field in model.model_fields.items()
 )

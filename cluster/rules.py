@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
-from shockmesh.cluster.models import PerFirm, RecoveryShock, Spec
+from shockmesh.cluster.models import CutShock, PerFirm, Spec, TableShock
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
@@ -14,7 +14,6 @@ from shockmesh.kernels.model import DEFAULTS
 type Broken = tuple[KeyPath, object, str]
 
 MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
-SHOCK_VALUES = ("loss", "onset", "recovery_start", "recovery_days")
 WHERE_NAMES = ("region", "sector", "firm")
 
 
@@ -28,10 +27,10 @@ def targets(spec: Spec) -> dict[str, Domain | None]:
     """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
     found: dict[str, Domain | None] = {f"model.{name}": DOMAINS[name] for name in spec.model.numbers}
     for shock in spec.shocks:
-        if isinstance(shock, RecoveryShock):
-            found |= {f"shocks.{shock.name}.{name}": DOMAINS[name] for name in SHOCK_VALUES}
-            found |= {f"shocks.{shock.name}.where.{name}": None for name in WHERE_NAMES}
-            found[f"shocks.{shock.name}.where.share"] = DOMAINS["share"]
+        found |= {f"shocks.{shock.name}.{name}": DOMAINS[name] for name in shock.NUMBERS}
+        for place in shock.PLACES:
+            found |= {f"shocks.{shock.name}.{place}.{name}": None for name in WHERE_NAMES}
+            found[f"shocks.{shock.name}.{place}.share"] = DOMAINS["share"]
     return found
 
 
@@ -83,8 +82,15 @@ def _sweep_paths(spec: Spec) -> Iterator[Broken]:
             yield keys, path, _unknown_path(path, list(known))
         elif path != base_of(path) and known[base_of(path)] is None:
             yield keys, path, "a name has no parts"
+        elif path != base_of(path) and base_of(path) in _of_cuts(spec):
+            yield keys, path, "a cut has one number for all firms"
         elif path.endswith(".default") and path.removesuffix(".default") in spec.sweep.paths:
             yield keys, path, f"is the same value as {path.removesuffix('.default')}"
+
+
+def _of_cuts(spec: Spec) -> set[str]:
+    cuts = [shock for shock in spec.shocks if isinstance(shock, CutShock)]
+    return {f"shocks.{shock.name}.{name}" for shock in cuts for name in shock.NUMBERS}
 
 
 def _unknown_path(path: str, known: Sequence[str]) -> str:
@@ -156,9 +162,8 @@ def missing_files(spec: Spec) -> Iterator[Broken]:
 def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
     fields: list[tuple[KeyPath, Any]] = [(("model", name), getattr(spec.model, name)) for name in MODEL_VALUES]
     for i, shock in enumerate(spec.shocks):
-        if isinstance(shock, RecoveryShock):
-            fields += [(("shocks", i, name), getattr(shock, name)) for name in SHOCK_VALUES]
-        else:
+        fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
+        if isinstance(shock, TableShock):
             yield ("shocks", i, "file"), shock.file
     if spec.model.criticality is not None:
         yield ("model", "criticality"), spec.model.criticality

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from shockmesh.cluster.batch import Simulator
+from shockmesh.cluster.batch import Simulator, part_of
 from shockmesh.cluster.models import Spec
 from shockmesh.cluster.spec import load_spec
 from shockmesh.io.networks import read_network
@@ -17,7 +17,7 @@ from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
-from shockmesh.kernels.shocks import Recovery, Scenario
+from shockmesh.kernels.shocks import Damage, Recovery, Scenario
 
 MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
 STATES_PER_ROOT_DAY = 8  # link states (stock and order) that a backward pass keeps, per √days; measured
@@ -71,14 +71,19 @@ def _columns(
     for name in spec.model.numbers:
         yield f"d_{name}", np.asarray(getattr(found.parameters, name), np.float64)
     for name, shock in _shocks(spec, found.scenario):
-        if isinstance(shock, Recovery):
+        if isinstance(shock, Recovery | Damage):
             yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)
 
 
 def _shocks(spec: Spec, scenario: Scenario) -> Iterator[tuple[str, object]]:
     """The shocks by name, in the order in which a scenario holds them."""
-    for on, shocks in (("production", scenario.productivity), ("final_demand", scenario.final_demand)):
-        names = [shock.name for shock in spec.shocks if shock.on == on]
+    parts = (
+        ("production", scenario.productivity),
+        ("final_demand", scenario.final_demand),
+        ("damage", scenario.damages),
+    )
+    for part, shocks in parts:
+        names = [shock.name for shock in spec.shocks if part_of(shock) == part]
         yield from zip(names, shocks, strict=True)
 
 

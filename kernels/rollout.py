@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.segments import Segments, segment_sum
-from shockmesh.kernels.shocks import Scenario, total_factor
+from shockmesh.kernels.shocks import Scenario, standing, today
 from shockmesh.kernels.step import Flows, State, initial_state, step
 
 RECORDABLE: tuple[str, ...] = (
@@ -48,12 +48,12 @@ def rollout(
     _check(days, record)
     _check_complete(layout, switches, parameters)
     members = members_of(parameters, scenario)
-    state = initial_state(layout, switches, parameters, members) if start is None else start
+    state = initial_state(layout, switches, parameters, scenario, members) if start is None else start
+
+    fixed = standing(layout, scenario)
 
     def one_day(state: State, day: Array) -> tuple[State, dict[str, Array]]:
-        productivity = total_factor(scenario.productivity, day)
-        final_demand = layout.final_demand * total_factor(scenario.final_demand, day)
-        state, flows = step(layout, switches, parameters, productivity, final_demand, state)
+        state, flows = step(layout, switches, parameters, today(layout, scenario, fixed, day), state)
         return state, observe(layout, flows, record, members)
 
     return _scan(one_day, state, jnp.arange(days, dtype=layout.output.dtype))

@@ -7,6 +7,7 @@ spare capacity every minimum is a tie, so ask where something binds (a loss at e
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import jax
@@ -57,7 +58,8 @@ def sensitivity_function(
     derivative = jax.jit(jax.value_and_grad(total, has_aux=True))
 
     def function(parameters: Parameters, scenario: Scenario) -> Sensitivity:
-        (_, losses), gradient = derivative(per_firm(layout, (parameters, scenario)))
+        of_firms = per_firm(layout, (parameters, replace(scenario, cuts=())))  # a cut's course is not a firm's
+        (_, losses), gradient = derivative((of_firms[0], replace(of_firms[1], cuts=scenario.cuts)))
         return Sensitivity(losses, *gradient)
 
     return function

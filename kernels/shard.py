@@ -194,7 +194,7 @@ def rollout_in_places(
 
     def on_device(layout: Layout, leaves: list[Array], groups: Record) -> Any:
         inputs: tuple[Parameters, Scenario] = jax.tree.unflatten(structure, leaves)
-        start = jax.tree.map(_varying, initial_state(layout, switches, inputs[0], members_of(*inputs)))
+        start = jax.tree.map(_varying, initial_state(layout, switches, *inputs, members_of(*inputs)))
         found = rollout(layout, switches, *inputs, days=days, record=groups, start=start)
         return {name: jax.lax.psum(of, FIRM) if summed[name] else of for name, of in found.items()}
 

@@ -1,17 +1,25 @@
-"""Shocks as factors over time: what multiplies a firm's productivity or its final demand on day t.
+"""Shocks: what happens to firms and links on day t.
 
-A scenario holds any number of shocks on each; factors of several shocks on one firm multiply. All are pytrees
-of arrays (firm|1, member|1), so that a sweep's members are one batch and gradients flow into every field.
+A scenario holds any number of shocks of four kinds; those on one firm or link multiply. All are pytrees of arrays
+(firm|1, member|1), so that a sweep's members are one batch, gradients flow into every field, and shards hold their own.
+
+    productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it
+    cuts                         a share of the orders between two groups of firms that does not get through
+    damages                      capital destroyed, and rebuilt by suppliers who are asked for it
 """
 
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import mul
-from typing import Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.segments import look_up, safe_ratio, segment_sum
+
+Course = Literal["exponential", "linear"]
 
 
 @runtime_checkable
@@ -24,22 +32,25 @@ class Shock(Protocol):
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["loss", "onset", "recovery_start", "recovery_rate"],
-    meta_fields=[],
+    meta_fields=["course"],
 )
 @dataclass(frozen=True)
 class Recovery:
-    """A loss that recovers exponentially: z = 1 − δ exp(−λ (t − t*)⁺) from the onset on, 1 before.
+    """A loss that recovers: z = 1 − δ exp(−λ (t − t*)⁺), or 1 − δ [1 − λ (t − t*)⁺]⁺, from the onset on, 1 before.
 
-    Hamid et al. (arXiv 2511.05231, 2025); the onset is the extension of shared use (theirs is 0).
+    Exponential: Hamid et al. (arXiv 2511.05231, 2025); the onset is the extension of shared use (theirs is 0).
+    Linear: whole again after 1 / λ days, as in BoARIO.
     """
 
     loss: Float[Array, "#firm #member"]  # δ, share lost, 0 … 1
     onset: Float[Array, "#firm #member"]  # t0 [day]
     recovery_start: Float[Array, "#firm #member"]  # t* [day]
     recovery_rate: Float[Array, "#firm #member"]  # λ [1/day]
+    course: Course = "exponential"
 
     def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
-        remaining = jnp.exp(-self.recovery_rate * jnp.maximum(day - self.recovery_start, 0))
+        elapsed = self.recovery_rate * jnp.maximum(day - self.recovery_start, 0)
+        remaining = jnp.exp(-elapsed) if self.course == "exponential" else jnp.maximum(1 - elapsed, 0)
         return 1 - self.loss * jnp.where(day >= self.onset, remaining, 0)
 
 
@@ -54,15 +65,129 @@ class Table:
         return self.path[jnp.minimum(day.astype(jnp.int32), self.path.shape[0] - 1)]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["productivity", "final_demand"], meta_fields=[])
+@partial(jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course"], meta_fields=[])
+@dataclass(frozen=True)
+class Cut:
+    """A route that is cut: of the orders from destinations to origins only a factor reaches the supplier.
+
+    What does not get through is not made and not delivered; the buyer orders anew every day, from his stock.
+    """
+
+    origin: Float[Array, "#firm #member"]  # how far a firm's sales go by the route, 0 … 1
+    destination: Float[Array, "#firm #member"]  # how far a firm's purchases do, 0 … 1
+    course: Recovery | Table  # factor (1, member|1) of what gets through
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["loss", "capital_days", "builder", "cost", "onset", "rebuild_start", "rebuild_days"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class Damage:
+    """Capital destroyed and rebuilt (Hallegatte 2008, 2014; an EventKapitalRebuild of BoARIO).
+
+    A firm that lost the share δ of its capital K makes as much less, and asks its suppliers that build for goods worth
+    cost · δ K in all, 1 / τ of what is missing each day, beside its other orders. What they deliver restores the
+    capital. Suppliers share by builder, within a product by baseline flow; a firm that buys from none is never rebuilt.
+    K is in days of the firm's value added, 1460 for the usual ratio of 4 years (Hallegatte 2008).
+    """
+
+    loss: Float[Array, "#firm #member"]  # δ, share of the capital that is destroyed, 0 … 1
+    capital_days: Float[Array, "#firm #member"]  # K [days of value added]
+    builder: Float[Array, "#firm #member"]  # a supplier's product's part in rebuilding, ≥ 0; only ratios matter
+    cost: Float[Array, "#firm #member"]  # of a unit of capital
+    onset: Float[Array, "#firm #member"]  # [day]
+    rebuild_start: Float[Array, "#firm #member"]  # [day]
+    rebuild_days: Float[Array, "#firm #member"]  # τ [days]
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["productivity", "final_demand", "cuts", "damages"],
+    meta_fields=[],
+)
 @dataclass(frozen=True)
 class Scenario:
     """The shocks of a batch of members."""
 
     productivity: tuple[Recovery | Table, ...] = ()
     final_demand: tuple[Recovery | Table, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    damages: tuple[Damage, ...] = ()
+
+
+class Standing(NamedTuple):
+    """The part of a scenario that is the same on every day."""
+
+    exposed: tuple[Float[Array, "#link #member"], ...]  # how far each link goes by the route of each cut, 0 … 1
+    ruined: tuple[Float[Array, "firm #member"], ...]  # share of a firm's capital that no supplier can rebuild
+
+
+class Rebuilding(NamedTuple):
+    """One damage on one day."""
+
+    ruined: Float[Array, "firm #member"]  # share of the capital that is lost for good
+    lost: Float[Array, "#firm #member"]  # share of the capital that is lost per unit of outstanding demand
+    pace: Float[Array, "#firm #member"]  # part of the outstanding demand that is asked for [1/day]
+
+
+class Day(NamedTuple):
+    """What a scenario does on one day."""
+
+    productivity: Float[Array, "..."]  # z, (firm|1, member|1), or () if no shock acts
+    final_demand: Float[Array, "firm #member"]  # C
+    passing: Float[Array, "link #member"] | None = None  # share of a link's orders that gets through; None: all
+    rebuilding: tuple[Rebuilding, ...] = ()
 
 
 def total_factor(shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
     """The product of all factors on a day; 1 without a shock."""
     return reduce(mul, (shock.factor(day) for shock in shocks), jnp.ones((), day.dtype))
+
+
+def standing(layout: Layout, scenario: Scenario) -> Standing:
+    """What is the same on every day of a scenario."""
+    cuts, damages = scenario.cuts, scenario.damages
+    return Standing(
+        tuple(look_up(cut.origin, layout.supplier) * look_up(cut.destination, layout.buyer) for cut in cuts),
+        tuple(of.loss * (1 - segment_sum(_building_shares(layout, of), layout.buyer)) for of in damages),
+    )
+
+
+def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array, ""]) -> Day:
+    """What the scenario does on a day; `fixed` is its `standing` part."""
+    passing = [1 - of * (1 - cut.course.factor(day)) for of, cut in zip(fixed.exposed, scenario.cuts, strict=True)]
+    damages = zip(scenario.damages, fixed.ruined, strict=True)
+    return Day(
+        total_factor(scenario.productivity, day),
+        layout.final_demand * total_factor(scenario.final_demand, day),
+        reduce(mul, passing) if passing else None,
+        tuple(_rebuilding(layout, damage, ruined, day) for damage, ruined in damages),
+    )
+
+
+def outstanding(layout: Layout, damage: Damage, members: int) -> Float[Array, "link member"]:
+    """What rebuilding asks of each link before anything is rebuilt [the network's unit × days]."""
+    worth = look_up(damage.loss * _price(layout, damage), layout.buyer)
+    return jnp.broadcast_to(_building_shares(layout, damage) * worth, (layout.n_links, members))
+
+
+def _price(layout: Layout, damage: Damage) -> Float[Array, "firm #member"]:
+    """What all the capital of a firm costs to rebuild [the network's unit × days]."""
+    return damage.cost * damage.capital_days * jnp.maximum(layout.value_added_share, 0) * layout.output
+
+
+def _building_shares(layout: Layout, damage: Damage) -> Float[Array, "link #member"]:
+    """Each link's share of its buyer's rebuilding; all 0 for a buyer without a supplier that builds."""
+    weight = look_up(damage.builder, layout.supplier) * layout.amount / look_up(layout.pool_amount, layout.pool)
+    return safe_ratio(weight, look_up(segment_sum(weight, layout.buyer), layout.buyer))
+
+
+def _rebuilding(layout: Layout, damage: Damage, ruined: Array, day: Float[Array, ""]) -> Rebuilding:
+    here = (day >= damage.onset).astype(day.dtype)
+    return Rebuilding(
+        ruined=here * ruined,
+        lost=here * safe_ratio(jnp.ones_like(layout.output), _price(layout, damage)),
+        pace=here * jnp.where(day >= damage.rebuild_start, 1 / damage.rebuild_days, 0),
+    )

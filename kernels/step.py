@@ -18,15 +18,17 @@ from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.production import attainable
 from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.segments import look_up, safe_ratio, segment_sum
+from shockmesh.kernels.shocks import Day, Scenario, outstanding
 
 
 class State(NamedTuple):
-    """What one day hands to the next. The last two only where the capacity rule has a memory."""
+    """What one day hands to the next. Level and output only where the capacity rule has a memory."""
 
     stock: Float[Array, "link member"]  # S, what the buyer holds of what the link's supplier sold
     orders: Float[Array, "link member"]  # O, placed yesterday for delivery today
     level: Float[Array, "firm member"] | None = None  # α or l of `capacity.py`
     output: Float[Array, "firm member"] | None = None  # x of yesterday
+    rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
 
 
 class Flows(NamedTuple):
@@ -40,44 +42,51 @@ class Flows(NamedTuple):
     pool_stock: Float[Array, "pool member"]  # S of each pool at the start of the day
 
 
-def initial_state(layout: Layout, switches: Switches, parameters: Parameters, members: int) -> State:
-    """The unshocked steady state: stocks at target, orders at the baseline flows."""
+def initial_state(
+    layout: Layout, switches: Switches, parameters: Parameters, scenario: Scenario, members: int
+) -> State:
+    """The unshocked steady state: stocks at target, orders at the baseline flows, all rebuilding still to be done."""
     stock = look_up(parameters.inventory_days, layout.buyer) * layout.amount
     shape = (layout.n_links, members)
     level = initial_level(layout, switches, parameters, members)
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
-    return State(jnp.broadcast_to(stock, shape), jnp.broadcast_to(layout.amount, shape), level, output)
+    rebuild = tuple(outstanding(layout, damage, members) for damage in scenario.damages)
+    return State(jnp.broadcast_to(stock, shape), jnp.broadcast_to(layout.amount, shape), level, output, rebuild)
 
 
-def step(
-    layout: Layout,
-    switches: Switches,
-    parameters: Parameters,
-    productivity: Float[Array, "..."],
-    final_demand: Float[Array, "firm #member"],
-    state: State,
-) -> tuple[State, Flows]:
-    """Advance one day.
-
-    Args:
-        productivity: z of the day, (firm|1, member|1), or () if no shock acts.
-        final_demand: C of the day, (firm, member|1).
-    """
-    orders_received = segment_sum(state.orders, layout.supplier)
-    demand = orders_received + final_demand
+def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
+    """Advance one day."""
+    orders = state.orders if day.passing is None else state.orders * day.passing
+    asked = [left * look_up(work.pace, layout.buyer) for left, work in zip(state.rebuild, day.rebuilding, strict=True)]
+    claims = sum(asked, orders)
+    received = segment_sum(claims, layout.supplier)
+    demand = received + day.final_demand
     pool_stock = segment_sum(state.stock, layout.pool)
     inputs = attainable(layout, switches, parameters, pool_stock)
     level = level_today(switches, parameters, state.level, state.output, demand)
-    most = utmost(switches, parameters, productivity, inputs, level)
+    most = utmost(switches, parameters, _productivity(layout, day, state), inputs, level)
     output = jnp.minimum(demand, jnp.minimum(most, inputs) * layout.output)
-    share, consumption = ration(layout, switches, state.orders, orders_received, final_demand, output)
+    share, consumption = ration(layout, switches, claims, received, day.final_demand, output)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
-    stock = _stocks(layout, switches, state.stock, pool_stock, share * state.orders, activity)
-    orders = _orders(layout, switches, parameters, stock, activity, pressure, most)
+    stock = _stocks(layout, switches, state.stock, pool_stock, share * orders, activity)
+    built = [share * of for of in asked]
+    potential = _potential(layout, switches, demand, most, built)
+    levels = {"fixed": jnp.ones_like(activity), "demand": pressure, "output": activity, "potential": potential}
+    orders = _orders(layout, switches, parameters, stock, levels, most)
     level = level_tomorrow(switches, parameters, level, most, jnp.minimum(pressure, inputs))
-    flows = Flows(output, demand, most * layout.output, final_demand, consumption, pool_stock)
-    return State(stock, orders, level, None if state.output is None else output), flows
+    flows = Flows(output, demand, most * layout.output, day.final_demand, consumption, pool_stock)
+    rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
+    return State(stock, orders, level, None if state.output is None else output, rebuild), flows
+
+
+def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]:
+    """z, times the share of capital that stands."""
+    if not state.rebuild:
+        return day.productivity
+    damages = zip(state.rebuild, day.rebuilding, strict=True)
+    lost = sum(work.ruined + work.lost * segment_sum(left, layout.buyer) for left, work in damages)
+    return day.productivity * jnp.maximum(1 - lost, 0)
 
 
 def _stocks(
@@ -96,24 +105,23 @@ def _stocks(
     return (stock + delivered) * look_up(kept, layout.pool)
 
 
+def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, built: list[Array]) -> Array:
+    """What demand and capacity allow, as a multiple of x⁰: demand that stays, less what went into rebuilding today."""
+    if built and switches.order_target == "potential":
+        demand = demand - segment_sum(sum(built[1:], built[0]), layout.supplier)
+    return jnp.minimum(safe_ratio(demand, layout.output), most)
+
+
 def _orders(
-    layout: Layout,
-    switches: Switches,
-    parameters: Parameters,
-    stock: Array,
-    activity: Array,
-    pressure: Array,
-    most: Array,
+    layout: Layout, switches: Switches, parameters: Parameters, stock: Array, levels: dict[str, Array], most: Array
 ) -> Float[Array, "link m"]:
-    """Orders with basis B and target S* by the switches; activity = x / x⁰, pressure = D / x⁰, most = capacity / x⁰.
+    """Orders with basis B and target S* by the switches: `levels` as multiples of x⁰, `most` the capacity.
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
     the capacity of j (capacity).
     """
-    level = {"fixed": jnp.ones_like(activity), "demand": pressure, "output": activity}
-    level["potential"] = jnp.minimum(pressure, most)
-    basis, target = level[switches.order_basis], parameters.inventory_days * level[switches.order_target]
+    basis, target = levels[switches.order_basis], parameters.inventory_days * levels[switches.order_target]
     pace = 1 / parameters.adjustment_days
     if switches.order_split == "link":
         wanted = basis + pace * target

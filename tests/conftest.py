@@ -54,8 +54,17 @@ class DenseModel:
     numbers: dict[str, np.ndarray]  # parameters by name, each one per firm
     criticality: np.ndarray | None = None  # product × sector of the buyer
 
-    def run(self, productivity: np.ndarray, final_demand: np.ndarray) -> dict[str, np.ndarray]:
-        """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm]."""
+    def run(
+        self,
+        productivity: np.ndarray,
+        final_demand: np.ndarray,
+        passing: np.ndarray | None = None,
+        damage: dict[str, np.ndarray] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm].
+
+        Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`.
+        """
         net, n, rule = self.network, self.network.n_firms, self.switches.capacity_rule
         base = np.zeros((n, n))
         base[net.supplier, net.buyer] = net.amount
@@ -63,8 +72,16 @@ class DenseModel:
         level = self.numbers["base_capacity"].copy() if rule == "overproduction" else np.ones(n)
         output, capacity = net.output, self.numbers["capacity"]
         outputs, consumptions = [], []
-        for z, demand_of_day in zip(productivity, final_demand, strict=True):
-            demand = orders.sum(1) + demand_of_day
+        building, left, price = self._rebuilding(base, damage)
+        for day, (z, demand_of_day) in enumerate(zip(productivity, final_demand, strict=True)):
+            if passing is not None:
+                orders = orders * passing[day]
+            asked = np.zeros_like(base)
+            if damage is not None and day >= damage["onset"]:
+                asked = left * (day >= damage["rebuild_start"]) / damage["rebuild_days"]
+                never = damage["loss"] * (building.sum(0) == 0)
+                z = z * np.maximum(1 - never - np.divide(left.sum(0), price, out=np.zeros(n), where=price > 0), 0)
+            demand = (orders + asked).sum(1) + demand_of_day
             limit = self._attainable(base, stock)
             if rule == "overproduction":
                 scarcity = (demand - output) / demand
@@ -77,15 +94,35 @@ class DenseModel:
                 "hiring": np.minimum(level, z * capacity),
             }[rule]
             output = np.minimum(demand, np.minimum(most, limit) * net.output)
-            delivered, consumption = self._ration(base, orders, demand_of_day, output)
+            delivered, consumption = self._ration(base, orders + asked, demand_of_day, output)
+            share = np.divide(delivered, orders + asked, out=np.zeros_like(base), where=orders + asked > 0)
+            delivered, built = share * orders, share * asked
+            left = left - built
             stock = self._stocks(base, stock, delivered, output / net.output)
-            orders = self._orders(base, stock, output / net.output, demand / net.output, most)
+            potential = np.minimum((demand - built.sum(1)) / net.output, most)
+            orders = self._orders(base, stock, output / net.output, demand / net.output, most, potential)
             if rule == "hiring":
                 gap = np.minimum(demand / net.output, limit) - most
                 level = most + gap / np.where(gap > 0, self.numbers["hiring_days"], self.numbers["firing_days"])
             outputs.append(output)
             consumptions.append(consumption)
         return {"output": np.array(outputs), "final_consumption": np.array(consumptions)}
+
+    def _rebuilding(
+        self, base: np.ndarray, damage: dict[str, np.ndarray] | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shares of links in their buyer's rebuilding, what is to be rebuilt by link, and the price of all capital."""
+        shares = np.zeros_like(base)
+        if damage is None:
+            return shares, shares, np.ones(len(base))
+        for rows in self._products():
+            total = base[rows].sum(0)
+            within = np.divide(base[rows], total, out=np.zeros_like(base[rows]), where=total > 0)
+            shares[rows] = within * damage["builder"][rows, None]
+        total = shares.sum(0)
+        shares = np.divide(shares, total, out=np.zeros_like(base), where=total > 0)
+        price = damage["cost"] * damage["capital_days"] * np.maximum(self.network.output - base.sum(0), 0)
+        return shares, shares * damage["loss"] * price, price
 
     def _products(self) -> list[np.ndarray]:
         """The firms that sell each product."""
@@ -146,10 +183,15 @@ class DenseModel:
         return after + delivered if self.switches.production == "leontief" else after
 
     def _orders(
-        self, base: np.ndarray, stock: np.ndarray, activity: np.ndarray, pressure: np.ndarray, most: np.ndarray
+        self,
+        base: np.ndarray,
+        stock: np.ndarray,
+        activity: np.ndarray,
+        pressure: np.ndarray,
+        most: np.ndarray,
+        potential: np.ndarray,
     ) -> np.ndarray:
-        level = {"fixed": np.ones(len(activity)), "demand": pressure, "output": activity}
-        level["potential"] = np.minimum(pressure, most)
+        level = {"fixed": np.ones(len(activity)), "demand": pressure, "output": activity, "potential": potential}
         target = base * self.numbers["inventory_days"] * level[self.switches.order_target]
         expected = base * level[self.switches.order_basis]
         if self.switches.order_split == "link":

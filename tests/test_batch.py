@@ -18,7 +18,7 @@ from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.shocks import Course, Cut, Damage, Recovery, Scenario, Table
 
 DAYS = 12
 REGIONS, SECTORS = ("ESP", "FRA", "GBR"), ("A01", "C10", "G47", "I")
@@ -63,6 +63,8 @@ def by_hand(
     members: int = 1,
     switches: Switches = PRESETS["hamid2025"].switches,
     criticality: np.ndarray | None = None,
+    cuts: Any = (),
+    damages: Any = (),
     **parameters: Any,
 ) -> dict[str, np.ndarray]:
     """Firm-level output and consumption [member, time, firm] by the kernels alone, in float64."""
@@ -72,14 +74,21 @@ def by_hand(
         arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
         found = rollout(
             lay_out(network, jnp.float64, criticality), switches, Parameters(**arrays),
-            Scenario(productivity, final_demand), days=DAYS, record={"output": None, "final_consumption": None},
+            Scenario(productivity, final_demand, cuts, damages), days=DAYS,
+            record={"output": None, "final_consumption": None},
         )  # fmt: skip
         return {name: np.moveaxis(np.asarray(values), -1, 0) for name, values in found.items()}
 
 
-def recovery(loss: Any, onset: float = 0, start: float = 0, days: float = np.inf) -> Recovery:
+def recovery(
+    loss: Any, onset: float = 0, start: float = 0, days: float = np.inf, course: Course = "exponential"
+) -> Recovery:
     with jax.enable_x64(True):
-        return Recovery(*(jnp.asarray(np.atleast_2d(value), "float64") for value in (loss, onset, start, 1 / days)))
+        return Recovery(*columns(loss, onset, start, 1 / days), course=course)
+
+
+def columns(*values: Any) -> Any:
+    return (jnp.asarray(np.atleast_2d(value), "float64") for value in values)
 
 
 FIRM = {"output": ["firm"], "final_consumption": ["firm"]}
@@ -134,6 +143,41 @@ def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, ma
     assert (expected["output"] < 0.9 * network.output).any()
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, make: MakeSpec):
+    route = {"kind": "cut", "origin": {"region": "GBR"}, "destination": {"sector": ["C10", "I"]}, "onset": 1}
+    route |= {"name": "route", "course": "linear", "recovery_start": 3, "recovery_days": 5}
+    quake = {
+        "kind": "damage",
+        "where": {"region": "ESP", "sector": ["A01", "I"]},
+        "loss": {"default": 0.3, "by_sector": {"I": 0.6}},
+    }
+    quake |= {"name": "quake", "builders": {"A01": 0.5, "C10": 1.0, "I": 1.0, "G47": 0.1}, "capital_days": 40.0}
+    quake |= {"onset": 2, "rebuild_start": 4, "rebuild_days": 8}
+    sweep = {"grid": {"shocks.route.loss": [0.0, 0.9], "shocks.quake.cost": [1.0, 1.5]}}
+    spec = make(shocks=[quake, route], sweep=sweep, record=FIRM)
+    found = Simulator(spec, network).simulate(range(4))
+    with jax.enable_x64(True):
+        ends = columns((network.region == 2)[:, None], np.isin(network.sector, (1, 3))[:, None])
+        cut = Cut(*ends, course=recovery([[0, 0, 0.9, 0.9]], 1, 3, 5, "linear"))
+        hit = (network.region == 0) & np.isin(network.sector, (0, 3))
+        loss = np.where(hit, np.where(network.sector == 3, 0.6, 0.3), 0)[:, None]
+        builder = np.array([0.5, 1.0, 0.1, 1.0])[network.sector][:, None]
+        damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.5, 1.0, 1.5]], 2.0, 4.0, 8.0))
+        expected = by_hand(network, cuts=(cut,), damages=(damage,), members=4)
+    assert len({values.sum() for values in expected["output"]}) == 4
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-13)
+
+
+def test_firms_that_nobody_rebuilds_are_named(make: MakeSpec):
+    alone = firm_network([0], [1], [1.0], [1.0, 2.0], sector=[0, 1], sectors=["A01", "I"], firm=["a", "b"])
+    quake = {"name": "quake", "kind": "damage", "loss": 0.5, "builders": {"A01": 1.0}}
+    with pytest.raises(SpecError) as caught:
+        bind(make(shocks=[quake]), alone)
+    says = "shocks.quake.builders: 1 firms buy from none of them (a, …): name a sector that each damaged firm buys from"
+    assert str(caught.value).endswith(says)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Laws of a step and a rollout over random networks: conservation, symmetry, a dense second implementation."""
 
 import itertools
+from dataclasses import fields
 from functools import partial
 from typing import Any, get_args
 
@@ -11,20 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.kernels.layout import Layout, lay_out
-from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Switches
+from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Rationing, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
 from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
-from shockmesh.kernels.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario, Table, standing, today
 from shockmesh.kernels.step import initial_state, step
 
 ORDERS = [
     Switches(target, basis, rationing)
     for target, basis, rationing in itertools.product(
-        ("fixed", "demand", "output", "potential"),
+        ("fixed", "demand", "output"),
         ("demand", "output"),
-        ("proportional", "final_demand_last", "water_filling"),
+        ("proportional", "final_demand_last"),
     )
 ]
 MIXED = [  # every mechanism at least once
@@ -37,7 +38,10 @@ MIXED = [  # every mechanism at least once
 FAMILY = [
     *(Switches(production=kind) for kind in get_args(Production)),
     *(Switches(capacity_rule=rule) for rule in get_args(CapacityRule)),
-    *(Switches("potential", "output", order_split=split) for split in get_args(OrderSplit)),
+    *(
+        Switches("potential", "output", rule, split)
+        for rule, split in zip(get_args(Rationing), get_args(OrderSplit), strict=True)
+    ),
     *(preset.switches for preset in PRESETS.values()),
     *MIXED,
 ]
@@ -65,19 +69,30 @@ def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameter
     model = Parameters(**{name: jnp.asarray(rng.uniform(*of, shape)) for name, of in RANGES.items()})
     loss = jnp.asarray(rng.uniform(0, 1, shape) * (rng.random(shape) < 0.4))
     lockdown = Recovery(loss, one + 2.5, one + 9.5, jnp.asarray(rng.uniform(0.02, 0.2, (1, members))))
-    return model, Scenario((lockdown,), (Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1),))
+    fewer_sales = Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1, "linear")
+    some = lambda: jnp.asarray(rng.integers(0, 2, (network.n_firms, 1)) * rng.uniform(0.5, 1))  # noqa: E731
+    route = Cut(some(), some(), Recovery(one + 0.9, one + 3.5, one + 8.5, one + 0.1))
+    builder = (network.sector % 3 == 0).astype(float) * (1 + network.sector)
+    quake = Damage(
+        jnp.asarray(rng.uniform(0, 0.5, shape)), jnp.asarray(rng.uniform(5, 60, (network.n_firms, 1))),
+        jnp.asarray(builder)[:, None], one + 1.2, one + 1.5, one + 3.5, one + 9.0,
+    )  # fmt: skip
+    return model, Scenario((lockdown,), (fewer_sales,), (route,), (quake,))
 
 
-def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> tuple[np.ndarray, np.ndarray]:
-    """Productivity and final demand of one member [time, firm]."""
+def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> tuple[Any, ...]:
+    """Productivity, final demand [time, firm], what gets through [time, seller, buyer] and damage, of one member."""
 
     def path(shocks: tuple[Recovery | Table, ...]) -> np.ndarray:
-        factors = [
-            [np.asarray(shock.factor(jnp.asarray(float(t))))[:, member] for shock in shocks] for t in range(days)
-        ]
-        return np.array([np.prod(of_day, axis=0) for of_day in factors])
+        factors = [[np.asarray(shock.factor(jnp.asarray(float(t)))) for shock in shocks] for t in range(days)]
+        return np.array([np.prod([of[:, min(member, of.shape[1] - 1)] for of in today], axis=0) for today in factors])
 
-    return path(scenario.productivity), path(scenario.final_demand) * network.final_demand
+    (route,), (quake,) = scenario.cuts, scenario.damages
+    gone = 1 - path((route.course,))[:, :, None]
+    passing = 1 - np.asarray(route.origin) * np.asarray(route.destination).T * gone
+    damage = {of.name: np.asarray(getattr(quake, of.name)) for of in fields(quake)}
+    damage = {name: values[:, min(member, values.shape[1] - 1)] for name, values in damage.items()}
+    return path(scenario.productivity), path(scenario.final_demand) * network.final_demand, passing, damage
 
 
 @pytest.mark.parametrize("switches", ALL_SWITCHES, ids=str)
@@ -101,18 +116,22 @@ def test_mass_balance(seed, firms, which):
         network = _any_network(seed, firms)
         layout, switches = laid_out(network), ALL_SWITCHES[which]
         model, scenario = varied(network, seed, members=2)
-        state = initial_state(layout, switches, model, 2)
-        for day in range(12):
-            z = scenario.productivity[0].factor(jnp.asarray(float(day)))
-            after, flows = step(layout, switches, model, z, layout.final_demand, state)
+        state, fixed = initial_state(layout, switches, model, scenario, 2), standing(layout, scenario)
+        for t in range(12):
+            day = today(layout, scenario, fixed, jnp.asarray(float(t)))
+            after, flows = step(layout, switches, model, day, state)
+            assert day.passing is not None
+            asked, orders = state.rebuild[0] * day.rebuilding[0].pace, state.orders * day.passing
             share, consumption = ration(
-                layout, switches, state.orders, flows.demand - flows.final_demand, flows.final_demand, flows.output
-            )
+                layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier), day.final_demand,
+                flows.output,
+            )  # fmt: skip
             assert ((share >= 0) & (share <= 1 + 1e-12)).all()
             np.testing.assert_allclose(consumption, flows.final_consumption, rtol=1e-12, atol=1e-14)
-            delivered = share * state.orders
-            met = segment_sum(delivered, layout.supplier) + consumption
+            delivered, built = share * orders, share * asked
+            met = segment_sum(delivered + built, layout.supplier) + consumption
             np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(after.rebuild[0], state.rebuild[0] - built, atol=1e-12)
             needed = layout.pool_amount * look_up(flows.output / layout.output, layout.pool_buyer)
             left = segment_sum(state.stock + delivered, layout.pool) - needed  # what is not there is not used
             assert switches.production != "leontief" or (left > -1e-9).all()
@@ -224,9 +243,10 @@ def test_gradient_equals_finite_differences(float64, random_network, switches):
 
 
 def _direction(like: Any, seed: int) -> Any:
+    """A random change of every number but 0: whether a firm builds at all is not a matter of degree."""
     leaves, structure = jax.tree.flatten(like)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
-    random = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
+    random = [jax.random.normal(key, leaf.shape) * (leaf != 0) for key, leaf in zip(keys, leaves, strict=True)]
     return jax.tree.unflatten(structure, random)
 
 

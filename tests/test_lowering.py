@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 from shockmesh.kernels.layout import lay_out
-from shockmesh.kernels.model import PRESETS, Parameters
+from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import shard, sharded_rollout
-from shockmesh.kernels.shocks import Recovery, Scenario
+from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario
 
 HOST_TRANSFERS = ("xla_python_cpu_callback", "xla_ffi_python", "infeed", "outfeed", "SendToHost", "RecvFromHost")
 
@@ -23,7 +23,8 @@ def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     one = jnp.ones((1, 1))
     numbers = {field.name: 1.5 * one for field in fields(Parameters)}
     model = Parameters(**numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one})
-    return model, Scenario((Recovery(0.5 * one, one, 5 * one, 0.1 * one),))
+    loss = Recovery(0.5 * one, one, 5 * one, 0.1 * one)
+    return model, Scenario((loss,), (), (Cut(one, one, loss),), (Damage(*[0.5 * one] * 7),))
 
 
 def lowered_for_cuda(run: Any, inputs: Any) -> str:
@@ -32,11 +33,14 @@ def lowered_for_cuda(run: Any, inputs: Any) -> str:
     return jax.export.export(of_leaves, platforms=["cuda"])(leaves).mlir_module()
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {"water": Switches(rationing="water_filling")}
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("shards", [0, 4], ids=["whole", "sharded"])
 @pytest.mark.parametrize("backwards", [False, True], ids=["value", "gradient"])
-def test_lowers_for_cuda(random_network, preset, shards, backwards):
-    network, switches = random_network(), PRESETS[preset].switches
+def test_lowers_for_cuda(random_network, model, shards, backwards):
+    network, switches = random_network(), MODELS[model]
     critical = np.full((len(network.sectors), len(network.sectors)), 0.5)
     layout, inputs = lay_out(network, criticality=critical), inputs_of(members=4)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from shockmesh.kernels.partition import cut_of, partition, partition_by_region
 from shockmesh.kernels.rollout import Record, rollout
 from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shard import shard, sharded_rollout
-from shockmesh.kernels.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario, Table
 
 DAYS, MEMBERS = 20, 4
 CASES = [("float64", *mesh) for mesh in [(1, 1), (2, 1), (3, 1), (4, 2), (8, 1), (2, 4)]] + [("float32", 4, 2)]
@@ -48,7 +49,13 @@ def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
     lockdown = Recovery(
         array(0, 1, n, MEMBERS) * hit, array(2.5, 2.5, 1, 1), array(8.5, 8.5, 1, 1), array(0.05, 0.2, 1, MEMBERS)
     )
-    return model, Scenario((lockdown,), (Table(array(0.8, 1, 5, n, 1)),))
+    course = Recovery(array(0.5, 1, 1, MEMBERS), array(3.5, 3.5, 1, 1), array(9.5, 9.5, 1, 1), array(0.1, 0.1, 1, 1))
+    route = Cut(hit, 1 - hit, course)
+    quake = Damage(
+        array(0, 0.4, n, MEMBERS), array(20, 90, n, 1), array(0, 2, n, 1), array(1, 1.2, 1, 1), array(2.5, 2.5, 1, 1),
+        array(4.5, 4.5, 1, 1), array(9, 20, 1, 1),
+    )  # fmt: skip
+    return model, Scenario((lockdown,), (Table(array(0.8, 1, 5, n, 1)),), (route,), (quake,))
 
 
 def record_of(network: FirmNetwork) -> Record:
@@ -131,7 +138,8 @@ def _collectives(program: str) -> dict[str, int]:
 
 def test_a_step_has_two_collectives_forwards_and_two_more_backwards(random_network):
     network = random_network(firms=60, links=300)
-    inputs, mesh = inputs_of(network, np.dtype("f4")), mesh_of(4, 1)
+    (model, scenario), mesh = inputs_of(network, np.dtype("f4")), mesh_of(4, 1)
+    inputs = model, replace(scenario, cuts=(), damages=())
     in_shards = shard(network, partition(network, 4))
     record = {"output": record_of(network)["output"]}
 

@@ -127,7 +127,29 @@ BAD = {
     "no such kind": (
         "kind: recovery",
         "kind: storm",
-        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, table",
+        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, damage, cut, table",
+    ),
+    "linear recovery misspelt": (
+        "kind: recovery",
+        "kind: recovery, course: straight",
+        "5: shocks.lockdown.course: straight: must be 'exponential' or 'linear'",
+    ),
+    "damage without builders": (
+        "kind: recovery",
+        "kind: damage",
+        "5: shocks.lockdown.builders: missing: required",
+    ),
+    "nobody builds": (
+        "kind: recovery",
+        "kind: damage, builders: {}",
+        "5: shocks.lockdown.builders: {}: Dictionary should have at least 1 item after validation, not 0",
+    ),
+    "a cut by sector": (
+        "sweep:\n  seed: 7\n  members: 200\n  vary:\n",
+        "  - {name: route, kind: cut, origin: {region: CHN}}\n"
+        "sweep:\n  members: 200\n  vary:\n    shocks.route.loss.by_sector.I: {uniform: [0, 1]}\n",
+        "10: sweep.vary.shocks.route.loss.by_sector.I: shocks.route.loss.by_sector.I: "
+        "a cut has one number for all firms",
     ),
     "region as a number": (
         "region: GBR",
