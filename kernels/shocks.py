@@ -8,7 +8,7 @@ A scenario holds any number of shocks of four kinds; those on one firm or link m
     damages                      capital destroyed, and rebuilt by suppliers who are asked for it
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import mul
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
@@ -46,7 +46,7 @@ class Recovery:
     onset: Float[Array, "#firm #member"]  # t0 [day]
     recovery_start: Float[Array, "#firm #member"]  # t* [day]
     recovery_rate: Float[Array, "#firm #member"]  # λ [1/day]
-    course: Course = "exponential"
+    course: Course = field(default="exponential", kw_only=True)
 
     def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
         elapsed = self.recovery_rate * jnp.maximum(day - self.recovery_start, 0)

@@ -146,7 +146,7 @@ def recovered(table: Any, share: float) -> tuple[Callable[[Any], Any], Scenario]
         )  # fmt: skip
 
     start = column(OCCURRENCE + DURATION + 1)
-    loss = Recovery(column(np.tile(hit(table) * share, 2)), column(OCCURRENCE), start, column(1 / TAU), "linear")
+    loss = Recovery(column(np.tile(hit(table) * share, 2)), column(OCCURRENCE), start, column(1 / TAU), course="linear")
     return event, Scenario((loss,))
 
 

@@ -69,7 +69,7 @@ def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameter
     model = Parameters(**{name: jnp.asarray(rng.uniform(*of, shape)) for name, of in RANGES.items()})
     loss = jnp.asarray(rng.uniform(0, 1, shape) * (rng.random(shape) < 0.4))
     lockdown = Recovery(loss, one + 2.5, one + 9.5, jnp.asarray(rng.uniform(0.02, 0.2, (1, members))))
-    fewer_sales = Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1, "linear")
+    fewer_sales = Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1, course="linear")
     some = lambda: jnp.asarray(rng.integers(0, 2, (network.n_firms, 1)) * rng.uniform(0.5, 1))  # noqa: E731
     route = Cut(some(), some(), Recovery(one + 0.9, one + 3.5, one + 8.5, one + 0.1))
     builder = (network.sector % 3 == 0).astype(float) * (1 + network.sector)
