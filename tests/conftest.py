@@ -45,6 +45,28 @@ def random_network() -> Callable[..., FirmNetwork]:
     return make
 
 
+@pytest.fixture(scope="session")
+def halved() -> Callable[..., FirmNetwork]:
+    """Industries that may buy from themselves, as a network: two equal firms each, the first halves first.
+
+    The halves buy from each other what the industry buys from itself. By the split law their sums are the industry.
+    """
+
+    def make(flows: np.ndarray, final_demand: np.ndarray, sector: np.ndarray, sectors: list[str]) -> FirmNetwork:
+        n = len(flows)
+        sells, buys = np.nonzero(flows)
+        supplier = np.concatenate([sells + half * n for half in (0, 0, 1, 1)])
+        buyer = np.concatenate([buys + half * n for half in (0, 1, 0, 1)])
+        keep = supplier != buyer
+        supplier, buyer = supplier[keep], buyer[keep]
+        amount = flows[supplier % n, buyer % n] / np.where(supplier % n == buyer % n, 2, 4)
+        return firm_network(
+            supplier, buyer, amount, np.tile(final_demand / 2, 2), sector=np.tile(sector, 2), sectors=sectors
+        )
+
+    return make
+
+
 @dataclass(frozen=True)
 class DenseModel:
     """The model of one member in plain NumPy with N × N matrices: rows sell, columns buy. Float64 throughout."""

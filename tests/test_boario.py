@@ -1,7 +1,6 @@
 """Parity of `hallegatte2014` with BoARIO 0.7.2, which runs beside it: damage that is rebuilt, capital that recovers.
 
-BoARIO's industries buy from themselves, firms here do not: each industry becomes two equal firms, which buy from each
-other what the industry buys from itself. By the split law their sums are the industry.
+BoARIO's industries buy from themselves, firms here do not: each industry becomes two firms (`halved` in conftest.py).
 
 BoARIO's names beside ours: the table in kernels/DESIGN.md. Where BoARIO differs from the papers or from itself, and
 what is done here:
@@ -20,6 +19,7 @@ what is done here:
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ import pandas as pd
 import pytest
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
-from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shocks import Damage, Recovery, Scenario
 
@@ -66,21 +66,6 @@ def table(request: pytest.FixtureRequest) -> Any:
         return pymrio.IOSystem(Z=flows, Y=final).calc_all()
 
 
-def halved(table: Any) -> FirmNetwork:
-    """Two firms for each industry, the first halves first."""
-    flows, n = table.Z.to_numpy() / 365, len(table.Z)
-    from_, to = np.nonzero(flows)
-    supplier, buyer = (np.concatenate([ends + half * n for half in halves]) for ends, halves in
-                       ((from_, (0, 0, 1, 1)), (to, (0, 1, 0, 1))))  # fmt: skip
-    itself = supplier % n == buyer % n
-    amount = flows[supplier % n, buyer % n] / np.where(itself, 2, 4)
-    keep = supplier != buyer
-    sectors = list(table.Z.index.get_level_values("sector").unique())
-    sector = np.tile(table.Z.index.get_level_values("sector").map(sectors.index), 2)
-    final_demand = np.tile(table.Y.to_numpy().sum(1) / 365 / 2, 2)
-    return firm_network(supplier[keep], buyer[keep], amount[keep], final_demand, sector=sector, sectors=sectors)
-
-
 def by_boario(table: Any, order_type: str, event: Callable[[Any], Any]) -> np.ndarray:
     """Output [time, industry]."""
     with warnings.catch_warnings():
@@ -95,10 +80,14 @@ def by_boario(table: Any, order_type: str, event: Callable[[Any], Any]) -> np.nd
     return simulation.production_realised.to_numpy()
 
 
-def by_us(table: Any, switches: Switches, scenario: Scenario) -> np.ndarray:
+def by_us(halved: Callable[..., FirmNetwork], table: Any, switches: Switches, scenario: Scenario) -> np.ndarray:
     """Output [time, industry], as the sum of its halves."""
+    names = table.Z.index.get_level_values("sector")
+    sectors = list(names.unique())
+    final_demand = table.Y.to_numpy().sum(axis=1) / 365
+    network = halved(table.Z.to_numpy() / 365, final_demand, names.map(sectors.index).to_numpy(), sectors)
     model = Parameters(**{name: column(value) for name, value in PRESETS["hallegatte2014"].defaults.items()})
-    layout = lay_out(halved(table), np.float64)
+    layout = lay_out(network, np.float64)
     found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"][:, :, 0]
     return np.asarray(found).reshape(DAYS, 2, -1).sum(axis=1)
 
@@ -155,11 +144,11 @@ EVENTS = {"rebuilt": rebuilt, "recovered": recovered}
 
 @pytest.mark.parametrize(("order_type", "split"), [("alt", "capacity"), ("noalt", "baseline")])
 @pytest.mark.parametrize("kind", EVENTS)
-def test_hallegatte2014_is_boario(float64, table: Any, order_type: str, split: Any, kind: str):
+def test_hallegatte2014_is_boario(float64, halved, table: Any, order_type: str, split: Any, kind: str):
     event, scenario = EVENTS[kind](table, 0.3)
     switches = PRESETS["hallegatte2014"].switches
     assert switches.order_split == "capacity"
     expected = by_boario(table, order_type, event)
-    found = by_us(table, Switches(**vars(switches) | {"order_split": split}), scenario)
+    found = by_us(halved, table, replace(switches, order_split=split), scenario)
     assert expected.sum(axis=1).min() < 0.99 * expected[0].sum()
     np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from shockmesh.kernels.capacity import level_today, level_tomorrow
 from shockmesh.kernels.layout import Layout, lay_out
 from shockmesh.kernels.model import Parameters, Production, Switches
-from shockmesh.kernels.network import firm_network
+from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.production import attainable
 from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.segments import segment_sum
-from shockmesh.kernels.shocks import Scenario
+from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario
 
 
 def numbers(**given: float) -> Parameters:
@@ -157,6 +157,56 @@ def test_hiring_is_slower_than_firing(float64):
     found = level_tomorrow(rule, model, labour, labour, wanted)
     assert found is not None
     np.testing.assert_allclose(found, [[0.4 + 0.6 / 30], [1 - 0.6 / 15]])
+
+
+def column(value: Any) -> jax.Array:
+    return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
+
+
+def lost(days: int, share: Any = 1.0) -> Recovery:
+    """Lost from day 2, whole again `days` days later."""
+    return Recovery(column(share), column(2), column(2), column(1 / days), course="linear")
+
+
+def test_a_linear_recovery_ends(float64):
+    found = [float(lost(4, 0.8).factor(jnp.asarray(float(day)))[0, 0]) for day in range(8)]
+    np.testing.assert_allclose(found, [1, 1, 0.2, 0.4, 0.6, 0.8, 1, 1])
+
+
+def run(network: FirmNetwork, scenario: Scenario, days: int, **given: float) -> dict[str, np.ndarray]:
+    layout, record = lay_out(network, np.float64), dict.fromkeys(["output", "demand", "capacity", "final_consumption"])
+    found = rollout(layout, Switches(), numbers(**given), scenario, days=days, record=record)
+    return {name: np.asarray(values)[:, :, 0] for name, values in found.items()}
+
+
+def test_a_cut_route_starves_its_buyer_once_the_stock_is_gone(float64):
+    """0 sells to 1 and 2; only the route to 1 is cut, forever: 1 lasts for its stock, 0 loses that customer."""
+    pair = firm_network([0, 0], [1, 2], [1.0, 2.0], [0, 2.0, 3.0])
+    route = Cut(column([1.0, 0, 0]), column([0, 1.0, 0]), Recovery(column(1), column(2), column(2), column(0)))
+    found = run(pair, Scenario(cuts=(route,)), 12, inventory_days=4.0)
+    np.testing.assert_allclose(found["output"][:, 1], [2.0] * 6 + [0.0] * 6, atol=1e-12)  # 2 days, then 4 of stock
+    np.testing.assert_allclose(found["output"][:, 0], [3.0] * 2 + [2.0] * 10)
+    np.testing.assert_allclose(found["output"][:, 2], 3.0)
+
+
+def test_capital_is_rebuilt_by_a_part_of_the_rest_each_day(float64):
+    """Firm 1 loses half its capital, 5 days of value added; firm 0, never short, builds a tenth of the rest a day."""
+    pair = firm_network([0], [1], [1.0], [1.0, 3.0])
+    quake = Damage(column([0.0, 0.5]), *map(column, (5, 1, 2, 2, 3, 10)))  # at twice the price
+    found = run(pair, Scenario(damages=(quake,)), 40, capacity=4.0, inventory_days=30.0)
+    left = 0.5 * 0.9 ** np.maximum(np.arange(40) - 3, 0) * (np.arange(40) >= 2)
+    np.testing.assert_allclose(found["capacity"][:, 1], 4 * 3 * (1 - left))
+    worth = 2 * 5 * (3 - 1)
+    np.testing.assert_allclose(found["demand"][:3, 0], 2.0)
+    np.testing.assert_allclose(found["demand"][3:, 0], 2 + worth * left[3:] / 10)
+
+
+def test_capital_that_nobody_can_rebuild_stays_lost(float64):
+    pair = firm_network([0], [1], [1.0], [1.0, 3.0])
+    quake = Damage(column([0.0, 0.5]), *map(column, (5, [0.0, 1.0], 1, 2, 3, 10)))
+    found = run(pair, Scenario(damages=(quake,)), 30, capacity=1.0)
+    np.testing.assert_allclose(found["capacity"][2:, 1], 1.5)
+    assert (found["demand"][:, 0] <= 2 + 1e-12).all()
 
 
 INCOMPLETE = {

@@ -1,0 +1,142 @@
+"""Parity of `pichler2022` with its published equations, written out for the 55 sectors of the United Kingdom in 2020.
+
+Pichler, Pangallo, del Rio-Chanona, Lafond, Farmer (2022), JEDC 144:104527; equation numbers are theirs. Departures:
+  1. household demand is exogenous, as other final demand is: their consumption function (eqs. 5, 6), which couples all
+     households to all labour income, is left out on both sides;
+  2. the 11 pairs that the survey did not rate are taken as not critical, on both sides;
+  3. industries buy from themselves, firms here do not: each industry becomes two firms (`halved` in conftest.py);
+  4. only domestic flows count: imports never run short.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.model import PRESETS, Parameters, Production
+from shockmesh.kernels.rollout import rollout
+from shockmesh.kernels.shocks import Recovery, Scenario, Table
+
+FOLDER = Path(__file__).parent / "data" / "uk_covid2020"
+DAYS, LOCKDOWN, REOPENING, EASING = 140, 10, 70, 40  # the shocks hold from day 10 to 70, then fade until day 110
+TAU, HIRING, FIRING = 10.0, 1 / 30, 1 / 15  # τ, γ_H, γ_F of the paper
+
+
+class Economy(NamedTuple):
+    """The United Kingdom: flows in million USD a day, shares of what is lost in the lockdown."""
+
+    sectors: list[str]
+    flows: np.ndarray  # Z
+    households: np.ndarray  # c
+    others: np.ndarray  # f
+    criticality: np.ndarray  # [input, buyer]
+    days: np.ndarray  # n, of the buyer
+    labour_lost: np.ndarray  # ε^S
+    households_lost: np.ndarray
+    others_lost: np.ndarray
+
+    @property
+    def output(self) -> np.ndarray:
+        return self.flows.sum(axis=1) + self.households + self.others
+
+    def final_demand(self) -> np.ndarray:
+        """c + f [time, sector]."""
+        lost = fading()[:, None]
+        return self.households * (1 - self.households_lost * lost) + self.others * (1 - self.others_lost * lost)
+
+
+def fading() -> np.ndarray:
+    """How much of a shock is felt on each day."""
+    day = np.arange(DAYS)
+    return np.where(day < LOCKDOWN, 0, np.clip(1 - (day - REOPENING) / EASING, 0, 1))
+
+
+@pytest.fixture(scope="module")
+def kingdom() -> Economy:
+    table = pd.read_csv(FOLDER / "uk_niot_2014_wiod2016_musd.csv").query("origin == 'Domestic'").set_index("row")
+    shocks = pd.read_csv(FOLDER / "uk_covid_shocks_wiod55.csv", index_col=0)
+    ratings = pd.read_csv(FOLDER / "ihs_input_criticality_wiod55.csv", index_col=0)
+    sectors = list(shocks.index)
+    columns = lambda *names: table.loc[sectors, list(names)].to_numpy() / 365  # noqa: E731
+    return Economy(
+        sectors,
+        columns(*sectors),
+        columns("CONS_h")[:, 0],
+        columns("CONS_np", "CONS_g", "GFCF", "INVEN", "EXP").sum(axis=1),
+        ratings.reindex(index=sectors, columns=sectors).fillna(0.0).to_numpy(),
+        30 * shocks["ratio_input_inv_go_monthly"].to_numpy(),
+        -shocks["supply_shock"].to_numpy(),
+        -shocks["demand_shock_household"].to_numpy(),
+        -shocks["other_final_demand_shock"].to_numpy(),
+    )
+
+
+def published(uk: Economy, production: Production) -> np.ndarray:
+    """Output [time, sector], equation by equation; A and S are [input, buyer]."""
+    x0 = uk.output
+    a = uk.flows / x0
+    n = len(x0)
+    stock, labour, demand = uk.days * uk.flows, np.ones(n), x0  # labour relative to l₀; d of the day before
+    change = np.zeros(n)  # Δl of the day before
+    outputs: list[np.ndarray] = []
+    for final_demand, felt in zip(uk.final_demand(), fading(), strict=True):
+        labour = np.minimum(labour + np.where(change > 0, HIRING, FIRING) * change, 1 - uk.labour_lost * felt)  # 19–21
+        orders = np.maximum(a * demand + (uk.days * uk.flows - stock) / TAU, 0)  # 4
+        demand = orders.sum(axis=1) + final_demand  # 3
+        by_inputs = input_bottleneck(uk, a, stock, production)
+        output = np.minimum(np.minimum(labour * x0, by_inputs), demand)  # 7, 15
+        delivered = orders * (output / demand)[:, None]  # 16
+        stock = np.maximum(stock + delivered - a * output, 0)  # 18
+        change = np.minimum(by_inputs, demand) / x0 - labour
+        outputs.append(output)
+    return np.array(outputs)
+
+
+def input_bottleneck(uk: Economy, a: np.ndarray, stock: np.ndarray, production: Production) -> np.ndarray:
+    """x^inp, equations 8 to 14."""
+    found = np.full(len(a), np.inf)
+    for i, x0 in enumerate(uk.output):
+        used = a[:, i] > 0
+        lasts = np.divide(stock[:, i], a[:, i], out=np.full(len(a), np.inf), where=used)
+        critical, important = lasts[uk.criticality[:, i] == 1], lasts[uk.criticality[:, i] == 0.5]
+        match production:
+            case "leontief":
+                found[i] = lasts.min()
+            case "strongly_critical":
+                found[i] = min([*critical, *important], default=np.inf)
+            case "half_critical":
+                found[i] = min([*critical, *((important + x0) / 2)], default=np.inf)
+            case "weakly_critical":
+                found[i] = min(critical, default=np.inf)
+            case _:
+                found[i] = stock[:, i].sum() / a[:, i].sum() if used.any() else np.inf
+    return found
+
+
+@pytest.mark.parametrize("production", ["leontief", "strongly_critical", "half_critical", "weakly_critical", "linear"])
+def test_pichler2022_is_its_equations(float64, halved, kingdom: Economy, production: Production):
+    network = halved(kingdom.flows, kingdom.households + kingdom.others, np.arange(55), kingdom.sectors)
+    preset = PRESETS["pichler2022"]
+    assert preset.switches.production == "half_critical"
+    numbers = dict(preset.defaults) | {"inventory_days": np.tile(kingdom.days, 2)}
+    model = Parameters(**{name: jnp.atleast_1d(jnp.asarray(value, float))[:, None] for name, value in numbers.items()})
+    column = lambda value: jnp.atleast_1d(jnp.asarray(value, float))[:, None]  # noqa: E731
+    lockdown = Recovery(
+        column(np.tile(kingdom.labour_lost, 2)),
+        column(LOCKDOWN),
+        column(REOPENING),
+        column(1 / EASING),
+        course="linear",
+    )
+    path = kingdom.final_demand() / (kingdom.households + kingdom.others)
+    scenario = Scenario((lockdown,), (Table(jnp.asarray(np.tile(path, 2))[:, :, None]),))
+    switches = replace(preset.switches, production=production)
+    layout = lay_out(network, np.float64, kingdom.criticality)
+    found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"][:, :, 0]
+    expected = published(kingdom, production)
+    assert expected[60].sum() < 0.85 * expected[0].sum()
+    np.testing.assert_allclose(np.asarray(found).reshape(DAYS, 2, 55).sum(axis=1), expected, rtol=1e-9, atol=1e-9)
