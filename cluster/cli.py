@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from shockmesh.cluster.calibration_run import CalibrationSummary
     from shockmesh.cluster.run import RunSummary
 
 ADDRESS = "a Ray cluster; default: a local one for this run; `local`: no Ray, this process"
@@ -211,7 +212,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return [*options.set, *([] if options.seed is None else [f"sweep.seed={options.seed}"])]
 
 
-def _summarise(options: argparse.Namespace, summary: "RunSummary") -> int:
+def _summarise(options: argparse.Namespace, summary: "RunSummary | CalibrationSummary") -> int:
     _tell(options, {**asdict(summary), "complete": summary.complete}, summary.text())
     return DONE if summary.complete else PARTLY_DONE
 

@@ -19,7 +19,7 @@ import ray.exceptions
 from ray.util import get_node_ip_address
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from shockmesh.cluster.work import BlockWork, Job
+from shockmesh.cluster.work import Job, make_work
 from shockmesh.kernels.network import FirmNetwork
 
 LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
@@ -70,7 +70,7 @@ class Rank:
         self._alone = False
 
     def prepare(self) -> None:
-        self._work = BlockWork(self._job, self._network)
+        self._work = make_work(self._job, self._network)
 
     def run(self, block: int) -> dict[str, Any]:
         """Simulate a block and commit it.

@@ -23,6 +23,7 @@ from pydantic import (
 from shockmesh.cluster.distributions import Distribution, Scalar, parse_distribution, same_kind
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.source import KeyPath, Problem, Source, locate
+from shockmesh.inference.choices import GuideName, Penalty, Residual
 from shockmesh.kernels.model import (
     DEFAULTS,
     PRESETS,
@@ -265,6 +266,50 @@ class Resources(_Frozen):
     members_per_block: Literal["auto"] | Count = "auto"  # simulated together, written as one shard
 
 
+Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Window = tuple[Annotated[int, Strict(), Field(ge=0)], Count]
+
+
+class Observe(_Frozen):
+    """Series that were seen, as ratios to the undisturbed day."""
+
+    file: FilePath  # CSV, see shockmesh.io.series
+    variable: Annotated[str, AfterValidator(lambda name: _known("variable", RECORDABLE, name))] = "output"
+    by: Literal["total", "region", "sector"] = "sector"
+    groups: FilePath | None = None  # CSV of sector,series or region,series; left out: series are named as sectors
+    noise: Positive = 0.01  # standard deviation, share of the undisturbed day
+    window: Window | None = None  # first day and the day after the last that are fitted; left out: all
+    held_out: Window | None = None  # kept aside for validation
+
+
+class Unknown(_Frozen):
+    """What is not known of a number: how far groups of firms stray from the value that the spec says."""
+
+    spread: dict[Literal["all", "region", "sector", "firm"], Positive]  # σ of the logarithm, or of the logit of a share
+    doubt: Annotated[float, Strict(), Field(ge=0)] = (
+        0.0  # the spreads themselves are uncertain by a factor exp(± doubt)
+    )
+
+
+class Infer(_Frozen):
+    """How the unknown is learned."""
+
+    parameters: dict[str, Unknown]  # model.inventory_days, shocks.lockdown.loss, … → prior
+    method: Literal["svi", "rml"] = "svi"  # a guide fitted by gradients, or an ensemble pulled to perturbed data
+    guide: GuideName = "structured"
+    rank: Count = 4
+    particles: Count = 1
+    steps: Count = 300
+    rate: Positive = 0.1
+    draws: Count = 200  # of the posterior; members of the ensemble
+    residual: Residual = "absolute"
+    penalty: Penalty = "squared"
+    correlation: Annotated[float, Strict(), Field(gt=-1, lt=1)] = 0.0  # of the noise between periods; gives w
+    temperature: Positive | None = None  # w, said by hand
+    checkpoint_every: Count = 25  # steps
+    patience: Count | None = None  # checkpoints without a better held-out loss before stopping
+
+
 class Spec(_Frozen):
     """A whole spec, as resolved: files absolute, overrides applied. Make one with `load_spec` or `parse_spec`."""
 
@@ -277,12 +322,16 @@ class Spec(_Frozen):
         Field(default_factory=lambda: {"output": ("region", "sector")})
     )
     resources: Resources = Resources()
+    observe: tuple[Observe, ...] = ()
+    infer: Infer | None = None  # makes the run a calibration
     precision: Literal["float32", "float64"] = "float32"
     _source: Source = PrivateAttr(default_factory=lambda: Source("spec", {}))
 
     @property
     def members(self) -> int:
-        """How many members the sweep has."""
+        """How many members the sweep has, or the ensemble of a calibration."""
+        if self.infer is not None:
+            return self.infer.draws if self.infer.method == "rml" else 1
         combinations = math.prod(len(levels) for levels in self.sweep.grid.values())
         return len(self.sweep.entries) or (combinations if self.sweep.grid else self.sweep.members or 1)
 
@@ -306,6 +355,9 @@ KEYS = tuple(  # every key that a spec may have
         Sweep,
         Resources,
         PerFirm,
+        Observe,
+        Unknown,
+        Infer,
     )
     for name, field in model.model_fields.items()
 )

@@ -4,6 +4,7 @@ import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -53,6 +54,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+class Line(Protocol):
+    """What can be shown: how much is done, and a line that says so."""
+
+    @property
+    def done(self) -> int: ...
+
+    def line(self) -> str: ...
+
+
 class Progress:
     """Shows paces as they come, on standard error; quiet shows nothing."""
 
@@ -70,7 +80,7 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def show(self, pace: Pace) -> None:
+    def show(self, pace: Line) -> None:
         """Replace the line, or log one every ten seconds when something is new."""
         if self._live:
             self._live.update(Text(pace.line()))

@@ -18,6 +18,7 @@ from shockmesh.cluster.plan import Plan
 from shockmesh.io.networks import content_hash
 from shockmesh.kernels.network import FirmNetwork
 
+FILES = ("file", "groups", "criticality")  # keys of a spec that name one
 PACKAGES = ("shockmesh", "jax", "jaxlib", "numpy", "ray", "xarray", "zarr")
 
 
@@ -85,11 +86,11 @@ def hash_path(path: Path) -> str:
 
 
 def _files(node: Any, at: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Every `file:` of a resolved spec, by dotted path."""
+    """Every file of a resolved spec, by dotted path."""
     entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in entries:
-        if key == "file" and isinstance(value, str):
-            yield ".".join((*at, "file")), value
+        if key in FILES and isinstance(value, str):
+            yield ".".join((*at, str(key))), value
         else:
             yield from _files(value, (*at, str(key)))
 

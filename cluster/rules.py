@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
-from shockmesh.cluster.models import CutShock, PerFirm, Spec, TableShock
+from shockmesh.cluster.models import CutShock, Observe, PerFirm, RecoveryShock, Spec, TableShock
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
@@ -19,7 +19,7 @@ WHERE_NAMES = ("region", "sector", "firm")
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Every rule that the spec breaks, as (path, value, rule)."""
-    for rule in (_mechanisms, _shock_names, _members, _sweep_paths, _sweep_values, _records):
+    for rule in (_mechanisms, _shock_names, _members, _sweep_paths, _sweep_values, _records, _calibration):
         yield from rule(spec)
 
 
@@ -152,6 +152,52 @@ def _records(spec: Spec) -> Iterator[Broken]:
             yield ("record", name), list(dims), "firm stands alone: regions and sectors are coordinates of firms"
 
 
+def _calibration(spec: Spec) -> Iterator[Broken]:
+    """A calibration has unknown numbers, something seen, and no sweep."""
+    if (spec.infer is None) != (not spec.observe):
+        yield ("infer",) if spec.observe else ("observe",), "missing", "observe and infer come together"
+    if spec.infer is None:
+        return
+    if spec.sweep.paths or spec.sweep.members not in (None, 1):
+        yield ("sweep",), spec.sweep.paths, "a calibration has no sweep: what varies is what infer.parameters name"
+    if spec.resources.devices_per_gang != 1:
+        path = ("resources", "devices_per_gang")
+        yield path, spec.resources.devices_per_gang, "must be 1: a calibration's simulations each run on one device"
+    known = inferable(spec)
+    for path in spec.infer.parameters:
+        if path not in known:
+            yield ("infer", "parameters", path), path, "is not a number that can be inferred" + suggestion(path, known)
+        elif not spec.infer.parameters[path].spread:
+            yield ("infer", "parameters", path, "spread"), "empty", "needs a level: all, region, sector or firm"
+    if not spec.infer.parameters:
+        yield ("infer", "parameters"), "empty", "nothing to infer"
+    variables = Counter(observe.variable for observe in spec.observe)
+    for i, observe in enumerate(spec.observe):
+        if variables[observe.variable] > 1:
+            yield ("observe", i, "variable"), observe.variable, "each variable is observed once"
+        yield from _windows(("observe", i), observe, spec.horizon.days)
+
+
+def inferable(spec: Spec) -> list[str]:
+    """The numbers that a calibration may infer: the model's, and the size and pace of losses that recover."""
+    recovering = [shock.name for shock in spec.shocks if isinstance(shock, RecoveryShock)]
+    of_shocks = [f"shocks.{name}.{number}" for name in recovering for number in ("loss", "recovery_days")]
+    return [*(f"model.{name}" for name in spec.model.numbers), *of_shocks]
+
+
+def _windows(path: KeyPath, observe: Observe, days: int) -> Iterator[Broken]:
+    for name in ("window", "held_out"):
+        window = getattr(observe, name)
+        if window is not None and not window[0] < window[1] <= days:
+            yield (*path, name), list(window), f"must be two days, the first below the second, within 0 … {days}"
+    if observe.window and observe.held_out and _overlap(observe.window, observe.held_out):
+        yield (*path, "held_out"), list(observe.held_out), "overlaps the window that is fitted"
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
 def missing_files(spec: Spec) -> Iterator[Broken]:
     """The economy and every file of the spec that is not there."""
     for keys, name in [(("economy",), spec.economy), *_named_files(spec)]:
@@ -167,6 +213,10 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
             yield ("shocks", i, "file"), shock.file
     if spec.model.criticality is not None:
         yield ("model", "criticality"), spec.model.criticality
+    for i, observe in enumerate(spec.observe):
+        yield ("observe", i, "file"), observe.file
+        if observe.groups is not None:
+            yield ("observe", i, "groups"), observe.groups
     for keys, value in fields:
         if isinstance(value, PerFirm) and value.file is not None:
             yield (*keys, "file"), value.file

@@ -1,28 +1,35 @@
 """A run, from a spec to a store: validate, plan, create, execute, finalise; and to resume one, or ask how far it is."""
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster import provenance
 from shockmesh.cluster.batch import Simulator
-from shockmesh.cluster.execute import Executor, LocalExecutor, Tally, WorkersError, execute
+from shockmesh.cluster.calibration import bind_calibration
+from shockmesh.cluster.calibration_run import CalibrationSummary, calibrate, calibration_status
+from shockmesh.cluster.execute import Tally, WorkersError, execute
+from shockmesh.cluster.executors import executor_of, interruptible
 from shockmesh.cluster.plan import Plan, human_bytes, make_plan, shards_of, sizes_of
 from shockmesh.cluster.progress import Pace, Progress, duration
 from shockmesh.cluster.spec import load_spec, parse_spec
-from shockmesh.cluster.work import BlockWork, Job
+from shockmesh.cluster.work import Job
 from shockmesh.io import journal
 from shockmesh.io.networks import read_network
-from shockmesh.io.results import STORE, committed, create_run, disk_bytes, failed_members, finalise, read_manifest
+from shockmesh.io.results import (
+    STORE,
+    committed,
+    create_folder,
+    create_run,
+    disk_bytes,
+    failed_members,
+    finalise,
+    read_manifest,
+)
 from shockmesh.kernels.network import FirmNetwork
-
-IN_PROCESS = "local"  # the address that means: no Ray, this process
 
 
 class ResumeError(ValueError):
@@ -80,8 +87,8 @@ def run(
     seed: int | None = None,
     address: str | None = None,
     quiet: bool = False,
-) -> RunSummary:
-    """Run a spec into a new folder.
+) -> RunSummary | CalibrationSummary:
+    """Run a spec into a new folder: a sweep, or a calibration if it says what to infer.
 
     Args:
         address: a Ray cluster; None starts a local one for this run; "local" runs in this process without Ray.
@@ -90,7 +97,7 @@ def run(
         SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
     """
     seeded = [] if seed is None else [f"sweep.seed={seed}"]
-    return _execute(*create(spec_path, out, [*overrides, *seeded]), address, quiet)
+    return _go_on(*create(spec_path, out, [*overrides, *seeded]), address, quiet)
 
 
 def create(spec_path: str | Path, out: str | Path, overrides: Sequence[str] = ()) -> tuple[Job, FirmNetwork]:
@@ -103,12 +110,16 @@ def create(spec_path: str | Path, out: str | Path, overrides: Sequence[str] = ()
     network = read_network(spec.economy)
     shard_of = shards_of(spec, network)
     plan = make_plan(spec, sizes_of(network, shard_of))
-    template = Simulator(spec, network).template(plan.members_per_block)
-    create_run(out, provenance.manifest(spec, plan, network), template)
+    manifest = provenance.manifest(spec, plan, network)
+    if spec.infer is None:
+        create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block))
+    else:
+        bind_calibration(spec, network)
+        create_folder(out, manifest)
     return Job(Path(out), spec.model_dump(mode="json"), plan, shard_of), network
 
 
-def resume(path: str | Path, address: str | None = None, quiet: bool = False) -> RunSummary:
+def resume(path: str | Path, address: str | None = None, quiet: bool = False) -> RunSummary | CalibrationSummary:
     """Complete a run: simulate the blocks that are not committed, and no other.
 
     Raises:
@@ -122,7 +133,7 @@ def resume(path: str | Path, address: str | None = None, quiet: bool = False) ->
     if now["fingerprint"] != said["fingerprint"]:
         changed = ", ".join(provenance.changes(said, now))
         raise ResumeError(f"{path}: started with another {changed}; start a new run, or restore what changed")
-    return _execute(Job(Path(path), said["spec"], plan, shards_of(spec, network)), network, address, quiet)
+    return _go_on(Job(Path(path), said["spec"], plan, shards_of(spec, network)), network, address, quiet)
 
 
 def status(path: str | Path) -> dict[str, Any]:
@@ -132,6 +143,8 @@ def status(path: str | Path) -> dict[str, Any]:
         ResultsError: no run there.
     """
     run_path, said = Path(path), read_manifest(path)
+    if said["spec"].get("infer") is not None:
+        return calibration_status(run_path, said)
     plan, done = Plan(**said["plan"]), committed(path)
     members = sum(len(plan.block(block)) for block in done)
     notes = [journal.read_marker(run_path, block) for block in done]
@@ -147,6 +160,11 @@ def status(path: str | Path) -> dict[str, Any]:
         "started": said["created"],
         "store": f"{run_path / STORE} ({human_bytes(disk_bytes(run_path))})",
     }
+
+
+def _go_on(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary | CalibrationSummary:
+    work = _execute if job.spec.get("infer") is None else calibrate
+    return work(job, network, address, quiet)
 
 
 def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary:
@@ -167,7 +185,7 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
 
         try:
             if todo:
-                with _interruptible(), _executor(job, network, address) as on, _interruptible():  # Ray sets its own
+                with interruptible(), executor_of(job, network, address) as on, interruptible():  # Ray sets its own
                     execute(todo, on, watch)
         except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
             interrupted = True
@@ -185,47 +203,6 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
         lost=tally.lost, interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated,
         link_steps=simulated * steps, bytes=disk_bytes(path),
     )  # fmt: skip
-
-
-@contextmanager
-def _executor(job: Job, network: FirmNetwork, address: str | None) -> Generator[Executor]:
-    if address == IN_PROCESS:
-        _check_devices(job.plan.devices)
-        yield LocalExecutor(BlockWork(job, network))
-        return
-    from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
-
-    with ray_cluster(address, job.plan.workers * job.plan.devices) as options:
-        executor = RayExecutor(job, network, job.plan.workers, options)
-        try:
-            yield executor
-        finally:
-            executor.close()
-
-
-def _check_devices(wanted: int) -> None:
-    import jax
-
-    if len(jax.devices()) < wanted:
-        rule = f"this process has {len(jax.devices())}; with JAX_NUM_CPU_DEVICES={wanted} it simulates as many"
-        raise WorkersError(f"resources.devices_per_gang: {wanted}: {rule}")
-
-
-@contextmanager
-def _interruptible() -> Generator[None]:
-    """Let SIGTERM end a run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _count(plan: Plan, blocks: Sequence[int] | set[int] | dict[int, Any]) -> int:

@@ -13,8 +13,11 @@ from jaxtyping import Int
 from shockmesh.cluster.batch import Simulator, failed_members
 from shockmesh.cluster.plan import Plan
 from shockmesh.cluster.spec import parse_spec
+from shockmesh.io.checkpoints import write_arrays
 from shockmesh.io.results import write_block
 from shockmesh.kernels.network import FirmNetwork
+
+MEMBERS = "members"  # folder of an ensemble's blocks
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,30 @@ class BlockWork:
         if jax.process_index() == 0:
             write_block(self._job.run, block, arrays, note)
         return note
+
+
+class EnsembleWork:
+    """Holds the problem of a calibration; called with a block number, pulls that block of members to the data.
+
+    A block is committed when its file is there; a block pulled twice has the same numbers.
+    """
+
+    def __init__(self, job: Job, network: FirmNetwork) -> None:
+        from shockmesh.cluster.calibration import bind_calibration
+
+        self._job, self._spec = job, parse_spec(job.spec)
+        self._bound = bind_calibration(self._spec, network)
+
+    def __call__(self, block: int) -> dict[str, Any]:
+        from shockmesh.cluster.calibrate import pull_members
+
+        start, members = time.time(), self._job.plan.block(block)
+        arrays = pull_members(self._spec, self._bound, members)
+        write_arrays(self._job.run / MEMBERS / f"{block}.npz", arrays)
+        failed = [members[i] for i in np.flatnonzero(arrays["failed"])]
+        return {"failed": failed, "seconds": time.time() - start, "finished": time.time()}
+
+
+def make_work(job: Job, network: FirmNetwork) -> BlockWork | EnsembleWork:
+    """What the spec of a job asks of a worker."""
+    return BlockWork(job, network) if job.spec.get("infer") is None else EnsembleWork(job, network)

@@ -15,7 +15,7 @@ data speak, and a number that they do not touch has no part in any direction, ev
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,9 @@ from numpyro.distributions import constraints
 from numpyro.distributions.constraints import positive
 from numpyro.distributions.transforms import AffineTransform, ComposeTransform, IndependentTransform, Transform
 from numpyro.infer import autoguide, init_to_value
+from shockmesh.inference.choices import GUIDES, GuideName
 from shockmesh.inference.model import model
 from shockmesh.inference.problem import Problem, batch_value_and_gradient, member_keys, prior_draws
-
-type GuideName = Literal["mean_field", "low_rank", "structured", "flow"]
-GUIDES: tuple[GuideName, ...] = ("mean_field", "low_rank", "structured", "flow")
 
 
 class Stretch(Transform):

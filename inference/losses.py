@@ -8,18 +8,15 @@ observations of a slowly moving mean (Bartlett 1946), so that w = (1 + ρ) / (1 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+from shockmesh.inference.choices import Penalty, Residual
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.rollout import Record, baseline
 from shockmesh.kernels.segments import Segments
-
-type Residual = Literal["absolute", "relative", "log"]
-type Penalty = Literal["squared", "robust"]
 
 FREEDOM = 4.0  # degrees of freedom of the robust penalty's Student t
 

@@ -75,9 +75,7 @@ def create_run(path: str | Path, manifest: dict[str, Any], template: Template) -
         ResultsError: the folder exists and is not empty.
     """
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        again = "; what is there ended before it began: delete it and run again" if _is_unborn(path) else ""
-        raise ResultsError(f"{path}: exists already; a run is written once, to a new folder{again}")
+    _refuse_used(path)
     (path / journal.JOURNAL).mkdir(parents=True, exist_ok=True)
     provenance = {key: manifest[key] for key in PROVENANCE if key in manifest}
     own: dict[str, Any] = {"Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block}
@@ -95,6 +93,28 @@ def create_run(path: str | Path, manifest: dict[str, Any], template: Template) -
     for name, values in template.member_coords.items():
         _write_whole(group, name, ("member",), values, {"long_name": f"{name} of each member"})
     journal.flush_tree(path / STORE)
+    _publish_manifest(path, manifest)
+
+
+def create_folder(path: str | Path, manifest: dict[str, Any]) -> None:
+    """A run without a store of members, such as a calibration: the folder, and RUN.json in it.
+
+    Raises:
+        ResultsError: the folder exists and is not empty.
+    """
+    path = Path(path)
+    _refuse_used(path)
+    path.mkdir(parents=True, exist_ok=True)
+    _publish_manifest(path, manifest)
+
+
+def _refuse_used(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        again = "; what is there ended before it began: delete it and run again" if _is_unborn(path) else ""
+        raise ResultsError(f"{path}: exists already; a run is written once, to a new folder{again}")
+
+
+def _publish_manifest(path: Path, manifest: dict[str, Any]) -> None:
     if not journal.publish(path / MANIFEST, {"shockmesh_schema": SCHEMA, **manifest}):
         raise ResultsError(f"{path}: another process made a run here meanwhile")
 
@@ -219,7 +239,12 @@ def finalise(path: str | Path) -> None:
 
 def disk_bytes(path: str | Path) -> int:
     """Size of a run's store on disk, as far as it is written; workers may go on meanwhile."""
-    return sum(journal.size(file) for file in (Path(path) / STORE).rglob("*"))
+    return store_bytes(Path(path) / STORE)
+
+
+def store_bytes(store: Path) -> int:
+    """Size of a store's files on disk."""
+    return sum(journal.size(file) for file in store.rglob("*"))
 
 
 def _is_unborn(path: Path) -> bool:

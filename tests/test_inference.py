@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpyro.infer import MCMC, NUTS
+from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
 from shockmesh.inference.ensemble import Pull, perturbed, pull
-from shockmesh.inference.guides import GUIDES, GuideName, Stretch, latent_neighbourhoods, make_guide
+from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
 from shockmesh.inference.latents import Effect, LatentField, Support, get
-from shockmesh.inference.losses import Loss, Penalty, Residual, observed, temperature_of
+from shockmesh.inference.losses import Loss, observed, temperature_of
 from shockmesh.inference.model import model
 from shockmesh.inference.problem import (
     Experiment,

@@ -3,18 +3,24 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from shockmesh.cluster import execute as execution
 from shockmesh.cluster import provenance
+from shockmesh.cluster import run as runs
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.progress import Pace, duration
-from shockmesh.cluster.run import ResumeError, resume, run, status
+from shockmesh.cluster.run import ResumeError, RunSummary, status
 from shockmesh.io import journal
 from shockmesh.io.networks import write_network
 from shockmesh.io.results import ResultsError, committed, open_run, read_manifest, verify
+
+run = cast(Callable[..., RunSummary], runs.run)  # of sweeps
+resume = cast(Callable[..., RunSummary], runs.resume)
 
 SPEC = """
 economy: economy.zarr

@@ -1,0 +1,114 @@
+"""A calibration spec bound to its economy: the problem that `shockmesh.inference` solves, and what its parts are."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Int
+from shockmesh.cluster.batch import Simulator, part_of
+from shockmesh.cluster.domains import DOMAINS
+from shockmesh.cluster.models import Infer, Observe, Spec, Unknown, Window
+from shockmesh.inference.latents import Effect, LatentField, Support
+from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
+from shockmesh.inference.problem import Experiment, Problem, problem
+from shockmesh.io.series import Series, firms_of_series, read_series
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.segments import Segments, segments
+
+KIND_OF = {"production": "productivity", "final_demand": "final_demand"}  # what a shock acts on → field of Scenario
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A problem on its network."""
+
+    problem: Problem
+    series: tuple[Series, ...]  # one for each observed variable
+    neighbourhood: Int[np.ndarray, " firm"]  # the series of the first variable that sees each firm
+    network: FirmNetwork
+
+
+def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
+    """The problem of a spec with `observe` and `infer`.
+
+    Raises:
+        SpecError: as `bind`. SeriesError: a file of observations breaks a rule.
+    """
+    if spec.infer is None:
+        raise ValueError("infer: missing: this spec is no calibration")
+    with jax.enable_x64(spec.precision == "float64"):
+        simulator = Simulator(spec, network)
+        parameters, scenario = simulator.inputs(range(1))
+        bound = [_observed(spec, observe, network) for observe in spec.observe]
+        seen = tuple(part for part, _, _ in bound)
+        fields = [_field(spec, path, unknown, network) for path, unknown in spec.infer.parameters.items()]
+        experiment = Experiment(scenario, seen, spec.horizon.days)
+        layout, loss = lay_out(network, spec.precision, simulator.bound.criticality), _loss(spec.infer)
+        unknown = problem(layout, spec.model.switches, parameters, [experiment], fields, loss)
+    return Calibration(unknown, tuple(series for _, series, _ in bound), bound[0][2], network)
+
+
+def _loss(infer: Infer) -> Loss:
+    temperature = infer.temperature or temperature_of(infer.correlation)
+    return Loss(infer.residual, infer.penalty, temperature)
+
+
+def _observed(spec: Spec, observe: Observe, network: FirmNetwork) -> tuple[Observed, Series, np.ndarray]:
+    days = spec.horizon.days
+    series = read_series(observe.file, days)
+    of_firm = firms_of_series(series, observe.by, observe.groups, network, observe.file)
+    names, shape = len(series.names), series.values.shape
+    padded = np.column_stack([series.values, np.full(shape[0], np.nan)])  # firms of no series: one that is never seen
+    seen = observed(
+        observe.variable,
+        segments(of_firm, names + 1),
+        padded,
+        observe.noise,
+        fitted=_within(series, observe.window, (0, days)),
+        held_out=_within(series, observe.held_out, (0, 0)),
+        period=series.period_of_day(days),
+        dtype=spec.precision,
+    )
+    return seen, series, of_firm
+
+
+def _within(series: Series, window: Window | None, otherwise: tuple[int, int]) -> np.ndarray:
+    """Which periods lie in a window of days, for every series and the one that is never seen."""
+    first, after = window or otherwise
+    inside = (series.first_day >= first) & (series.last_day < after)
+    return np.repeat(inside[:, None], len(series.names) + 1, axis=1)
+
+
+def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork) -> LatentField:
+    *_, owner, name = path.split(".")
+    target = ("parameters", name) if owner == "model" else _shock_target(spec, owner, name)
+    effects = tuple(
+        Effect(level, _level(level, network), spread, unknown.doubt) for level, spread in unknown.spread.items()
+    )
+    return LatentField(path, target, _support(name), effects)
+
+
+def _shock_target(spec: Spec, owner: str, name: str) -> tuple[str, int, str]:
+    """Where a shock lies in a scenario. Its recovery_days are the kernel's rate: a prior of logarithms suits both."""
+    part = part_of(next(shock for shock in spec.shocks if shock.name == owner))
+    alike = [shock.name for shock in spec.shocks if part_of(shock) == part]
+    return KIND_OF[part], alike.index(owner), "recovery_rate" if name == "recovery_days" else name
+
+
+def _support(name: str) -> Support:
+    domain = DOMAINS[name]
+    return "share" if domain.high == 1 else "above_one" if domain.low == 1 else "positive"
+
+
+def _level(level: str, network: FirmNetwork) -> Segments:
+    n = network.n_firms
+    match level:
+        case "firm":
+            return segments(np.arange(n), n)
+        case "region":
+            return segments(network.region, len(network.regions))
+        case "sector":
+            return segments(network.sector, len(network.sectors))
+        case _:
+            return segments(np.zeros(n, int), 1)

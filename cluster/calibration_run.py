@@ -1,0 +1,182 @@
+"""A calibration run in its folder: fit or pull what is not done yet, then write the posterior.
+
+run/RUN.json                the manifest, as a sweep's
+run/checkpoints/<step>.npz  a guide's state, the last two
+run/members/<block>.npz     an ensemble's members, block by block
+run/posterior.zarr          what was found, written when the calibration ends
+"""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from shockmesh.cluster.calibrate import FitPace, Track, describe_ensemble, describe_guide, fit_guide
+from shockmesh.cluster.calibration import Calibration, bind_calibration
+from shockmesh.cluster.execute import Tally, WorkersError, execute
+from shockmesh.cluster.executors import executor_of, interruptible
+from shockmesh.cluster.models import Spec
+from shockmesh.cluster.plan import Plan, human_bytes
+from shockmesh.cluster.progress import Pace, Progress, duration
+from shockmesh.cluster.spec import parse_spec
+from shockmesh.cluster.work import MEMBERS, Job
+from shockmesh.io.checkpoints import CHECKPOINTS, numbered, read_arrays
+from shockmesh.io.posteriors import POSTERIOR, Posterior, write_posterior
+from shockmesh.io.results import PROVENANCE, read_manifest, store_bytes
+from shockmesh.kernels.network import FirmNetwork
+
+
+@dataclass(frozen=True)
+class CalibrationSummary:
+    """How a calibration ended."""
+
+    path: str
+    done: int  # steps of a guide, or members of an ensemble
+    of: int
+    unit: str  # steps or members
+    stopped: str  # why it ended early, if it did
+    skipped: int  # steps not taken, or members left out, because a number was not finite
+    interrupted: bool
+    seconds: float
+    fit: dict[str, float]  # variable → RMSE of the posterior mean over the fitted values [% of the undisturbed day]
+    held_out: dict[str, float]  # variable → the same over the held-out values
+    bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """The posterior is there."""
+        return bool(self.fit)
+
+    def text(self) -> str:
+        """What a person wants to know at the end."""
+        size = human_bytes(self.bytes)
+        lines = [f"{self.path}: {self.done:,} of {self.of:,} {self.unit} in {duration(self.seconds)}, {size}"]
+        for name, error in self.fit.items():
+            held = f", held out {self.held_out[name]:.3g} %" if name in self.held_out else ""
+            lines.append(f"{name}: error of the posterior mean {error:.3g} %{held} of the undisturbed day")
+        if self.skipped:
+            lines.append(f"{self.skipped} {self.unit} left out: a number was not finite")
+        if self.stopped:
+            lines.append(f"stopped early: {self.stopped}")
+        if self.complete:
+            lines.append(f"look at it with: shockmesh report {self.path}")
+        else:
+            state = "interrupted" if self.interrupted else "not complete"
+            lines.append(f"{state}; go on with: shockmesh resume {self.path}")
+        return "\n".join(lines)
+
+
+def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> CalibrationSummary:
+    """Do what is not done yet of a calibration, then write its posterior."""
+    began, spec = time.monotonic(), parse_spec(job.spec, f"{job.run}/RUN.json")
+    bound, ensemble = bind_calibration(spec, network), spec.infer is not None and spec.infer.method == "rml"
+    with jax.enable_x64(spec.precision == "float64"):
+        ended, found = _pull(job, spec, bound, address, quiet) if ensemble else _fit(job, spec, bound, quiet)
+        if found is not None:
+            write_posterior(job.run, found, network, _attrs(job.run))
+    fit, held_out = ({}, {}) if found is None else (errors(found, "fitted"), errors(found, "held_out"))
+    return CalibrationSummary(
+        path=str(job.run), unit="members" if ensemble else "steps", seconds=time.monotonic() - began, fit=fit,
+        held_out=held_out, bytes=store_bytes(job.run / POSTERIOR), **asdict(ended),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How the work ended, whatever it was."""
+
+    done: int
+    of: int
+    skipped: int = 0
+    stopped: str = ""
+    interrupted: bool = False
+
+
+def _fit(job: Job, spec: Spec, bound: Calibration, quiet: bool) -> tuple[_Ended, Posterior | None]:
+    """Step a guide to its end."""
+    assert spec.infer is not None
+    steps, began, start = spec.infer.steps, max(numbered(job.run / CHECKPOINTS), default=0), time.monotonic()
+    try:
+        with interruptible(), Progress(quiet) as progress:
+
+            def watch(step: int, track: Track) -> None:
+                progress.show(FitPace(step, steps, began, time.monotonic() - start, track))
+
+            fitted = fit_guide(spec, bound, job.run, watch)
+            found = describe_guide(spec, bound, fitted)
+    except KeyboardInterrupt:
+        return _Ended(max(numbered(job.run / CHECKPOINTS), default=0), steps, interrupted=True), None
+    return _Ended(int(fitted.state.step), steps, fitted.track.bad_steps, fitted.stopped), found
+
+
+def _pull(
+    job: Job, spec: Spec, bound: Calibration, address: str | None, quiet: bool
+) -> tuple[_Ended, Posterior | None]:
+    """Pull the members of an ensemble that are not there yet, block by block."""
+    plan, folder = job.plan, job.run / MEMBERS
+    todo = sorted({*range(plan.blocks)} - {*numbered(folder)})
+    start, tally = time.monotonic(), Tally()
+    already, interrupted = plan.members - _count(plan, todo), False
+
+    with Progress(quiet) as progress:
+
+        def watch(latest: Tally) -> None:
+            nonlocal tally
+            tally = latest
+            done, steps = already + _count(plan, latest.done), plan.links * plan.days
+            progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
+
+        try:
+            if todo:
+                with interruptible(), executor_of(job, bound.network, address) as on, interruptible():
+                    execute(todo, on, watch)
+        except (KeyboardInterrupt, SystemExit):
+            interrupted = True
+        except WorkersError as error:
+            tally.stopped = str(error)
+    done = numbered(folder)
+    blocks = [read_arrays(folder / f"{block}.npz") for block in done]
+    failed = sum(int(block["failed"].sum()) for block in blocks)
+    stopped = tally.stopped or next(iter(tally.given_up.values()), "")
+    ended = _Ended(_count(plan, done), plan.members, failed, stopped, interrupted)
+    whole = len(done) == plan.blocks and failed < plan.members
+    return ended, describe_ensemble(spec, bound, blocks) if whole else None
+
+
+def errors(found: Posterior, part: Literal["fitted", "held_out"]) -> dict[str, float]:
+    """RMSE of the posterior mean by observed variable, over the values that are fitted or held out [%]."""
+    counted = {name: (of, getattr(of, part)) for name, of in found.seen.items()}
+    return {
+        name: float(100 * np.sqrt(np.mean((of.posterior.mean(axis=-1) - of.series.values)[mask] ** 2)))
+        for name, (of, mask) in counted.items()
+        if mask.any()
+    }
+
+
+def _count(plan: Plan, blocks: Iterable[int]) -> int:
+    return sum(len(plan.block(block)) for block in blocks)
+
+
+def _attrs(run: Path) -> dict[str, Any]:
+    said = read_manifest(run)
+    return {name: json.dumps(said[name]) if isinstance(said[name], dict) else said[name] for name in PROVENANCE}
+
+
+def calibration_status(run: Path, said: dict[str, Any]) -> dict[str, Any]:
+    """How far a calibration is."""
+    infer, plan = said["spec"]["infer"], Plan(**said["plan"])
+    if infer["method"] == "rml":
+        done = f"{_count(plan, numbered(run / MEMBERS)):,} of {plan.members:,} members"
+    else:
+        done = f"{max(numbered(run / CHECKPOINTS), default=0):,} of {infer['steps']:,} steps"
+    found = (run / POSTERIOR).is_dir()
+    return {
+        "calibration": done,
+        "state": "complete" if found else "not complete",
+        "started": said["created"],
+        "store": f"{run / POSTERIOR} ({human_bytes(store_bytes(run / POSTERIOR))})" if found else "none yet",
+    }

@@ -1,0 +1,54 @@
+"""Where blocks run: in this process, or on Ray actors; and how a run is interrupted."""
+
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from shockmesh.cluster.execute import Executor, LocalExecutor, WorkersError
+from shockmesh.cluster.work import Job, make_work
+from shockmesh.kernels.network import FirmNetwork
+
+IN_PROCESS = "local"  # the address that means: no Ray, this process
+
+
+@contextmanager
+def executor_of(job: Job, network: FirmNetwork, address: str | None) -> Generator[Executor]:
+    """The workers of a job, ended with it."""
+    if address == IN_PROCESS:
+        _check_devices(job.plan.devices)
+        yield LocalExecutor(make_work(job, network))
+        return
+    from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
+
+    with ray_cluster(address, job.plan.workers * job.plan.devices) as options:
+        executor = RayExecutor(job, network, job.plan.workers, options)
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+
+def _check_devices(wanted: int) -> None:
+    import jax
+
+    if len(jax.devices()) < wanted:
+        rule = f"this process has {len(jax.devices())}; with JAX_NUM_CPU_DEVICES={wanted} it simulates as many"
+        raise WorkersError(f"resources.devices_per_gang: {wanted}: {rule}")
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,131 @@
+"""The result store of a calibration: a tree of groups by ArviZ's names, `posterior.zarr` in the run's folder.
+
+posterior, prior          each field (chain, draw, firm), with the firms' region and sector
+posterior_predictive      each observed variable (chain, draw, period, series), ratios to the undisturbed day
+observed_data             the same variables (period, series); constant_data: noise, fitted, held_out, days
+sample_stats              loss and loss_held_out of each draw; history: the objective by step
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr.errors
+from jaxtyping import Bool, Float
+from shockmesh.io.results import ResultsError
+from shockmesh.io.series import Series
+from shockmesh.kernels.network import FirmNetwork
+
+POSTERIOR = "posterior.zarr"
+SCHEMA = "posterior/1"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An observed variable, and what the posterior and the prior say of it."""
+
+    series: Series
+    noise: float
+    fitted: Bool[np.ndarray, "period series"]
+    held_out: Bool[np.ndarray, "period series"]
+    posterior: Float[np.ndarray, "period series draw"]
+    prior: Float[np.ndarray, "period series draw"]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Everything that a calibration found."""
+
+    fields: Mapping[str, Float[np.ndarray, "firm draw"]]
+    prior: Mapping[str, Float[np.ndarray, "firm draw"]]
+    seen: Mapping[str, Seen]
+    loss: Float[np.ndarray, " draw"]
+    loss_held_out: Float[np.ndarray, " draw"]
+    history: Float[np.ndarray, " step"]
+
+
+def write_posterior(run: str | Path, found: Posterior, network: FirmNetwork, attrs: Mapping[str, Any]) -> Path:
+    """Write a posterior; the store appears whole or not at all."""
+    path = Path(run) / POSTERIOR
+    partial = path.with_name(f".{path.name}.partial")
+    groups = {
+        "posterior": _firms(found.fields, network),
+        "prior": _firms(found.prior, network),
+        "posterior_predictive": _predictive({name: (of, of.posterior) for name, of in found.seen.items()}),
+        "prior_predictive": _predictive({name: (of, of.prior) for name, of in found.seen.items()}),
+        "observed_data": _series({name: (of, of.series.values) for name, of in found.seen.items()}),
+        "constant_data": _constants(found.seen),
+        "sample_stats": xr.Dataset(
+            {name: (("chain", "draw"), values[None]) for name, values in
+             (("loss", found.loss), ("loss_held_out", found.loss_held_out))}
+        ),
+        "history": xr.Dataset({"objective": ("step", found.history)}),
+    }  # fmt: skip
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {"shockmesh_schema": SCHEMA, **attrs}
+    with warnings.catch_warnings():  # xarray and ArviZ look for it; Zarr reminds that other readers may not
+        warnings.filterwarnings("ignore", "Consolidated metadata", zarr.errors.ZarrUserWarning)
+        tree.to_zarr(partial, mode="w", zarr_format=3, consolidated=True)
+    partial.rename(path)
+    return path
+
+
+def open_posterior(run: str | Path) -> xr.DataTree:
+    """Open the posterior of a calibration run lazily; ArviZ takes the tree as it is.
+
+    Raises:
+        ResultsError: no posterior there, or one of another schema.
+    """
+    path = Path(run) / POSTERIOR
+    if not path.is_dir():
+        raise ResultsError(f"{path}: no posterior here; a calibration writes it when it ends")
+    tree = xr.open_datatree(path, engine="zarr", chunks=None)
+    if tree.attrs.get("shockmesh_schema") != SCHEMA:
+        raise ResultsError(f"{path}: schema {tree.attrs.get('shockmesh_schema')}: must be {SCHEMA}")
+    return tree
+
+
+def _firms(fields: Mapping[str, np.ndarray], network: FirmNetwork) -> xr.Dataset:
+    regions, sectors = np.asarray(network.regions, str), np.asarray(network.sectors, str)
+    coords = {
+        "firm": np.asarray(network.firm),
+        "region": ("firm", regions[network.region]),
+        "sector": ("firm", sectors[network.sector]),
+    }
+    variables = {name: (("chain", "draw", "firm"), values.T[None]) for name, values in fields.items()}
+    return xr.Dataset(variables, coords)
+
+
+def _dims(name: str) -> tuple[str, str]:
+    return f"{name}_period", f"{name}_series"
+
+
+def _series(seen: Mapping[str, tuple[Seen, np.ndarray]]) -> xr.Dataset:
+    coords = {_dims(name)[1]: np.asarray(of.series.names, str) for name, (of, _) in seen.items()}
+    return xr.Dataset({name: (_dims(name), values) for name, (_, values) in seen.items()}, coords)
+
+
+def _predictive(seen: Mapping[str, tuple[Seen, np.ndarray]]) -> xr.Dataset:
+    coords = {_dims(name)[1]: np.asarray(of.series.names, str) for name, (of, _) in seen.items()}
+    variables = {
+        name: (("chain", "draw", *_dims(name)), np.moveaxis(values, -1, 0)[None]) for name, (_, values) in seen.items()
+    }
+    return xr.Dataset(variables, coords)
+
+
+def _constants(seen: Mapping[str, Seen]) -> xr.Dataset:
+    variables: dict[str, Any] = {}
+    for name, of in seen.items():
+        period, _ = _dims(name)
+        variables |= {
+            f"{name}_fitted": (_dims(name), of.fitted),
+            f"{name}_held_out": (_dims(name), of.held_out),
+            f"{name}_noise": ((), of.noise),
+            f"{name}_first_day": (period, of.series.first_day),
+            f"{name}_last_day": (period, of.series.last_day),
+        }
+    return xr.Dataset(variables)

@@ -1,0 +1,228 @@
+"""A calibration from a spec to a posterior: what it keeps, what it resumes to, what it refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import arviz as az
+import numpy as np
+import pytest
+import xarray as xr
+from shockmesh.cluster import calibrate
+from shockmesh.cluster import run as runs
+from shockmesh.cluster.calibrate import CalibrationError, Track, stale
+from shockmesh.cluster.calibration import bind_calibration
+from shockmesh.cluster.calibration_run import CalibrationSummary
+from shockmesh.cluster.cli import main
+from shockmesh.cluster.run import status
+from shockmesh.cluster.spec import SpecError, load_spec
+from shockmesh.io.networks import read_network, write_network
+from shockmesh.io.posteriors import open_posterior
+from shockmesh.io.results import ResultsError, open_run
+from shockmesh.io.series import SeriesError, read_series
+
+run = cast(Callable[..., CalibrationSummary], runs.run)  # of calibrations
+resume = cast(Callable[..., CalibrationSummary], runs.resume)
+
+TRUTH = """
+economy: economy.zarr
+horizon: {days: 20}
+model: {inventory_days: 3}
+shocks: [{name: storm, kind: recovery, loss: 0.7, recovery_days: 8}]
+record: {output: [sector]}
+"""
+SPEC = """
+economy: economy.zarr
+horizon: {days: 20}
+shocks: [{name: storm, kind: recovery, where: {sector: [S0, S1]}, loss: 0.5, recovery_days: 15}]
+observe:
+  - {file: series.csv, by: sector, noise: 0.02, window: [0, 14], held_out: [14, 20]}
+infer:
+  parameters:
+    model.inventory_days: {spread: {all: 0.5, firm: 0.3}}
+    shocks.storm.recovery_days: {spread: {sector: 0.5}}
+    shocks.storm.loss: {spread: {all: 0.5}, doubt: 0.3}
+  guide: mean_field
+  steps: 8
+  checkpoint_every: 4
+  draws: 5
+sweep: {seed: 3}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, random_network: Callable) -> Path:
+    write_network(random_network(firms=30, links=120), tmp_path / "economy.zarr")
+    (tmp_path / "truth.yaml").write_text(TRUTH)
+    run(tmp_path / "truth.yaml", tmp_path / "truth", address="local", quiet=True)
+    with open_run(tmp_path / "truth") as ds:
+        ratio = (ds.output / ds.output_baseline).isel(member=0)
+        table = ratio.to_pandas()
+        table.insert(0, "day", np.arange(20))
+        table.to_csv(tmp_path / "series.csv", index=False)
+    (tmp_path / "fit.yaml").write_text(SPEC)
+    return tmp_path / "fit.yaml"
+
+
+def same(one: Path, other: Path) -> None:
+    """Two posteriors are equal to the last bit."""
+    found, expected = open_posterior(one), open_posterior(other)
+    assert set(found.children) == set(expected.children)
+    for name in found.children:
+        xr.testing.assert_identical(found[name].to_dataset().drop_attrs(), expected[name].to_dataset().drop_attrs())
+
+
+def test_a_posterior_is_whole_and_arviz_reads_it(spec, tmp_path):
+    summary = run(spec, tmp_path / "run", address="local", quiet=True)
+    assert (summary.complete, summary.done, summary.of, summary.unit) == (True, 8, 8, "steps")
+    assert set(summary.fit) == set(summary.held_out) == {"output"}
+    assert f"shockmesh report {tmp_path / 'run'}" in summary.text()
+    assert status(tmp_path / "run")["state"] == "complete"
+    tree = az.from_zarr(tmp_path / "run" / "posterior.zarr")
+    assert {"posterior", "posterior_predictive", "observed_data", "prior", "sample_stats"} <= set(tree.children)
+    fields = ["model.inventory_days", "shocks.storm.loss", "shocks.storm.recovery_days"]
+    posterior = tree["posterior"].to_dataset()
+    assert sorted(map(str, posterior.data_vars)) == fields
+    assert dict(posterior.sizes) == {"chain": 1, "draw": 5, "firm": 30}
+    assert (posterior["model.inventory_days"] > 1).all()
+    hit = np.isin(posterior["sector"], ["S0", "S1"])
+    np.testing.assert_array_equal(posterior["shocks.storm.loss"].values[..., ~hit], 0)
+    assert (posterior["shocks.storm.loss"].values[..., hit] > 0).all()
+    assert len(az.summary(tree, var_names=fields[:1], kind="stats")) == 30
+    assert dict(tree["posterior_predictive"].sizes) == {"chain": 1, "draw": 5, "output_period": 20, "output_series": 4}
+    assert np.sum(tree["constant_data/output_fitted"]) == 14 * 4
+    assert np.sum(tree["constant_data/output_held_out"]) == 6 * 4
+    assert len(tree["history"]["objective"]) == 8
+    assert len(tree.attrs["fingerprint"]) == 64
+
+
+@pytest.mark.parametrize("method", ["svi", "rml"])
+def test_a_calibration_that_was_interrupted_resumes_to_the_same_bits(spec, tmp_path, monkeypatch, method):
+    given = [f"infer.method={method}", "resources.members_per_block=2"]
+    run(spec, tmp_path / "whole", given, address="local", quiet=True)
+    with monkeypatch.context() as patch:
+        stop_after_one(patch)
+        summary = run(spec, tmp_path / "run", given, address="local", quiet=True)
+    done = {"svi": 4, "rml": 2}[method]
+    assert (summary.interrupted, summary.complete, summary.done) == (True, False, done)
+    assert f"interrupted; go on with: shockmesh resume {tmp_path / 'run'}" in summary.text()
+    assert status(tmp_path / "run")["state"] == "not complete"
+    with pytest.raises(ResultsError, match="a calibration writes it when it ends"):
+        open_posterior(tmp_path / "run")
+    assert resume(tmp_path / "run", address="local", quiet=True).complete
+    same(tmp_path / "run", tmp_path / "whole")
+
+
+def stop_after_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt, as by Ctrl-C, once a checkpoint, or a block of members, is written."""
+    write, pull = calibrate.write_checkpoint, calibrate.pull_members
+    called: list[None] = []
+
+    def written(*given) -> None:
+        write(*given)
+        raise KeyboardInterrupt
+
+    def pulled(*given) -> dict:
+        if called:
+            raise KeyboardInterrupt
+        called.append(None)
+        return pull(*given)
+
+    monkeypatch.setattr(calibrate, "write_checkpoint", written)
+    monkeypatch.setattr(calibrate, "pull_members", pulled)
+
+
+def test_patience_ends_a_fit_whose_held_out_loss_does_not_fall(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate, "_held_out", lambda *_: 1.0)
+    given = ["infer.patience=1", "infer.checkpoint_every=2"]
+    summary = run(spec, tmp_path / "run", given, address="local", quiet=True)
+    assert (summary.complete, summary.done) == (True, 4)
+    assert "stopped early: the held-out loss has not fallen since 1 checkpoints" in summary.text()
+    assert [stale(np.array(losses)) for losses in ([], [3.0], [3.0, 2.0], [2.0, 3.0, 3.0])] == [0, 0, 0, 2]
+
+
+def test_an_interval_without_a_finite_step_ends_with_the_names(spec, tmp_path, monkeypatch, capsys):
+    real = calibrate.advance
+
+    def broken(method, problem, state, steps):
+        state, info = real(method, problem, state, steps)
+        return state, info._replace(bad_params={name: np.ones(steps, bool) for name in info.bad_params})
+
+    monkeypatch.setattr(calibrate, "advance", broken)
+    assert main(["run", str(spec), "-o", str(tmp_path / "run"), "--address", "local", "--quiet"]) == 2
+    assert "steps 0 … 3: not finite: the gradient of auto_loc, the gradient of auto_scale" in capsys.readouterr().err
+    assert issubclass(CalibrationError, ValueError)
+    assert Track(np.array([]), np.array([])).bad_steps == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "infer.parameters.model.capasity={spread: {all: 0.1}}",
+            "model.capasity: is not a number that can be inferred",
+        ),
+        ("infer.parameters.shocks.storm.onset={spread: {all: 0.1}}", "shocks.storm.onset: is not a number that can be"),
+        ("infer.guide=meanfield", "must be 'mean_field', 'low_rank', 'structured' or 'flow'"),
+        ("sweep.members=4", "a calibration has no sweep"),
+        ("observe=[]", "observe and infer come together"),
+        ("infer.parameters={}", "nothing to infer"),
+    ],
+)
+def test_a_spec_is_refused(spec, change, message):
+    if change.startswith("infer.parameters."):
+        path, _, value = change.removeprefix("infer.parameters.").partition("=")
+        spec.write_text(spec.read_text().replace("    model.inv", f"    {path}: {value}\n    model.inv", 1))
+        change = ""
+    with pytest.raises(SpecError) as error:
+        load_spec(spec, [change] if change else [])
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("window: [5, 40]", "observe[0].window: [5, 40]: must be two days, the first below the second, within 0 … 20"),
+        ("window: [0, 15]", "observe[0].held_out: [14, 20]: overlaps the window that is fitted"),
+    ],
+)
+def test_windows_are_refused(spec, change, message):
+    spec.write_text(spec.read_text().replace("window: [0, 14]", change))
+    with pytest.raises(SpecError) as error:
+        load_spec(spec)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("date,S0\n0,1\n", "columns: no first_day"),
+        ("day,S0\n0,1\n0,1\n", "series.csv:3: day 0: is in another period too"),
+        ("day,S0\n25,1\n", "series.csv:2: days 25 … 25: must lie within 0 … 19"),
+        ("day,S0\n1.5,1\n", "series.csv:2: day: 1.5: must be a whole number of days"),
+        ("day,S0\n1,-1\n", "series.csv:2: S0: -1: must be a number ≥ 0, or empty"),
+        ("day,S0\n1,\n", "no series: every column but the days is one, and something must be seen"),
+        ("day,S9\n1,1\n", "series.csv:1: column: S9: no such sector"),
+    ],
+)
+def test_series_are_refused(spec, text, message):
+    (spec.parent / "series.csv").write_text(text)
+    loaded = load_spec(spec)
+    with pytest.raises(SeriesError) as error:
+        bind_calibration(loaded, read_network(loaded.economy))
+    assert message in str(error.value)
+
+
+def test_periods_and_groups_of_sectors(spec):
+    (spec.parent / "series.csv").write_text("first_day,last_day,goods,services\n0,9,0.9,\n10,19,0.8,1.1\n")
+    (spec.parent / "groups.csv").write_text("sector,series\nS0,goods\nS1,goods\nS2,services\n")
+    spec.write_text(spec.read_text().replace("by: sector", "by: sector, groups: groups.csv"))
+    series = read_series(spec.parent / "series.csv", 20)
+    np.testing.assert_array_equal(series.period_of_day(20), np.repeat([0, 1], 10))
+    loaded = load_spec(spec)
+    network = read_network(loaded.economy)
+    bound = bind_calibration(loaded, network)
+    of_sector = {name: {*bound.neighbourhood[network.sector == k]} for k, name in enumerate(network.sectors)}
+    assert of_sector == {"S0": {0}, "S1": {0}, "S2": {1}, "S3": {2}}
+    (seen,) = bound.problem.experiments[0].seen
+    np.testing.assert_array_equal(seen.fitted[..., 0], [[True, False, False], [False, False, False]])
