@@ -13,6 +13,7 @@ import numpy as np
 from shockmesh.cluster.calibration import Calibration
 from shockmesh.cluster.models import Infer, Spec
 from shockmesh.cluster.progress import duration
+from shockmesh.inference.diagnostics import moved, scores
 from shockmesh.inference.ensemble import Pull, pull
 from shockmesh.inference.guides import make_guide
 from shockmesh.inference.problem import Latents, field_values, member_keys, predictions, prior_draws, score
@@ -109,9 +110,15 @@ def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np
             zip(spec.observe, bound.series, bound.problem.experiments[0].seen, strict=True)
         )
     }
+    fields, prior_fields = _named(after), _named(before)
+    found = {
+        f"{name}_{part}": scores(of.posterior, of.series.values, getattr(of, part), of.noise)
+        for name, of in seen.items()
+        for part in ("fitted", "held_out")
+    }
     return Posterior(
-        fields=_named(after), prior=_named(before), seen=seen, loss=after["loss"], loss_held_out=after["held_out"],
-        history=history,
+        fields=fields, prior=prior_fields, seen=seen, loss=after["loss"], loss_held_out=after["held_out"],
+        history=history, scores=found, moved=moved(prior_fields, fields),
     )  # fmt: skip
 
 

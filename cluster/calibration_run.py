@@ -149,12 +149,8 @@ def _pull(
 
 def errors(found: Posterior, part: Literal["fitted", "held_out"]) -> dict[str, float]:
     """RMSE of the posterior mean by observed variable, over the values that are fitted or held out [%]."""
-    counted = {name: (of, getattr(of, part)) for name, of in found.seen.items()}
-    return {
-        name: float(100 * np.sqrt(np.mean((of.posterior.mean(axis=-1) - of.series.values)[mask] ** 2)))
-        for name, (of, mask) in counted.items()
-        if mask.any()
-    }
+    by_name = {name: 100 * found.scores[f"{name}_{part}"]["rmse"] for name in found.seen}
+    return {name: error for name, error in by_name.items() if np.isfinite(error)}
 
 
 def _count(plan: Plan, blocks: Iterable[int]) -> int:

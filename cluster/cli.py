@@ -165,9 +165,11 @@ def report(options: argparse.Namespace) -> int:
     from shockmesh.io.report_headline import headline, headline_text
     from shockmesh.io.results import open_run, read_manifest
 
-    path = write_report(options.run, options.out)
+    path, spec = write_report(options.run, options.out), read_manifest(options.run).get("spec", {})
+    if spec.get("infer") is not None:
+        return _tell(options, {"report": str(path)}, f"wrote {path}")
     with open_run(options.run) as opened:
-        numbers = headline(opened, read_manifest(options.run).get("spec", {}))
+        numbers = headline(opened, spec)
     return _tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
 
 

@@ -46,6 +46,8 @@ class Posterior:
     loss: Float[np.ndarray, " draw"]
     loss_held_out: Float[np.ndarray, " draw"]
     history: Float[np.ndarray, " step"]
+    scores: Mapping[str, Mapping[str, float]]  # variable_fitted, variable_held_out → score → value
+    moved: Mapping[str, float]  # field → share of free firms that the data moved
 
 
 def write_posterior(run: str | Path, found: Posterior, network: FirmNetwork, attrs: Mapping[str, Any]) -> Path:
@@ -63,6 +65,7 @@ def write_posterior(run: str | Path, found: Posterior, network: FirmNetwork, att
             {name: (("chain", "draw"), values[None]) for name, values in
              (("loss", found.loss), ("loss_held_out", found.loss_held_out))}
         ),
+        "scores": _score_table(found),
         "history": xr.Dataset({"objective": ("step", found.history)}),
     }  # fmt: skip
     tree = xr.DataTree.from_dict(groups)
@@ -72,6 +75,12 @@ def write_posterior(run: str | Path, found: Posterior, network: FirmNetwork, att
         tree.to_zarr(partial, mode="w", zarr_format=3, consolidated=True)
     partial.rename(path)
     return path
+
+
+def _score_table(found: Posterior) -> xr.Dataset:
+    names = list(next(iter(found.scores.values())))
+    variables = {name: ("score", [of[score] for score in names]) for name, of in found.scores.items()}
+    return xr.Dataset(variables, {"score": names}, {f"moved {name}": share for name, share in found.moved.items()})
 
 
 def open_posterior(run: str | Path) -> xr.DataTree:

@@ -8,6 +8,8 @@ import os
 import uuid
 from pathlib import Path
 
+from shockmesh.io.posteriors import open_posterior
+from shockmesh.io.report_posterior import render_posterior
 from shockmesh.io.report_sections import render
 from shockmesh.io.results import open_run, read_manifest
 
@@ -20,8 +22,13 @@ def write_report(run_path: str | Path, html_path: str | Path | None = None) -> P
         ResultsError: not a run.
     """
     target = Path(run_path, "report.html") if html_path is None else Path(html_path)
-    with open_run(run_path) as ds:
-        html = render(ds, read_manifest(run_path), Path(run_path).resolve().name)
+    manifest, name = read_manifest(run_path), Path(run_path).resolve().name
+    if dict(manifest.get("spec", {})).get("infer") is not None:
+        with open_posterior(run_path) as tree:
+            html = render_posterior(tree, manifest, name)
+    else:
+        with open_run(run_path) as ds:
+            html = render(ds, manifest, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     partial.write_text(html, "utf-8")

@@ -34,7 +34,7 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
         Section("where", "Who loses", list(_who_loses(read))),
         Section("members", "Members", list(_members(main, drawn(ds, main.member)))),
         Section("drivers", "Drivers", list(_drivers(main, ds))),
-        Section("made", "How it was made", _made(spec, manifest)),
+        Section("made", "How it was made", made(spec, manifest)),
     ]
     shown = [section for section in sections if section.blocks]
     return page(_title(spec, name), _subtitle(main, manifest, name), _cards(main, spec), shown, get_plotlyjs())
@@ -170,7 +170,8 @@ def _drivers(losses: Losses, ds: xr.Dataset) -> Iterator[Block]:
         yield Pair(bars, figures.driver_points(found, drawn(ds, losses.member), losses))
 
 
-def _made(spec: Mapping[str, Any], manifest: Manifest) -> list[Block]:
+def made(spec: Mapping[str, Any], manifest: Manifest) -> list[Block]:
+    """Where the numbers come from: the spec and the provenance."""
     text = yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True)
     return [Folded("Spec, as resolved", text), Table("Provenance", ["", "value"], list(_facts(manifest)), "words")]
 

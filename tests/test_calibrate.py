@@ -93,6 +93,15 @@ def test_a_posterior_is_whole_and_arviz_reads_it(spec, tmp_path):
     assert np.sum(tree["constant_data/output_fitted"]) == 14 * 4
     assert np.sum(tree["constant_data/output_held_out"]) == 6 * 4
     assert len(tree["history"]["objective"]) == 8
+    assert main(["report", str(tmp_path / "run"), "--quiet"]) == 0
+    html = (tmp_path / "run" / "report.html").read_text()
+    for words in (
+        "Calibration report",
+        "output: seen and predicted",
+        "By sector, before and after",
+        "shocks.storm.loss",
+    ):
+        assert words in html
     assert len(tree.attrs["fingerprint"]) == 64
 
 

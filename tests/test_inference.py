@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpyro.infer import MCMC, NUTS
 from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
+from shockmesh.inference.diagnostics import crps, moved, scores, shrinkage
 from shockmesh.inference.ensemble import Pull, perturbed, pull
 from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
 from shockmesh.inference.latents import Effect, LatentField, Support, get
@@ -413,3 +414,31 @@ def test_field_values_are_the_parameters_of_the_model(small: Problem) -> None:
     scenario = small.experiments[0].scenario
     for field in small.fields:
         np.testing.assert_allclose(found[field.name], get(small.parameters, scenario, field), rtol=1e-12)
+
+
+# -- diagnostics
+
+
+def test_scores_of_a_known_forecast() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(40, 50))
+    draws = rng.normal(size=(40, 50, 400))  # the forecast is the distribution of the truth
+    found = scores(draws, truth, np.ones(truth.shape, bool), noise=0.0)
+    np.testing.assert_allclose([found["coverage_50"], found["coverage_90"]], [0.5, 0.9], atol=0.03)
+    np.testing.assert_allclose(found["crps"], 1 / np.sqrt(np.pi), rtol=0.03)  # of N(0, 1) for its own draws
+    np.testing.assert_allclose(found["rmse"], 1, rtol=0.05)
+    assert np.isnan(scores(draws, truth, np.zeros(truth.shape, bool), noise=0.0)["rmse"])
+
+
+def test_crps_equals_its_definition() -> None:
+    draws, truth = np.array([[0.0, 1.0, 3.0]]), np.array([2.0])
+    between = np.abs(draws[0][:, None] - draws[0][None, :]).mean()
+    np.testing.assert_allclose(crps(draws, truth), np.abs(draws - 2).mean() - between / 2)
+
+
+def test_shrinkage_and_what_the_data_moved() -> None:
+    rng = np.random.default_rng(0)
+    prior = np.concatenate([rng.normal(size=(3, 500)), np.full((1, 500), 7.0)])
+    posterior = prior * np.array([[1.0], [0.5], [1.0], [1.0]]) + np.array([[0.0], [0.0], [2.0], [0.0]])
+    np.testing.assert_allclose(shrinkage(prior, posterior), [0, 0.5, 0, np.nan], atol=1e-12)
+    assert moved({"n": prior}, {"n": posterior}) == {"n": pytest.approx(2 / 3)}

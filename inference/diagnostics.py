@@ -1,0 +1,73 @@
+"""How good a posterior is: errors, scores and coverage of what it predicts, and how far the data moved it.
+
+Draws are the last axis of every array.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+LEVELS = (0.5, 0.9)  # of central intervals
+
+
+def rmse(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"]) -> float:
+    """Root mean square error of the draws' mean."""
+    return float(np.sqrt(np.mean((draws.mean(axis=-1) - truth) ** 2)))
+
+
+def crps(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"]) -> float:
+    """Mean continuous ranked probability score: E|X − y| − ½ E|X − X′| (Gneiting, Raftery 2007, eq. 21)."""
+    n = draws.shape[-1]
+    away = np.abs(draws - truth[..., None]).mean(axis=-1)
+    weight = 2 * np.arange(1, n + 1) - n - 1  # Σ_i (2i − n − 1) x_(i) = Σ_{i<j} |x_i − x_j|
+    between = (np.sort(draws, axis=-1) * weight).sum(axis=-1) / n**2
+    return float(np.mean(away - between))
+
+
+def coverage(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"], level: float) -> float:
+    """The share of true values within the draws' central interval of a level."""
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    return float(np.mean((low <= truth) & (truth <= high)))
+
+
+def scores(
+    draws: Float[np.ndarray, "period series draw"],
+    seen: Float[np.ndarray, "period series"],
+    counted: Bool[np.ndarray, "period series"],
+    noise: float,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Scores of predictions against what was seen, over the values that count; NaN if none does.
+
+    An observation has noise of its own, so coverage and CRPS are those of draws with noise added.
+    """
+    if not counted.any():
+        return dict.fromkeys(("rmse", "crps", *(f"coverage_{level:.0%}".rstrip("%") for level in LEVELS)), np.nan)
+    chosen, truth = draws[counted], seen[counted]
+    noisy = chosen + noise * np.random.default_rng(seed).standard_normal(chosen.shape)
+    covered = {f"coverage_{level:.0%}".rstrip("%"): coverage(noisy, truth, level) for level in LEVELS}
+    return {"rmse": rmse(chosen, truth), "crps": crps(noisy, truth)} | covered
+
+
+def shrinkage(
+    prior: Float[np.ndarray, "firm draw"], posterior: Float[np.ndarray, "firm draw"]
+) -> Float[np.ndarray, " firm"]:
+    """1 − posterior / prior standard deviation by firm: 0 where data say nothing, NaN where the number is fixed."""
+    before, after = prior.std(axis=-1), posterior.std(axis=-1)
+    free = before > 1e-6 * np.maximum(np.abs(prior.mean(axis=-1)), 1e-12)
+    return np.where(free, 1 - after / np.where(free, before, 1), np.nan)
+
+
+def moved(
+    prior: Mapping[str, Float[np.ndarray, "firm draw"]], posterior: Mapping[str, Float[np.ndarray, "firm draw"]]
+) -> dict[str, float]:
+    """By field, the share of free firms whose number the data narrowed by a tenth, or shifted by half a width."""
+    found: dict[str, float] = {}
+    for name, before in prior.items():
+        narrowed = shrinkage(before, posterior[name])
+        free = np.isfinite(narrowed)
+        width = np.where(free, before.std(axis=-1), 1)
+        shifted = np.abs(posterior[name].mean(axis=-1) - before.mean(axis=-1)) / width
+        found[name] = float(np.mean(((narrowed >= 0.1) | (shifted >= 0.5))[free])) if free.any() else 0.0
+    return found
