@@ -235,32 +235,45 @@ def test_a_node_that_goes_takes_its_gang_along(cluster, undisturbed, tmp_path):
     assert_equal(tmp_path / "run", undisturbed)
 
 
-def trials() -> Iterator[tuple[str, Strike, int]]:
-    """What happens to which rank, after how many blocks at least."""
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced(cluster, undisturbed, tmp_path):
+    """Alone it has no rank that would miss it; the driver's patience ends it."""
+    attack = Attack(signalled(0, signal.SIGSTOP), after=1)
+    alone = "resources.devices_per_gang=1"
+    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack, alone, patience=2.0)
+    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
+    assert 2 < attack.found - attack.struck < 60
+    assert not attack.survivors()
+
+
+def trials() -> Iterator[tuple[str, Attack]]:
+    """What happens to which rank, at a random moment of a random block, or as the gang forms."""
+    moments = np.random.default_rng()
     for rank in (0, 1):
-        yield from [(f"rank {rank} killed", signalled(rank, signal.SIGKILL), 1)] * 6
-        yield from [(f"rank {rank} killed as the gang forms", signalled(rank, signal.SIGKILL), 0)] * 2
-        yield from [(f"rank {rank} stopped", signalled(rank, signal.SIGSTOP), 1)] * 2
-        yield from [(f"rank {rank} raises", raising(rank), 1)] * 2
+        kill, stop = signalled(rank, signal.SIGKILL), signalled(rank, signal.SIGSTOP)
+        for name, strike, times in (("killed", kill, 6), ("stopped", stop, 2), ("raises", raising(rank), 2)):
+            for _ in range(times):
+                yield f"rank {rank} {name}", Attack(strike, int(moments.integers(1, 6)), moments.uniform(0, 1))
+        for _ in range(2):
+            yield f"rank {rank} killed, forming", Attack(kill, 0, moments.uniform(0, 3))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_whatever_happens_at_whatever_moment(cluster, folder, tmp_path):
     """24 trials, each a whole run. `--log-cli-level=INFO` shows the table."""
-    (folder / "longer.yaml").write_text(LONG.replace("days: 300", "days: 1000"))
+    (folder / "longer.yaml").write_text(LONG.replace("days: 300", "days: 2000"))
     assert run(folder / "longer.yaml", folder / "longer", address="local", quiet=True).complete
-    moments = np.random.default_rng(int(time.time()))
-    for i, (name, strike, after) in enumerate(trials()):
-        attack = Attack(strike, after, delay=float(moments.uniform(0, 5)))
+    for i, (name, attack) in enumerate(trials()):
         start = time.monotonic()
         tally = attacked(folder / "longer.yaml", tmp_path / str(i), attack)
         seconds = time.monotonic() - start
         LOG.info(
-            "%s | at %.2f s | found after %.2f s | next block after %.2f s | run %.1f s | %d blocks again",
-            name, attack.delay, attack.found - attack.struck, attack.recovered - attack.found, seconds, tally.lost,
+            "%s | after %d blocks and %.2f s | found after %.2f s | next block after %.2f s | run %.1f s | %d again",
+            name, attack.after, attack.delay, attack.found - attack.struck, attack.recovered - attack.found, seconds,
+            tally.lost,
         )  # fmt: skip
         assert (set(tally.done), tally.given_up) == (set(range(12)), {})
-        assert attack.struck < start + seconds
+        assert attack.struck < attack.found
         assert not attack.survivors()
         assert_equal(tmp_path / str(i), folder / "longer")
