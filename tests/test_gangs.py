@@ -106,7 +106,9 @@ def cluster() -> Iterator[Cluster]:
         warnings.simplefilter("ignore")
         for name, value in QUIET_RAY.items():
             patch.setenv(name, value)
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
+        nodes = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": quick}
+        )
         for _ in range(3):
             nodes.add_node(num_cpus=2, object_store_memory=100_000_000)
         ray.init(address=nodes.address, logging_level=logging.ERROR, log_to_driver=False)
@@ -163,10 +165,13 @@ class Attack:
         self.struck, self.gang = time.monotonic(), gang
         self.strike(gang)
 
-    def survivors(self) -> list[int]:
-        """Processes of the gang that was struck that are still there."""
+    def survivors(self, within: float = 10.0) -> list[int]:
+        """Processes of the gang that was struck that do not end; Ray needs a while to end one that is stopped."""
         assert self.gang is not None
-        return [place.process for place in self.gang.places if alive(place.process)]
+        end, left = time.monotonic() + within, [place.process for place in self.gang.places]
+        while time.monotonic() < end and any(map(alive, left)):
+            time.sleep(0.1)
+        return [*filter(alive, left)]
 
 
 def attacked(spec: Path, path: Path, attack: Attack, *overrides: str, **options: float) -> Tally:
