@@ -20,7 +20,7 @@ from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import baseline
 from shockmesh.kernels.segments import Segments, segments
 from shockmesh.kernels.shard import shard
-from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario, Table
+from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table
 
 LONG_NAMES = {
     "output": "output",
@@ -135,7 +135,9 @@ class Simulator:
         sizes = {"region": len(self.network.regions), "sector": len(self.network.sectors), "firm": self.network.n_firms}
         return tuple(sizes[dim] for dim in dims)
 
-    def _shock(self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray) -> Recovery | Table | Cut | Damage:
+    def _shock(
+        self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray
+    ) -> Recovery | Table | RouteCut | Damage:
         if isinstance(bound, BoundTable):
             return Table(self._array(bound.factors[:, :, None]))
         shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
@@ -147,7 +149,7 @@ class Simulator:
         if isinstance(shock, RecoveryShock):
             return Recovery(**self._arrays(_recovery(given, hit["where"])), course=shock.course)
         course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
-        return Cut(self._array(hit["origin"]), self._array(hit["destination"]), course)
+        return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course)
 
     def _arrays(self, numbers: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         return {name: self._array(values) for name, values in numbers.items()}

@@ -7,7 +7,8 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
 
     process    PROCESS                       interpreter, JAX and Ray
     network    48 E + 96 N                   on the host, and its layout on the device
-    state      m w (6 E′ + 12 N′)            stocks and orders of two days, and what a step needs in between
+    state      m w ((6 + 2 D + C) E′ + 12 N′)  stocks and orders of two days, and what a step needs in between; what
+                                             each of D damages still asks for, and each of C cuts lets through
     records    2 m T w G                     on the device, and on the host while they are written
     tables     12 T N per table shock        read in float64, kept on the device
 
@@ -150,7 +151,8 @@ def worker_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
     network = 48 * sizes.links + 96 * sizes.firms
-    state = block * width * (6 * links + 12 * firms)
+    per_link = 6 + sum({"damage": 2, "cut": 1}.get(shock.kind, 0) for shock in spec.shocks)
+    state = block * width * (per_link * links + 12 * firms)
     records = 2 * block * days * width * recorded(spec, sizes)
     return PROCESS + network + state + records + tables * 12 * days * sizes.firms
 

@@ -102,8 +102,9 @@ def anywhere(flags: Bool[Array, "..."], groups: Segments | Exchange) -> Bool[Arr
 
 
 def safe_ratio(over: Float[Array, "..."], under: Float[Array, "..."]) -> Float[Array, "..."]:
-    """over / under, and 0 where under is 0, in value and in gradient."""
-    return jnp.where(under > 0, over / jnp.where(under > 0, under, 1), 0)
+    """over / under, and 0 where under is 0 or so small that its square is: in value and in gradient."""
+    some = under > jnp.finfo(under.dtype).tiny ** 0.5
+    return jnp.where(some, over / jnp.where(some, under, 1), 0)
 
 
 def segment_min(values: Float[Array, "item member"], groups: Segments) -> Float[Array, "group member"]:

@@ -67,7 +67,7 @@ class Table:
 
 @partial(jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course"], meta_fields=[])
 @dataclass(frozen=True)
-class Cut:
+class RouteCut:
     """A route that is cut: of the orders from destinations to origins only a factor reaches the supplier.
 
     What does not get through is not made and not delivered; the buyer orders anew every day, from his stock.
@@ -113,7 +113,7 @@ class Scenario:
 
     productivity: tuple[Recovery | Table, ...] = ()
     final_demand: tuple[Recovery | Table, ...] = ()
-    cuts: tuple[Cut, ...] = ()
+    cuts: tuple[RouteCut, ...] = ()
     damages: tuple[Damage, ...] = ()
 
 

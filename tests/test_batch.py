@@ -18,7 +18,7 @@ from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.shocks import Course, Cut, Damage, Recovery, Scenario, Table
+from shockmesh.kernels.shocks import Course, Damage, Recovery, RouteCut, Scenario, Table
 
 DAYS = 12
 REGIONS, SECTORS = ("ESP", "FRA", "GBR"), ("A01", "C10", "G47", "I")
@@ -145,6 +145,21 @@ def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, ma
         np.testing.assert_array_equal(found[name], values)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_chosen_by_its_name(network: FirmNetwork, make: MakeSpec, tmp_path: Path, preset: str):
+    model = {"preset": preset}
+    if PRESETS[preset].switches.needs_criticality:
+        pd.DataFrame(1.0, SECTORS, SECTORS).to_csv(tmp_path / "ihs.csv")
+        model["criticality"] = "ihs.csv"
+    found = Simulator(make({"loss": 0.95}, model=model, record=FIRM), network).simulate(range(1))
+    numbers: dict[str, Any] = dict(PRESETS[preset].defaults)
+    switches, critical = PRESETS[preset].switches, np.ones((4, 4))
+    expected = by_hand(network, (recovery(0.95),), switches=switches, criticality=critical, **numbers)
+    assert expected["output"].sum() < 0.9 * DAYS * network.output.sum()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
 def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, make: MakeSpec):
     route = {"kind": "cut", "origin": {"region": "GBR"}, "destination": {"sector": ["C10", "I"]}, "onset": 1}
     route |= {"name": "route", "course": "linear", "recovery_start": 3, "recovery_days": 5}
@@ -160,7 +175,7 @@ def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, m
     found = Simulator(spec, network).simulate(range(4))
     with jax.enable_x64(True):
         ends = columns((network.region == 2)[:, None], np.isin(network.sector, (1, 3))[:, None])
-        cut = Cut(*ends, course=recovery([[0, 0, 0.9, 0.9]], 1, 3, 5, "linear"))
+        cut = RouteCut(*ends, course=recovery([[0, 0, 0.9, 0.9]], 1, 3, 5, "linear"))
         hit = (network.region == 0) & np.isin(network.sector, (0, 3))
         loss = np.where(hit, np.where(network.sector == 3, 0.6, 0.3), 0)[:, None]
         builder = np.array([0.5, 1.0, 0.1, 1.0])[network.sector][:, None]

@@ -20,6 +20,7 @@ what is done here:
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.shocks import Damage, Recovery, Scenario
+from shockmesh.kernels.shocks import Course, Damage, Recovery, Scenario
 
 DAYS, OCCURRENCE, DURATION, TAU, MILLION = 90, 5, 10, 40, 10**6
 
@@ -125,21 +126,23 @@ def rebuilt(table: Any, share: float) -> tuple[Callable[[Any], Any], Scenario]:
     return event, Scenario(damages=(damage,))
 
 
-def recovered(table: Any, share: float) -> tuple[Callable[[Any], Any], Scenario]:
+def recovered(table: Any, share: float, course: Course = "linear") -> tuple[Callable[[Any], Any], Scenario]:
     from boario.event import EventKapitalRecover
+
+    function, rate = {"linear": ("linear", 1 / TAU), "exponential": ("convexe", -4 * np.log(1 - 1 / TAU))}[course]
 
     def event(model: Any) -> Any:
         return EventKapitalRecover._from_series(
-            impact(model, table, share), occurrence=OCCURRENCE,
-            duration=DURATION, recovery_tau=TAU, recovery_function="linear", event_monetary_factor=MILLION,
+            impact(model, table, share), occurrence=OCCURRENCE, duration=DURATION, recovery_tau=TAU,
+            recovery_function=function, event_monetary_factor=MILLION,
         )  # fmt: skip
 
     start = column(OCCURRENCE + DURATION + 1)
-    loss = Recovery(column(np.tile(hit(table) * share, 2)), column(OCCURRENCE), start, column(1 / TAU), course="linear")
+    loss = Recovery(column(np.tile(hit(table) * share, 2)), column(OCCURRENCE), start, column(rate), course=course)
     return event, Scenario((loss,))
 
 
-EVENTS = {"rebuilt": rebuilt, "recovered": recovered}
+EVENTS = {"rebuilt": rebuilt, "recovered": recovered, "slowly recovered": partial(recovered, course="exponential")}
 
 
 @pytest.mark.parametrize(("order_type", "split"), [("alt", "capacity"), ("noalt", "baseline")])

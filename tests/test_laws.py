@@ -17,7 +17,7 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
 from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
-from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario, Table, standing, today
+from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.step import initial_state, step
 
 ORDERS = [
@@ -42,7 +42,6 @@ FAMILY = [
         Switches("potential", "output", rule, split)
         for rule, split in zip(get_args(Rationing), get_args(OrderSplit), strict=True)
     ),
-    *(preset.switches for preset in PRESETS.values()),
     *MIXED,
 ]
 ALL_SWITCHES = list(dict.fromkeys([*ORDERS, *FAMILY]))
@@ -71,7 +70,7 @@ def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameter
     lockdown = Recovery(loss, one + 2.5, one + 9.5, jnp.asarray(rng.uniform(0.02, 0.2, (1, members))))
     fewer_sales = Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1, course="linear")
     some = lambda: jnp.asarray(rng.integers(0, 2, (network.n_firms, 1)) * rng.uniform(0.5, 1))  # noqa: E731
-    route = Cut(some(), some(), Recovery(one + 0.9, one + 3.5, one + 8.5, one + 0.1))
+    route = RouteCut(some(), some(), Recovery(one + 0.9, one + 3.5, one + 8.5, one + 0.1))
     builder = (network.sector % 3 == 0).astype(float) * (1 + network.sector)
     quake = Damage(
         jnp.asarray(rng.uniform(0, 0.5, shape)), jnp.asarray(rng.uniform(5, 60, (network.n_firms, 1))),
@@ -109,7 +108,7 @@ def test_equals_dense_numpy(float64, random_network, dense_model, switches):
             np.testing.assert_allclose(records[name][:, :, member], values, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), firms=st.sampled_from([2, 8, 25]), which=st.integers(0, len(ALL_SWITCHES) - 1))
 def test_mass_balance(seed, firms, which):
     with jax.enable_x64(True):
@@ -117,7 +116,7 @@ def test_mass_balance(seed, firms, which):
         layout, switches = laid_out(network), ALL_SWITCHES[which]
         model, scenario = varied(network, seed, members=2)
         state, fixed = initial_state(layout, switches, model, scenario, 2), standing(layout, scenario)
-        for t in range(12):
+        for t in range(9):
             day = today(layout, scenario, fixed, jnp.asarray(float(t)))
             after, flows = step(layout, switches, model, day, state)
             assert day.passing is not None
@@ -163,7 +162,7 @@ def _outputs(network: FirmNetwork, model: Parameters, scenario: Scenario, switch
 assert_same = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("switches", [Switches(), Switches("output", "output", "final_demand_last"), *MIXED], ids=str)
+@pytest.mark.parametrize("switches", [Switches("output", "output", "final_demand_last"), *MIXED[:4]], ids=str)
 def test_homogeneity_permutation_and_split(float64, random_network, switches):
     network = random_network(seed=4)
     n, rng = network.n_firms, np.random.default_rng(0)
@@ -221,7 +220,7 @@ def test_members_do_not_see_each_other(precision, random_network):
         )
 
 
-@pytest.mark.parametrize("switches", [Switches(), *MIXED, Switches(production="weakly_critical")], ids=str)
+@pytest.mark.parametrize("switches", [Switches(), *MIXED], ids=str)
 def test_gradient_equals_finite_differences(float64, random_network, switches):
     network = random_network(seed=8)
     model, scenario = varied(network, seed=5, members=1)
@@ -306,3 +305,19 @@ def test_a_wrong_call_is_refused(random_network, days, names, says):
     model = Parameters(*(jnp.ones((1, 1)) for _ in range(3)))
     with pytest.raises(ValueError, match=says):
         rollout(layout, Switches(), model, Scenario(), days=days, record=dict.fromkeys(names))
+
+
+def test_a_dying_economy_has_finite_derivatives(precision, random_network):
+    """Stocks and orders fall towards 0 by powers; a ratio of two of them must not overflow in the backward pass."""
+    network, one = random_network(firms=60, links=400, sectors=30, seed=3), jnp.ones((1, 1), precision)
+    rng = np.random.default_rng(0)
+    hit = jnp.asarray((rng.random((60, 1)) < 0.25) * rng.uniform(0.3, 1, (60, 1)), precision)
+    layout, preset = lay_out(network, precision), PRESETS["inoue_todo2019"]
+
+    def made(loss: jax.Array) -> jax.Array:
+        model = Parameters(**{name: value * one for name, value in preset.defaults.items()})
+        scenario = Scenario((Recovery(loss, 5 * one, 20 * one, 0.05 * one),))
+        return rollout(layout, preset.switches, model, scenario, days=120, record={"output": None})["output"]
+
+    assert np.median(made(hit)[-1]) < 1e-9
+    assert jnp.isfinite(jax.jit(jax.grad(lambda loss: made(loss).sum()))(hit)).all()

@@ -14,7 +14,7 @@ from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import shard, sharded_rollout
-from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario
+from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario
 
 HOST_TRANSFERS = ("xla_python_cpu_callback", "xla_ffi_python", "infeed", "outfeed", "SendToHost", "RecvFromHost")
 
@@ -24,7 +24,7 @@ def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     numbers = {field.name: 1.5 * one for field in fields(Parameters)}
     model = Parameters(**numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one})
     loss = Recovery(0.5 * one, one, 5 * one, 0.1 * one)
-    return model, Scenario((loss,), (), (Cut(one, one, loss),), (Damage(*[0.5 * one] * 7),))
+    return model, Scenario((loss,), (), (RouteCut(one, one, loss),), (Damage(*[0.5 * one] * 7),))
 
 
 def lowered_for_cuda(run: Any, inputs: Any) -> str:

@@ -17,7 +17,7 @@ from shockmesh.kernels.production import attainable
 from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.segments import segment_sum
-from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario
+from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario
 
 
 def numbers(**given: float) -> Parameters:
@@ -182,7 +182,7 @@ def run(network: FirmNetwork, scenario: Scenario, days: int, **given: float) -> 
 def test_a_cut_route_starves_its_buyer_once_the_stock_is_gone(float64):
     """0 sells to 1 and 2; only the route to 1 is cut, forever: 1 lasts for its stock, 0 loses that customer."""
     pair = firm_network([0, 0], [1, 2], [1.0, 2.0], [0, 2.0, 3.0])
-    route = Cut(column([1.0, 0, 0]), column([0, 1.0, 0]), Recovery(column(1), column(2), column(2), column(0)))
+    route = RouteCut(column([1.0, 0, 0]), column([0, 1.0, 0]), Recovery(column(1), column(2), column(2), column(0)))
     found = run(pair, Scenario(cuts=(route,)), 12, inventory_days=4.0)
     np.testing.assert_allclose(found["output"][:, 1], [2.0] * 6 + [0.0] * 6, atol=1e-12)  # 2 days, then 4 of stock
     np.testing.assert_allclose(found["output"][:, 0], [3.0] * 2 + [2.0] * 10)

@@ -25,10 +25,17 @@ SIZES = Sizes(firms=20_000, links=200_000, regions=44, sectors=56)
 GB = 10**9
 
 
-def spec(members: int = 64, record: dict[str, Any] | None = None, precision: str = "float32", **resources: Any) -> Spec:
+def spec(
+    members: int = 64,
+    record: dict[str, Any] | None = None,
+    precision: str = "float32",
+    shocks: tuple[dict[str, Any], ...] = (),
+    **resources: Any,
+) -> Spec:
     return Spec.model_validate(
         {
             "economy": "world.zarr",
+            "shocks": shocks,
             "horizon": {"days": 180},
             "sweep": {"members": members},
             "record": record or {"output": ["region", "sector"], "value_added": ["region"], "final_consumption": []},
@@ -45,6 +52,14 @@ def test_the_integers_of_a_sweep():
     assert plan.output_bytes == 64 * 180 * 4 * (44 * 56 + 44 + 1)
     assert plan.link_steps == 200_000 * 180 * 64
     assert plan.memory_bytes == 6_400_000_000
+
+
+def test_what_is_rebuilt_and_what_is_cut_takes_memory():
+    quake = {"name": "quake", "kind": "damage", "loss": 0.5, "builders": {"F": 1.0}}
+    more = worker_bytes(spec(shocks=(quake, {"name": "strait", "kind": "cut"})), SIZES, 8) - worker_bytes(
+        spec(), SIZES, 8
+    )
+    assert more == 8 * 4 * (2 + 1) * 200_000
 
 
 def test_the_memory_formula():

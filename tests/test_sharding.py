@@ -20,7 +20,7 @@ from shockmesh.kernels.partition import cut_of, partition, partition_by_region
 from shockmesh.kernels.rollout import Record, rollout
 from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shard import shard, sharded_rollout
-from shockmesh.kernels.shocks import Cut, Damage, Recovery, Scenario, Table
+from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table
 
 DAYS, MEMBERS = 20, 4
 CASES = [("float64", *mesh) for mesh in [(1, 1), (2, 1), (3, 1), (4, 2), (8, 1), (2, 4)]] + [("float32", 4, 2)]
@@ -50,7 +50,7 @@ def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
         array(0, 1, n, MEMBERS) * hit, array(2.5, 2.5, 1, 1), array(8.5, 8.5, 1, 1), array(0.05, 0.2, 1, MEMBERS)
     )
     course = Recovery(array(0.5, 1, 1, MEMBERS), array(3.5, 3.5, 1, 1), array(9.5, 9.5, 1, 1), array(0.1, 0.1, 1, 1))
-    route = Cut(hit, 1 - hit, course)
+    route = RouteCut(hit, 1 - hit, course)
     quake = Damage(
         array(0, 0.4, n, MEMBERS), array(20, 90, n, 1), array(0, 2, n, 1), array(1, 1.2, 1, 1), array(2.5, 2.5, 1, 1),
         array(4.5, 4.5, 1, 1), array(9, 20, 1, 1),
