@@ -194,6 +194,14 @@ def sensitivity(options: argparse.Namespace) -> int:
     return _top(options, ranking, "importance", out)
 
 
+def bench(options: argparse.Namespace) -> int:
+    """Run a benchmark of a clone; what follows its name is its own."""
+    from shockmesh.cluster.bench import run_bench
+
+    run_bench(options.name, options.arguments)
+    return DONE
+
+
 def _top(options: argparse.Namespace, ranking: Any, by: str, out: str) -> int:
     """Print the ten firms that matter most."""
     firms = {f"{row['rank']}  {row['firm']}": f"{row[by]:.4g}" for row in ranking.head(10).to_dict("records")}
@@ -267,6 +275,10 @@ def _parser() -> argparse.ArgumentParser:
             spec.add_argument("-o", "--out", help="the run's folder; default: the spec's name with .run")
             spec.add_argument("--address", help=ADDRESS)
     _ranking_parsers(verbs)
+    measured = verbs.add_parser("bench", help="run a benchmark: kernels or calibration", add_help=False)
+    measured.add_argument("name")
+    measured.add_argument("arguments", nargs=argparse.REMAINDER)
+    measured.set_defaults(verb=bench)
     going_on = _add(verbs, "resume", resume, "complete a run", "run")
     going_on.add_argument("--address", help=ADDRESS)
     _add(verbs, "status", status, "how far a run is", "run")

@@ -29,6 +29,8 @@ from shockmesh.inference.problem import (
     prior_draws,
     problem,
 )
+from shockmesh.inference.rejection import accept, prior_losses
+from shockmesh.inference.smoother import smooth
 from shockmesh.inference.svi import advance, particle_gradients, posterior_draws, take_step, variational
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters
@@ -375,6 +377,22 @@ def test_randomised_maximum_likelihood_samples_the_exact_posterior_of_a_linear_m
     assert not found.failed.any()
     assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 4.5 / np.sqrt(600)
     np.testing.assert_allclose(draws.std(axis=1) / exact.sd, 1, atol=0.12)
+
+
+def test_smoother_samples_the_exact_posterior_of_a_linear_model(exact: Exact, float64: None) -> None:
+    latents = smooth(exact.problem, member_keys(3, range(600)), batch=300)
+    draws = np.concatenate([part for _, part in sorted(latents.items())])
+    assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 6 / np.sqrt(600)
+    np.testing.assert_allclose(draws.std(axis=1) / exact.sd, 1, atol=0.15)
+
+
+def test_rejection_keeps_the_draws_of_least_loss(small: Problem) -> None:
+    found = prior_losses(small, 3, 10, batch=4)
+    np.testing.assert_allclose(found, losses(small, prior_draws(small, member_keys(3, range(10)))), rtol=1e-9)
+    kept = accept(found, 3)
+    np.testing.assert_array_equal(kept.loss, np.sort(found)[:3])
+    np.testing.assert_array_equal(found[kept.draws], kept.loss)
+    assert kept.evaluations == 10
 
 
 def test_hmc_on_the_same_model_agrees(exact: Exact, float64: None) -> None:

@@ -1,6 +1,6 @@
 """Link-steps per second of the kernels, single and batched, beside a Numba loop measured in the same run.
 
-    python tests/bench/kernels.py [--firms 20000] [--links 200000] [--days 60] [--repeat 5] [--json FILE]
+    shockmesh bench kernels [--firms 20000] [--links 200000] [--days 60] [--repeat 5] [--quick] [--json] [--out FILE]
 
 Compile time is excluded; every figure is the median of the repeats, taken in turn. One link-step is one link of one
 member advanced one day.
@@ -13,7 +13,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -73,13 +73,16 @@ def measure(cases: dict[str, Callable[[], np.ndarray]], repeat: int) -> dict[str
     return seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="shockmesh bench kernels", description=str(__doc__).partition("\n")[0])
     for name, default in (("firms", 20_000), ("links", 200_000), ("days", 60), ("repeat", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    network = random_network(args.firms, args.links)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the network")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--out", type=Path, help="also write the JSON there")
+    args = parser.parse_args(arguments)
+    part = 10 if args.quick else 1
+    network = random_network(args.firms // part, args.links // part)
     loss = np.random.default_rng(1).uniform(0, 1, network.n_firms) * (network.sector < 10)
     cases = {
         "numba, 1 thread": peer(network, loss, args.days, numba_loop.run_serial),
@@ -105,9 +108,10 @@ def main() -> None:
     for row in rows:
         rate, ratio = row["link_steps_per_second"] / 1e6, row["to_best_numba"]
         lines.append(f"{row['case']:24} {row['seconds']:9.3f} s {rate:9.1f} M link-steps/s   × {ratio:.2f}")
-    sys.stdout.write("\n".join(lines) + "\n")
-    if args.json:
-        args.json.write_text(json.dumps(about | {"rows": rows}, indent=1))
+    found = json.dumps(about | {"rows": rows}, indent=1)
+    sys.stdout.write((found if args.json else "\n".join(lines)) + "\n")
+    if args.out:
+        args.out.write_text(found)
 
 
 if __name__ == "__main__":

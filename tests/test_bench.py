@@ -1,0 +1,30 @@
+"""The benchmarks as verbs: they run, and print what they measured."""
+
+import json
+
+import pytest
+from shockmesh.cluster.cli import main
+
+
+def test_kernels_beside_numba(capsys):
+    assert (
+        main(["bench", "kernels", "--firms", "300", "--links", "2000", "--days", "10", "--repeat", "2", "--json"]) == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert {"device", "versions", "firms", "links", "days", "repeat", "rows"} <= set(found)
+    assert found["rows"][0]["case"] == "numba, 1 thread"
+    assert all(row["link_steps_per_second"] > 0 for row in found["rows"])
+
+
+@pytest.mark.slow
+def test_calibration_beside_rejection(capsys):
+    assert main(["bench", "calibration", "--firms", "100", "--seeds", "1", "--quick", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {row["method"] for row in found["rows"]} == {"prior", "abc", "abc_100", "es_mda", "svi", "rml"}
+    errors = {(row["method"], row["evaluations"]): row["loss_in_sample"] for row in found["rows"]}
+    assert errors["rml", 100] < errors["abc", 3000]
+
+
+def test_unknown_benchmark_is_refused(capsys):
+    assert main(["bench", "speed"]) == 2
+    assert "speed: no such benchmark; there are kernels, calibration" in capsys.readouterr().err
