@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from shockmesh.cluster.calibration import Calibration
 from shockmesh.cluster.models import Infer, Spec
@@ -158,7 +159,11 @@ def _evaluate(bound: Calibration, latents: Latents) -> dict[str, np.ndarray]:
 def _of_batch(bound: Calibration, latents: Latents) -> dict[str, jax.Array]:
     found = predictions(bound.problem, latents)
     seen = {f"seen.{k}": values for k, values in enumerate(found[0])}
-    fields = {f"field.{name}": values for name, values in field_values(bound.problem, latents).items()}
+    firms = bound.network.n_firms  # a field of one effect, on all, has one row
+    fields = {
+        f"field.{name}": jnp.broadcast_to(values, (firms, values.shape[1]))
+        for name, values in field_values(bound.problem, latents).items()
+    }
     losses = {"loss": score(bound.problem, found), "held_out": score(bound.problem, found, held_out=True)}
     return seen | fields | losses
 

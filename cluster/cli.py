@@ -299,7 +299,9 @@ def _add(verbs: Any, name: str, verb: Verb, text: str, *arguments: str) -> argpa
 
 def _import_parser(verbs: Any) -> None:
     parser = _add(verbs, "import", import_, "turn a published table, or your own links, into a store")
-    parser.add_argument("kind", help="wiod2016 wiod2013 icio exiobase3 eora26 gloria figaro pymrio links inoue-todo")
+    parser.add_argument(
+        "kind", help="wiod2016 wiod2013 icio niot exiobase3 eora26 gloria figaro pymrio links inoue-todo"
+    )
     parser.add_argument("source", help="file or folder; `example` for the packaged table")
     parser.add_argument("store", help="the Zarr store to write")
     parser.add_argument("--firms", help="links: CSV or Parquet of firms (firm, region, sector, final_demand)")

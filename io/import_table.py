@@ -6,6 +6,7 @@ from zipfile import BadZipFile
 from shockmesh.io.read_figaro import read_figaro
 from shockmesh.io.read_gloria import read_gloria
 from shockmesh.io.read_icio import read_icio_extract
+from shockmesh.io.read_niot import read_niot
 from shockmesh.io.read_pymrio import read_through_pymrio, read_workbooks_2013
 from shockmesh.io.read_wiod import PACKAGED, read_compact_2013, read_reassembled_2014
 from shockmesh.io.read_wiod_xlsb import read_workbook
@@ -16,8 +17,9 @@ EXAMPLES = {
     "wiod2016": read_reassembled_2014,
     "wiod2013": lambda: read_compact_2013(PACKAGED),
     "icio": read_icio_extract,
+    "niot": read_niot,
 }
-KINDS = ("wiod2016", "wiod2013", "icio", "exiobase3", "eora26", "figaro", "gloria", "pymrio")
+KINDS = ("wiod2016", "wiod2013", "icio", "niot", "exiobase3", "eora26", "figaro", "gloria", "pymrio")
 
 
 def import_table(kind: str, source: str | Path, store: str | Path) -> list[Finding]:
@@ -53,6 +55,8 @@ def _open(kind: str, source: str | Path) -> tuple[Header, Reader]:
             return read_workbook(path)
         case "wiod2013" if path.is_dir():
             return read_workbooks_2013(path) if any(path.glob("wiot*.xlsx")) else read_compact_2013(path)
+        case "niot":
+            return read_niot(path)
         case "figaro":
             return read_figaro(path)
         case "gloria":

@@ -298,7 +298,7 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, kind, content, says):
 
 
 def test_a_kind_without_a_packaged_example_says_which_have_one(tmp_path):
-    with pytest.raises(TableError, match="figaro: no packaged example; there are wiod2016, wiod2013, icio"):
+    with pytest.raises(TableError, match="figaro: no packaged example; there are wiod2016, wiod2013, icio, niot"):
         import_table("figaro", "example", tmp_path / "t.zarr")
 
 

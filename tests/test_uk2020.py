@@ -1,0 +1,164 @@
+"""The packaged example of the United Kingdom in 2020: its table, its series, and the errors that its README states."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from shockmesh.cluster.batch import Simulator
+from shockmesh.cluster.spec import load_spec
+from shockmesh.inference.baselines import first_order, through_leontief, weighted_error
+from shockmesh.io.examples import copy_example
+from shockmesh.io.generate import generate_network
+from shockmesh.io.import_table import import_table
+from shockmesh.io.networks import write_network
+from shockmesh.io.series import firms_of_series, read_series
+from shockmesh.io.tables import TableError, open_table
+from shockmesh.kernels.network import FirmNetwork
+
+DAYS, NOT_MARKET = 335, {"O", "P", "Q", "T"}
+FITTED, HELD_OUT = slice(1, 5), slice(5, 11)  # months since February
+
+
+class Example(NamedTuple):
+    folder: Path
+    network: FirmNetwork
+    findings: list[str]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory) -> Example:
+    folder = tmp_path_factory.mktemp("uk2020")
+    copy_example("uk2020", folder)
+    findings = import_table("niot", folder / "gbr_niot_2014.csv", folder / "uk.zarr")
+    with open_table(folder / "uk.zarr") as table:
+        network = generate_network(table, 1000, 7)
+    write_network(network, folder / "uk-1000.zarr")
+    return Example(folder, network, [finding.check for finding in findings])
+
+
+def shocks(example: Example) -> pd.DataFrame:
+    return pd.read_csv(example.folder / "shocks.csv", index_col=0).loc[list(example.network.sectors)]
+
+
+def flows(example: Example) -> tuple[np.ndarray, np.ndarray]:
+    with open_table(example.folder / "uk.zarr") as table:
+        return table["Z"].to_numpy()[0, :, 0], table["Y"].to_numpy()[0, :, 0].sum(axis=1)
+
+
+def errors(example: Example, daily: np.ndarray) -> list[str]:
+    """Errors of daily output relative to before [day, sector]: fitted and held out, as the README writes them."""
+    series = read_series(example.folder / "observed.csv", DAYS)
+    of_sector = pd.read_csv(example.folder / "sections.csv", index_col=0).series[list(example.network.sectors)]
+    parts = (of_sector.to_numpy()[:, None] == np.array(series.names)) * shocks(example)[["value_added"]].to_numpy()
+    weight = parts.sum(axis=0)
+    ends = zip(series.first_day, series.last_day, strict=True)
+    months = np.array([daily[first : last + 1].mean(axis=0) @ parts / weight for first, last in ends])
+    return [f"{weighted_error(months[at], series.values[at], weight):.2f}" for at in (FITTED, HELD_OUT)]
+
+
+def stated(example: Example, row: str) -> list[str]:
+    readme = (example.folder / "README.md").read_text("utf-8")
+    return re.findall(rf"^\| {re.escape(row)}[^|]*\| (\S+) \| (\S+) \|$", readme, re.MULTILINE)[0]
+
+
+def recoveries(example: Example) -> list[Any]:
+    """The shocks of the spec."""
+    return list(load_spec(example.folder / "lockdown.yaml").shocks)
+
+
+def losses(example: Example) -> dict[str, np.ndarray]:
+    """Share lost on each day [day, sector] by each shock of the spec."""
+    day, given = np.arange(DAYS), recoveries(example)
+    return {
+        shock.name: np.outer(
+            np.where(
+                day < shock.onset, 0, np.exp(-np.maximum(day - shock.recovery_start, 0) / shock.recovery_days)
+            ),
+            [shock.loss.by_sector.get(sector, 0) for sector in example.network.sectors],
+        )
+        for shock in given
+    }  # fmt: skip
+
+
+def test_the_table_passes_its_checks_and_adds_up(example):
+    assert example.findings == ["inventory changes"]
+    told = pd.read_csv(example.folder / "gbr_niot_2014.csv", index_col=0)
+    rest = told.loc[["imports", "taxes", "value_added", "margins"]].sum()
+    with open_table(example.folder / "uk.zarr") as table:
+        assert table.sizes["sector"] == 55
+        assert table.attrs["year"] == 2014
+        for sector, value in zip(table.sector.values, table.value_added.values[0], strict=True):
+            assert value == pytest.approx(rest[f"GBR_{sector}"], abs=0.01)
+
+
+def test_a_national_table_says_its_year_in_its_name(example):
+    (example.folder / "gbr_niot.csv").write_bytes((example.folder / "gbr_niot_2014.csv").read_bytes())
+    with pytest.raises(TableError, match=r"gbr_niot\.csv: the name of a national table says its year"):
+        import_table("niot", example.folder / "gbr_niot.csv", example.folder / "other.zarr")
+
+
+def test_every_market_section_is_seen_in_every_month(example):
+    series = read_series(example.folder / "observed.csv", DAYS)
+    of_sector = pd.read_csv(example.folder / "sections.csv", index_col=0).series
+    assert sorted(of_sector.index) == sorted(example.network.sectors)
+    assert set(of_sector) - NOT_MARKET == set(series.names)
+    assert (series.first_day[0], series.last_day[-1]) == (0, DAYS - 1)
+    np.testing.assert_array_equal(series.first_day[1:], series.last_day[:-1] + 1)
+    firms = firms_of_series(series, "sector", str(example.folder / "sections.csv"), example.network, "observed.csv")
+    assert set(firms) == set(range(len(series.names) + 1))
+    told = pd.read_csv(example.folder / "monthly_gva.csv", index_col=0)
+    np.testing.assert_allclose(series.values[:, :-1], told[list(series.names[:-1])], atol=1e-4)
+    np.testing.assert_allclose(series.values[:, -1], told[["R", "S"]].mean(axis=1), atol=1e-4)
+
+
+def test_the_shocks_of_the_specs_are_those_of_the_file(example):
+    given = recoveries(example)
+    assert list(load_spec(example.folder / "calibration.yaml").shocks) == given
+    lost = {shock.name: dict(shock.loss.by_sector) for shock in given}
+    for name, column in (("lockdown", "supply_shock"), ("caution", "final_demand_shock")):
+        lower = (-shocks(example)[column].to_numpy(float)).round(3)
+        assert lost[name] == {
+            of: loss for of, loss in zip(example.network.sectors, lower.tolist(), strict=True) if loss > 0
+        }
+    for sector, loss in lost["november"].items():
+        assert loss == pytest.approx(lost["lockdown"][sector] / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("row", ["no change at all", "supply shock alone", "first order", "demand through Leontief"])
+def test_baselines_give_the_errors_of_the_readme(example, row):
+    lost = losses(example)
+    supply = 1 - (1 - lost["lockdown"]) * (1 - lost["november"])
+    sold, final = flows(example)
+    share = final / (sold.sum(axis=1) + final)
+    daily = {
+        "no change at all": lambda: np.ones_like(supply),
+        "supply shock alone": lambda: 1 - supply,
+        "first order": lambda: first_order(supply, lost["caution"], share),
+        "demand through Leontief": lambda: np.array([through_leontief(sold, final, one) for one in lost["caution"]]),
+    }[row]()
+    np.testing.assert_allclose(
+        [float(error) for error in errors(example, daily)], [float(error) for error in stated(example, row)], atol=0.06
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "overrides"),
+    [
+        ("`hamid2025`", ["model.preset=hamid2025", "model.criticality=null"]),
+        ("`pichler2022`", []),
+    ],
+)
+def test_presets_give_the_errors_of_the_readme(example, row, overrides):
+    spec = load_spec(example.folder / "lockdown.yaml", overrides)
+    found = Simulator(spec, example.network).simulate(range(1))["value_added"][0]
+    daily = found / found[0]
+    np.testing.assert_allclose(
+        [float(error) for error in errors(example, daily)], [float(error) for error in stated(example, row)], atol=0.06
+    )
+
+
+def test_leontief_without_a_shock_is_no_change():
+    assert through_leontief(np.array([[0.0, 2], [1, 0]]), np.array([3.0, 4]), np.zeros(2)) == pytest.approx(1)
