@@ -1,6 +1,10 @@
-"""Link-steps per second of the kernels, single and batched, beside a Numba loop measured in the same run.
+"""Link-steps per second of the kernels beside peers that compute the same, measured in the same run.
 
-    shockmesh bench kernels [--firms 20000] [--links 200000] [--days 60] [--repeat 5] [--quick] [--json] [--out FILE]
+    shockmesh bench kernels [--firms 20000] [--links 200000] [--small 3000] [--days 60] [--repeat 5] [--quick]
+                            [--json] [--out FILE]
+
+On the network of --firms and --links: a Numba loop, shockmesh with 1, 8 and 32 members. On one of --small firms, ten
+links each: dense matrices in JAX, the Numba loop's text in plain Python, shockmesh with 1 member.
 
 Compile time is excluded; every figure is the median of the repeats, taken in turn. One link-step is one link of one
 member advanced one day.
@@ -14,12 +18,15 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numba
 import numpy as np
+from jaxtyping import Array, Float
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
@@ -29,6 +36,8 @@ from shockmesh.kernels.shocks import Recovery, Scenario
 
 sys.path.insert(0, str(Path(__file__).parent))
 import numba_loop
+
+OURS = "shockmesh, 1 member"
 
 
 def random_network(firms: int, links: int, sectors: int = 56) -> FirmNetwork:
@@ -58,56 +67,124 @@ def peer(network: FirmNetwork, loss: np.ndarray, days: int, run: Callable[..., n
     return lambda: run(net, days, single(9), 6.0, single(1.25), loss.astype(single), 5.0, 20.0, 0.05)
 
 
-def measure(cases: dict[str, Callable[[], np.ndarray]], repeat: int) -> dict[str, list[float]]:
-    """Seconds of each case, taken in turn so that a drifting machine hurts all alike."""
-    results = {name: run() for name, run in cases.items()}
-    reference = next(iter(results.values()))
-    for name, result in results.items():
-        np.testing.assert_allclose(result, reference, rtol=1e-4, err_msg=f"{name} disagrees")
+def dense(network: FirmNetwork, loss: np.ndarray, days: int) -> Callable[[], np.ndarray]:
+    """Stocks and orders as supplier × buyer matrices; pools as sums over the suppliers of a product."""
+    use = np.zeros((network.n_firms, network.n_firms), np.float32)
+    use[network.supplier, network.buyer] = network.amount
+    baseline, final, lost = (
+        jnp.asarray(values, jnp.float32) for values in (network.output, network.final_demand, loss)
+    )
+    sector, n_sectors = jnp.asarray(network.sector), len(network.sectors)
+
+    def pooled(links: Float[Array, "firm firm"]) -> Float[Array, "sector firm"]:
+        return jax.ops.segment_sum(links, sector, n_sectors)
+
+    def step(state: tuple[Array, Array, Array], day: Array) -> tuple[tuple[Array, Array, Array], Array]:
+        use, stock, orders = state
+        remaining = jnp.where(day >= 5, jnp.exp(-0.05 * jnp.maximum(day - 20, 0)), 0)
+        demand = orders.sum(1) + final
+        held, used = pooled(stock), pooled(use)
+        cover = jnp.where(used > 0, held / jnp.where(used > 0, used, 1), jnp.inf).min(0)
+        output = jnp.minimum(demand, jnp.minimum(1.25 * (1 - lost * remaining), cover) * baseline)
+        fill = jnp.where(demand > 0, output / jnp.where(demand > 0, demand, 1), 0)
+        kept = jnp.where(held > 0, 1 - used * (output / baseline) / jnp.where(held > 0, held, 1), 1)
+        stock = jnp.maximum(stock * kept[sector], 0) + fill[:, None] * orders
+        wanted = demand / baseline + 9 / 6
+        return (use, stock, jnp.maximum(use * wanted - stock / 6, 0)), output.sum()
+
+    @jax.jit
+    def run(use: Float[Array, "firm firm"]) -> Float[Array, " day"]:
+        return jax.lax.scan(step, (use, 9 * use, use), jnp.arange(days, dtype=jnp.float32))[1]
+
+    on_device = jnp.asarray(use)
+    return lambda: np.asarray(run(on_device))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One program to time: what it runs gives the total output of each day."""
+
+    run: Callable[[], np.ndarray]
+    days: int
+    members: int = 1
+
+
+def large_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, Case]:
+    cases = {
+        "numba, 1 thread": Case(peer(network, loss, days, numba_loop.run_serial), days),
+        f"numba, {numba.get_num_threads()} threads": Case(peer(network, loss, days, numba_loop.run_threaded), days),
+    }
+    cases[OURS] = Case(ours(network, loss, 1, days), days)
+    for members in (8, 32):
+        cases[f"shockmesh, {members} members"] = Case(ours(network, loss, members, days), days, members)
+    return cases
+
+
+def small_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, Case]:
+    few = min(days, 12)
+    return {
+        "dense matrices in JAX": Case(dense(network, loss, few), few),
+        "the loop in plain Python": Case(peer(network, loss, few, numba_loop.run_python), few),
+        OURS: Case(ours(network, loss, 1, days), days),
+    }
+
+
+def measure(cases: dict[str, Case], repeat: int) -> dict[str, float]:
+    """Median seconds of each case, taken in turn so that a drifting machine hurts all alike."""
+    reference = cases[OURS].run()
+    for name, case in cases.items():
+        np.testing.assert_allclose(case.run(), reference[: case.days], rtol=1e-4, err_msg=f"{name} disagrees")
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(repeat):
-        for name, run in cases.items():
+        for name, case in cases.items():
             start = time.perf_counter()
-            run()
+            case.run()
             seconds[name].append(time.perf_counter() - start)
-    return seconds
+    return {name: statistics.median(of_case) for name, of_case in seconds.items()}
+
+
+def rows_of(network: FirmNetwork, cases: dict[str, Case], repeat: int) -> list[dict[str, Any]]:
+    """A row for each case; `to_shockmesh` is over one member of ours on the same network."""
+    medians = measure(cases, repeat)
+    rate = {name: network.n_links * case.days * case.members / medians[name] for name, case in cases.items()}
+    return [
+        {
+            "case": name, "firms": network.n_firms, "links": network.n_links, "days": case.days,
+            "members": case.members, "seconds": medians[name], "link_steps_per_second": rate[name],
+            "to_shockmesh": rate[name] / rate[OURS],
+        }
+        for name, case in cases.items()
+    ]  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="shockmesh bench kernels", description=str(__doc__).partition("\n")[0])
-    for name, default in (("firms", 20_000), ("links", 200_000), ("days", 60), ("repeat", 5)):
+    sizes = (("firms", 20_000), ("links", 200_000), ("small", 3_000), ("days", 60), ("repeat", 5))
+    for name, default in sizes:
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the network")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the networks")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--out", type=Path, help="also write the JSON there")
     args = parser.parse_args(arguments)
     part = 10 if args.quick else 1
-    network = random_network(args.firms // part, args.links // part)
-    loss = np.random.default_rng(1).uniform(0, 1, network.n_firms) * (network.sector < 10)
-    cases = {
-        "numba, 1 thread": peer(network, loss, args.days, numba_loop.run_serial),
-        f"numba, {numba.get_num_threads()} threads": peer(network, loss, args.days, numba_loop.run_threaded),
-    }
-    members_of = dict.fromkeys(cases, 1)
-    for members in (1, 8, 32):
-        cases[f"shockmesh, {members} members"] = ours(network, loss, members, args.days)
-        members_of[f"shockmesh, {members} members"] = members
-    seconds = measure(cases, args.repeat)
-    peer_rate = max(network.n_links * args.days / statistics.median(seconds[name]) for name in list(cases)[:2])
-    rows = []
-    for name, of_case in seconds.items():
-        median = statistics.median(of_case)
-        rate = network.n_links * args.days * members_of[name] / median
-        rows.append({"case": name, "seconds": median, "link_steps_per_second": rate, "to_best_numba": rate / peer_rate})
+    load, rows = os.getloadavg()[0], []
+    for firms, links, cases_of in (
+        (args.firms, args.links, large_cases),
+        (args.small, 10 * args.small, small_cases),
+    ):
+        network = random_network(firms // part, links // part)
+        loss = np.random.default_rng(1).uniform(0, 1, network.n_firms) * (network.sector < 10)
+        rows += rows_of(network, cases_of(network, loss, args.days), args.repeat)
     about = {
-        "device": f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, {platform.machine()}",
+        "device": f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, {platform.machine()}, load {load:.3g}",
         "versions": {"jax": jax.__version__, "numba": numba.__version__, "python": platform.python_version()},
-        "firms": network.n_firms, "links": network.n_links, "days": args.days, "repeat": args.repeat,
+        "firms": rows[0]["firms"], "links": rows[0]["links"], "days": args.days, "repeat": args.repeat,
     }  # fmt: skip
     lines = [" ".join(f"{key}: {value}" for key, value in about.items())]
     for row in rows:
-        rate, ratio = row["link_steps_per_second"] / 1e6, row["to_best_numba"]
-        lines.append(f"{row['case']:24} {row['seconds']:9.3f} s {rate:9.1f} M link-steps/s   × {ratio:.2f}")
+        rate, size = row["link_steps_per_second"] / 1e6, f"{row['firms']:,} firms, {row['links']:,} links"
+        figures = f"{row['seconds']:9.4f} s {rate:9.3f} M link-steps/s   × {row['to_shockmesh']:.3g}"
+        lines.append(f"{size:32} {row['case']:24} {figures}")
     found = json.dumps(about | {"rows": rows}, indent=1)
     sys.stdout.write((found if args.json else "\n".join(lines)) + "\n")
     if args.out:

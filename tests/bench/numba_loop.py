@@ -2,7 +2,7 @@
 
 Links are grouped by buyer and product (CSR), single precision; one pass over a firm's links finds its input limit, a
 second updates stocks and orders while they are in cache. The threaded variant runs firms in parallel and sums orders by
-supplier through the transposed index (no atomics).
+supplier through the transposed index (no atomics). Uncompiled it is the loop of one who writes plain Python.
 """
 
 from typing import NamedTuple
@@ -39,7 +39,7 @@ def csr(network: FirmNetwork) -> Csr:
     )  # fmt: skip
 
 
-def _run(net, days, inventory_days, tau, kappa, loss, onset, recovery_start, rate):
+def run_python(net, days, inventory_days, tau, kappa, loss, onset, recovery_start, rate):
     n = len(net.output)
     stock, orders = inventory_days * net.amount, net.amount.copy()
     demand, fill, total = np.empty(n, np.float32), np.empty(n, np.float32), np.zeros(days, np.float32)
@@ -79,5 +79,5 @@ def _run(net, days, inventory_days, tau, kappa, loss, onset, recovery_start, rat
     return total
 
 
-run_serial = numba.njit(_run, fastmath=True)
-run_threaded = numba.njit(_run, fastmath=True, parallel=True)
+run_serial = numba.njit(run_python, fastmath=True)
+run_threaded = numba.njit(run_python, fastmath=True, parallel=True)
