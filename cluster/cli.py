@@ -71,11 +71,12 @@ def import_(options: argparse.Namespace) -> int:
 def generate(options: argparse.Namespace) -> int:
     """Draw a firm network consistent with a table."""
     from shockmesh.cluster.describe import differences
+    from shockmesh.io.damage import reading
     from shockmesh.io.generate import generate_network
     from shockmesh.io.networks import write_network
     from shockmesh.io.tables import one_year, open_table
 
-    with open_table(options.table, year=options.year) as table:
+    with reading(options.table), open_table(options.table, year=options.year) as table:
         network = generate_network(one_year(table), options.firms, options.seed, options.mean_degree)
     write_network(network, options.store)
     found = {"firms": network.n_firms, "links": network.n_links, **differences(network.attrs["aggregate_error"])}

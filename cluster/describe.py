@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shockmesh.io.damage import reading
+
 if TYPE_CHECKING:
     from shockmesh.io.table_checks import Finding
 
@@ -42,13 +44,11 @@ def describe_store(path: str | Path) -> Description:
         DescribeError: neither a table nor a network nor a run.
     """
     path = Path(path)
+    readers = {"run": _run, "network": _network, "table": _table}
     kind = _kind(path)
-    if kind == "run":
-        return _run(path)
-    if kind == "network":
-        return _network(path)
-    if kind == "table":
-        return _table(path)
+    if kind in readers:
+        with reading(path):
+            return readers[kind](path)
     raise DescribeError(f"{path}: no table, network or run of shockmesh is there")
 
 
@@ -58,10 +58,18 @@ def _kind(path: Path) -> str | None:
         return "run"
     for file in (path / "zarr.json", path / "network" / "zarr.json"):
         if file.is_file():
-            schema = json.loads(file.read_text("utf-8")).get("attributes", {}).get("shockmesh_schema")
+            schema = _schema(file)
             if schema:
-                return str(schema).partition("/")[0]
+                return schema.partition("/")[0]
     return None
+
+
+def _schema(file: Path) -> str:
+    """What a group's metadata say that it is; nothing if they say nothing."""
+    try:
+        return str(json.loads(file.read_text("utf-8"))["attributes"]["shockmesh_schema"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _table(path: Path) -> Description:

@@ -4,6 +4,7 @@
 [0.5]
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -65,6 +66,7 @@ class Distribution:
 
 
 CHOICE = "choice"
+LARGEST = sys.float_info.max
 
 
 def _truncated_normal(u: np.ndarray, mean: float, sd: float, low: float, high: float) -> np.ndarray:
@@ -144,7 +146,7 @@ def _numbers(family: str, arguments: object) -> tuple[float, ...]:
         arguments = [arguments[name] for name in names]
     if not isinstance(arguments, Sequence) or isinstance(arguments, str) or len(arguments) != len(names):
         raise ValueError(f"{family} takes [{', '.join(names)}]")
-    if not all(_is_number(value) and np.isfinite(value) for value in arguments):
+    if not all(_is_number(value) and abs(value) <= LARGEST for value in arguments):  # false for NaN
         raise ValueError(f"the parameters of {family} must be finite numbers")
     return tuple(float(value) for value in arguments)
 

@@ -108,7 +108,8 @@ CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].
 Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
 RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
-Count = Annotated[int, Strict(), Field(ge=1)]
+MOST = 10_000_000  # members of a sweep, days, steps: what is more is a slip of the pen
+Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 FirmIds = Annotated[tuple[Annotated[int | str, Field(union_mode="left_to_right")], ...], BeforeValidator(_one_or_more)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
-from shockmesh.cluster.models import CutShock, Observe, PerFirm, RecoveryShock, Spec, TableShock
+from shockmesh.cluster.models import MOST, CutShock, Observe, PerFirm, RecoveryShock, Spec, TableShock
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
@@ -70,6 +70,8 @@ def _members(spec: Spec) -> Iterator[Broken]:
         yield ("sweep", "members"), "missing", "required with vary"
     if (sweep.grid or sweep.entries) and sweep.members not in (None, spec.members):
         yield ("sweep", "members"), sweep.members, f"{ways[0]} makes {spec.members}; leave members out"
+    if spec.members > MOST:
+        yield ("sweep", "grid"), f"{spec.members:,} members", f"at most {MOST:,}"
     for i, entry in enumerate(sweep.entries):
         if set(entry) != set(sweep.entries[0]):
             yield ("sweep", "list", i), sorted(entry), f"must have the paths of the first, {sorted(sweep.entries[0])}"

@@ -13,6 +13,8 @@ import yaml
 
 type KeyPath = tuple[str | int, ...]
 
+DEEPEST, MOST = 32, 200_000  # levels and values of a document, aliases followed
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -134,20 +136,34 @@ def _parse(name: str, text: str, at: KeyPath, places: dict[KeyPath, str], proble
         rule = getattr(error, "problem", None) or str(error).splitlines()[0]
         problems.append(Problem(place, "(document)", "not YAML", rule))
         return None
+    except RecursionError:
+        problems.append(Problem(name, "(document)", "not YAML", f"is nested deeper than {DEEPEST} levels"))
+        return None
     finally:
         loader.dispose()
+
+
+def _scalar(loader: _Loader, node: yaml.Node) -> Any:
+    try:
+        return loader.construct_object(node)
+    except ValueError as error:  # an integer of thousands of digits
+        raise yaml.constructor.ConstructorError(None, None, str(error).partition(":")[0], node.start_mark) from error
 
 
 def _build(
     loader: _Loader, node: yaml.Node, name: str, path: KeyPath, places: dict[KeyPath, str], problems: list[Problem]
 ) -> Any:
     places.setdefault(path, f"{name}:{node.start_mark.line + 1}")
+    if len(path) > DEEPEST:
+        raise yaml.constructor.ConstructorError(None, None, f"nested deeper than {DEEPEST} levels", node.start_mark)
+    if len(places) > MOST:
+        raise yaml.constructor.ConstructorError(None, None, f"more than {MOST:,} values: use a file", node.start_mark)
     if not isinstance(node, yaml.ScalarNode) and node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
         raise yaml.constructor.ConstructorError(None, None, f"no such tag as {node.tag}", node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, item, name, (*path, i), places, problems) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        return _scalar(loader, node)
     own = {id(key) for key, _ in node.value}
     first: dict[str, str] = {}
     loader.flatten_mapping(node)

@@ -15,6 +15,10 @@ from typing import Any
 JOURNAL = "journal"
 
 
+class JournalError(ValueError):
+    """A marker that is damaged. The message names its path."""
+
+
 def publish(path: Path, content: dict[str, Any]) -> bool:
     """Write a JSON file durably under a new name; False if the name is taken already."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
@@ -72,7 +76,15 @@ def committed(run: Path) -> set[int]:
 
 
 def read_marker(run: Path, block: int) -> dict[str, Any]:
-    return json.loads(marker_path(run, block).read_text(encoding="utf-8"))
+    """What was published of a block. Raises JournalError if it is not what `publish` writes."""
+    path = marker_path(run, block)
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise JournalError(f"{path}: not JSON ({error}); delete it to have the block done again") from error
+    if not isinstance(said, dict):
+        raise JournalError(f"{path}: no marker of a block; delete it to have the block done again")
+    return said
 
 
 def flush_tree(folder: Path) -> None:

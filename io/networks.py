@@ -19,11 +19,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from shockmesh.io.damage import reading
 from shockmesh.kernels.network import FirmNetwork
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 SCHEMA = "network/1"
 GROUP = "network"
+ARRAYS = {"data", "indices", "product", "indptr", "final_demand", "output", "region_code", "sector_code", "firm"} | {
+    "region",
+    "sector",
+}
 CHUNK, CHUNKS_PER_SHARD = 2**18, 8
 NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 TEXT = (ZstdCodec(level=1), Crc32cCodec())
@@ -79,9 +84,16 @@ def read_network(path: str | Path) -> FirmNetwork:
         NetworkStoreError: no network there, another schema, or contents that changed since they were written.
     """
     group, attrs = _open_group(Path(path))
-    read = {name: np.asarray(array[:]) for name, array in group.arrays()}
+    with reading(path):
+        read = {name: np.asarray(array[:]) for name, array in group.arrays()}
+    missing = sorted(ARRAYS - read.keys())
+    if missing:
+        raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; make the store again")
     firm = read["firm"] if read["firm"].dtype.kind in "iu" else np.array(read["firm"].tolist(), str)
-    buyer = np.repeat(np.arange(len(firm), dtype=np.int32), np.diff(read["indptr"]))
+    links, firms = len(read["indices"]), len(firm)
+    if read["indptr"][-1] != links or np.any(np.diff(read["indptr"]) < 0):
+        raise NetworkStoreError(f"{path}: indptr: does not lead to {links} links; make the store again")
+    buyer = np.repeat(np.arange(firms, dtype=np.int32), np.diff(read["indptr"]))
     network = FirmNetwork(
         supplier=read["indices"].astype(np.int32), buyer=buyer, amount=read["data"], product=read["product"],
         final_demand=read["final_demand"], output=read["output"],
@@ -177,11 +189,13 @@ def _open_group(path: Path) -> tuple[zarr.Group, dict[str, Any]]:
         raise NetworkStoreError(f"{path}: no such store")
     try:
         root = zarr.open_group(str(path), mode="r")
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise NetworkStoreError(f"{path}: not a Zarr store") from error
     schema = root.attrs.get("shockmesh_schema", "none")
     if schema != SCHEMA:
         raise NetworkStoreError(f"{path}: shockmesh_schema: is {schema!r}, a firm network has {SCHEMA!r}")
-    group = root[GROUP]
-    assert isinstance(group, zarr.Group)
+    with reading(path):
+        group = root[GROUP]
+    if not isinstance(group, zarr.Group) or "content_hash" not in group.attrs:
+        raise NetworkStoreError(f"{path}: {GROUP}: holds no network; make the store again")
     return group, dict(group.attrs)

@@ -8,6 +8,7 @@ import os
 import uuid
 from pathlib import Path
 
+from shockmesh.io.damage import reading
 from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.report_posterior import render_posterior
 from shockmesh.io.report_sections import render
@@ -24,10 +25,10 @@ def write_report(run_path: str | Path, html_path: str | Path | None = None) -> P
     target = Path(run_path, "report.html") if html_path is None else Path(html_path)
     manifest, name = read_manifest(run_path), Path(run_path).resolve().name
     if dict(manifest.get("spec", {})).get("infer") is not None:
-        with open_posterior(run_path) as tree:
+        with reading(run_path), open_posterior(run_path) as tree:
             html = render_posterior(tree, manifest, name)
     else:
-        with open_run(run_path) as ds:
+        with reading(run_path), open_run(run_path) as ds:
             html = render(ds, manifest, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")

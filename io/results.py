@@ -180,7 +180,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise ResultsError(f"{path}: no run here ({MANIFEST} is missing){again}")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ResultsError(f"{file}: not JSON ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("shockmesh_schema") != SCHEMA:
         raise ResultsError(f"{file}: shockmesh_schema: expected {SCHEMA!r}")

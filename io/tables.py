@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from jaxtyping import Float
+from shockmesh.io.damage import reading
 from shockmesh.io.journal import flush_tree
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
@@ -100,7 +101,8 @@ def open_table(path: str | Path, year: int | None = None) -> xr.Dataset:
     """
     if not (Path(path) / "zarr.json").is_file():
         raise TableError(f"{path}: no table there")
-    table = xr.open_zarr(str(path), chunks=None, consolidated=False)
+    with reading(path):
+        table = xr.open_zarr(str(path), chunks=None, consolidated=False)
     if table.attrs.get("shockmesh_schema") != SCHEMA:
         raise TableError(f"{path}: shockmesh_schema: {table.attrs.get('shockmesh_schema')!r}, a table has {SCHEMA!r}")
     years = [int(one) for one in np.atleast_1d(table.attrs["year"])]
