@@ -64,11 +64,7 @@ def fit_guide(
     Raises:
         CalibrationError: no step of a whole interval could be taken.
     """
-    infer = _infer(spec)
-    guide = make_guide(infer.guide, bound.problem, bound.neighbourhood, rank=infer.rank)
-    method = variational(
-        bound.problem, guide, steps=infer.steps, seed=spec.sweep.seed, particles=infer.particles, rate=infer.rate
-    )
+    infer, method = _infer(spec), make_method(spec, bound)
     take = steps(method) if steps else lambda state, n: advance(method, bound.problem, state, n)
     state, track = _restore(run, method)
     while (step := int(state.step)) < infer.steps:
@@ -80,6 +76,15 @@ def fit_guide(
         write_checkpoint(run, int(state.step), _saved(state, track))
         watch(int(state.step), track)
     return Fitted(method, state, track)
+
+
+def make_method(spec: Spec, bound: Calibration) -> Variational:
+    """The guide of a spec and how it is stepped. It is the same in every process."""
+    infer = _infer(spec)
+    guide = make_guide(infer.guide, bound.problem, bound.neighbourhood, rank=infer.rank)
+    return variational(
+        bound.problem, guide, steps=infer.steps, seed=spec.sweep.seed, particles=infer.particles, rate=infer.rate
+    )
 
 
 def stale(held_out: np.ndarray) -> int:

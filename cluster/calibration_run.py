@@ -8,22 +8,25 @@ run/posterior.zarr          what was found, written when the calibration ends
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
-from shockmesh.cluster.calibrate import FitPace, Track, describe_ensemble, describe_guide, fit_guide
+from shockmesh.cluster.calibrate import FitPace, Steps, Track, describe_ensemble, describe_guide, fit_guide
 from shockmesh.cluster.calibration import Calibration, bind_calibration
 from shockmesh.cluster.execute import Tally, WorkersError, execute
-from shockmesh.cluster.executors import executor_of, interruptible
+from shockmesh.cluster.executors import IN_PROCESS, executor_of, interruptible
 from shockmesh.cluster.models import Spec
+from shockmesh.cluster.particles import steps_on
 from shockmesh.cluster.plan import Plan, human_bytes
 from shockmesh.cluster.progress import Pace, Progress, duration
 from shockmesh.cluster.spec import parse_spec
 from shockmesh.cluster.work import MEMBERS, Job
+from shockmesh.inference.svi import Variational
 from shockmesh.io.checkpoints import CHECKPOINTS, numbered, read_arrays
 from shockmesh.io.posteriors import POSTERIOR, Posterior, write_posterior
 from shockmesh.io.results import PROVENANCE, read_manifest, store_bytes
@@ -75,7 +78,7 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     began, spec = time.monotonic(), parse_spec(job.spec, f"{job.run}/RUN.json")
     bound, ensemble = bind_calibration(spec, network), spec.infer is not None and spec.infer.method == "rml"
     with jax.enable_x64(spec.precision == "float64"):
-        ended, found = _pull(job, spec, bound, address, quiet) if ensemble else _fit(job, spec, bound, quiet)
+        ended, found = (_pull if ensemble else _fit)(job, spec, bound, address, quiet)
         if found is not None:
             write_posterior(job.run, found, network, _attrs(job.run))
     fit, held_out = ({}, {}) if found is None else (errors(found, "fitted"), errors(found, "held_out"))
@@ -96,21 +99,34 @@ class _Ended:
     interrupted: bool = False
 
 
-def _fit(job: Job, spec: Spec, bound: Calibration, quiet: bool) -> tuple[_Ended, Posterior | None]:
-    """Step a guide to its end."""
+def _fit(job: Job, spec: Spec, bound: Calibration, address: str | None, quiet: bool) -> tuple[_Ended, Posterior | None]:
+    """Step a guide to its end: on workers where there are several, or a cluster was named; else in this process."""
     assert spec.infer is not None
     steps, began, start = spec.infer.steps, max(numbered(job.run / CHECKPOINTS), default=0), time.monotonic()
+    here = IN_PROCESS if job.plan.workers == 1 and address is None else address
     try:
-        with interruptible(), Progress(quiet) as progress:
+        with interruptible(), Progress(quiet) as progress, _stepping(job, bound, here) as stepping:
 
             def watch(step: int, track: Track) -> None:
                 progress.show(FitPace(step, steps, began, time.monotonic() - start, track))
 
-            fitted = fit_guide(spec, bound, job.run, watch)
+            fitted = fit_guide(spec, bound, job.run, watch, stepping)
             found = describe_guide(spec, bound, fitted)
     except KeyboardInterrupt:
         return _Ended(max(numbered(job.run / CHECKPOINTS), default=0), steps, interrupted=True), None
+    except WorkersError as error:
+        return _Ended(max(numbered(job.run / CHECKPOINTS), default=0), steps, stopped=str(error)), None
     return _Ended(int(fitted.state.step), steps, fitted.track.bad_steps, fitted.stopped), found
+
+
+@contextmanager
+def _stepping(job: Job, bound: Calibration, address: str | None) -> Generator[Callable[[Variational], Steps] | None]:
+    """Where the steps of a guide are taken: None in this process."""
+    if address == IN_PROCESS:
+        yield None
+        return
+    with executor_of(job, bound.network, address) as on, interruptible():
+        yield steps_on(on, job.plan)
 
 
 def _pull(

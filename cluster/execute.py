@@ -23,8 +23,8 @@ ATTEMPTS = 3
 HOPELESS = 3
 STRAGGLING, STRAGGLING_SECONDS = 3.0, 5.0  # times the median, and seconds at least, before a block is given out again
 
-type Work = Callable[[int], dict[str, Any]]
-"""Simulate a block, commit it, and say a few numbers about it."""
+type Work = Callable[[int, Any], dict[str, Any]]
+"""Simulate a block, commit it, and say a few numbers about it. The second argument is what all blocks share."""
 
 
 class WorkersError(ValueError):
@@ -54,6 +54,10 @@ class Executor(Protocol):
     @property
     def idle(self) -> int:
         """How many workers have no block."""
+        ...
+
+    def share(self, value: Any) -> None:
+        """Give every block submitted from now on a value, besides its number."""
         ...
 
     def submit(self, block: int) -> None:
@@ -186,6 +190,7 @@ class LocalExecutor:
 
     def __init__(self, work: Work) -> None:
         self._work, self._given = work, deque[int]()
+        self._shared: Any = None
 
     @property
     def room(self) -> int:
@@ -195,13 +200,16 @@ class LocalExecutor:
     def idle(self) -> int:
         return self.room
 
+    def share(self, value: Any) -> None:
+        self._shared = value
+
     def submit(self, block: int) -> None:
         self._given.append(block)
 
     def outcomes(self) -> list[Outcome]:
         block = self._given.popleft()
         try:
-            return [Outcome(block, "done", self._work(block))]
+            return [Outcome(block, "done", self._work(block, self._shared))]
         except Exception as error:
             return [Outcome(block, "error", message=f"{type(error).__name__}: {error}")]
 

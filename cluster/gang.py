@@ -72,7 +72,7 @@ class Rank:
     def prepare(self) -> None:
         self._work = make_work(self._job, self._network)
 
-    def run(self, block: int) -> dict[str, Any]:
+    def run(self, block: int, shared: Any) -> dict[str, Any]:
         """Simulate a block and commit it.
 
         A rank that failed must not take part in another block: the others may still wait in the collectives of the
@@ -81,7 +81,7 @@ class Rank:
         if self._broken:
             raise RuntimeError("this rank failed at an earlier block")
         self._broken = not self._alone
-        note = self._work(block)
+        note = self._work(block, shared)
         self._broken = False
         return note
 
@@ -118,9 +118,9 @@ class Gang:
         self._formation = self._form()
         self.calls = deque([next(self._formation)])
 
-    def submit(self, block: int) -> None:
-        """Give every rank a block."""
-        self.calls.append(Call([rank.run.remote(block) for rank in self.ranks], block))
+    def submit(self, block: int, shared: Any) -> None:
+        """Give every rank a block, and what all blocks share."""
+        self.calls.append(Call([rank.run.remote(block, shared) for rank in self.ranks], block))
 
     def answered(self, reference: Any) -> Call | None:
         """Take in a rank's answer to the first call; the call, if it is a block that is over.

@@ -330,9 +330,9 @@ class Spec(_Frozen):
 
     @property
     def members(self) -> int:
-        """How many members the sweep has, or the ensemble of a calibration."""
+        """How many members the sweep has, or the ensemble of a calibration, or the particles of one of its steps."""
         if self.infer is not None:
-            return self.infer.draws if self.infer.method == "rml" else 1
+            return self.infer.draws if self.infer.method == "rml" else self.infer.particles
         combinations = math.prod(len(levels) for levels in self.sweep.grid.values())
         return len(self.sweep.entries) or (combinations if self.sweep.grid else self.sweep.members or 1)
 

@@ -106,6 +106,7 @@ class RayExecutor:
         gpus = int(ray.cluster_resources().get("GPU", 0))
         self._job, self._network, self._size = ray.put(job), ray.put(network), job.plan.devices
         self._options: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, **options}
+        self._shared: Any = None
         self._patience, self._longest = patience, job.plan.seconds * job.plan.workers / job.plan.blocks
         self._seen = False  # a block that was done
         self.gangs: list[Gang] = []
@@ -122,8 +123,11 @@ class RayExecutor:
     def idle(self) -> int:
         return sum(not gang.calls for gang in self._formed)
 
+    def share(self, value: Any) -> None:
+        self._shared = ray.put(value)
+
     def submit(self, block: int) -> None:
-        min(self._formed, key=lambda gang: len(gang.calls)).submit(block)
+        min(self._formed, key=lambda gang: len(gang.calls)).submit(block, self._shared)
 
     def outcomes(self) -> list[Outcome]:
         waited = {reference: gang for gang in self.gangs if gang.calls for reference in gang.calls[0].unanswered}

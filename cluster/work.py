@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 from shockmesh.cluster.batch import Simulator, failed_members
+from shockmesh.cluster.execute import Work
 from shockmesh.cluster.plan import Plan
 from shockmesh.cluster.spec import parse_spec
 from shockmesh.io.checkpoints import write_arrays
@@ -41,7 +42,7 @@ class BlockWork:
         self._simulator = Simulator(parse_spec(job.spec), network, job.plan.members_per_block, job.shard_of)
         self._simulator.prepare()
 
-    def __call__(self, block: int) -> dict[str, Any]:
+    def __call__(self, block: int, shared: None = None) -> dict[str, Any]:
         start, members = time.time(), self._job.plan.block(block)
         arrays = self._simulator.simulate(members)
         note = {
@@ -67,7 +68,7 @@ class EnsembleWork:
         self._job, self._spec = job, parse_spec(job.spec)
         self._bound = bind_calibration(self._spec, network)
 
-    def __call__(self, block: int) -> dict[str, Any]:
+    def __call__(self, block: int, shared: None = None) -> dict[str, Any]:
         from shockmesh.cluster.calibrate import pull_members
 
         start, members = time.time(), self._job.plan.block(block)
@@ -77,6 +78,13 @@ class EnsembleWork:
         return {"failed": failed, "seconds": time.time() - start, "finished": time.time()}
 
 
-def make_work(job: Job, network: FirmNetwork) -> BlockWork | EnsembleWork:
+def make_work(job: Job, network: FirmNetwork) -> Work:
     """What the spec of a job asks of a worker."""
-    return BlockWork(job, network) if job.spec.get("infer") is None else EnsembleWork(job, network)
+    infer = job.spec.get("infer")
+    if infer is None:
+        return BlockWork(job, network)
+    if infer["method"] == "rml":
+        return EnsembleWork(job, network)
+    from shockmesh.cluster.particles import ParticleWork
+
+    return ParticleWork(job, network)

@@ -23,6 +23,9 @@ class Scripted:
     def idle(self) -> int:
         return self.room
 
+    def share(self, value: object) -> None:
+        raise AssertionError
+
     def submit(self, block: int) -> None:
         assert self.room > 0
         self.attempts[block] = self.attempts.get(block, 0) + 1
@@ -131,6 +134,9 @@ class Clockwork:
     def idle(self) -> int:
         return self.room
 
+    def share(self, value: object) -> None:
+        raise AssertionError
+
     def submit(self, block: int) -> None:
         assert self.room > 0
         assert [flying for _, flying in self.ends].count(block) < 2
@@ -192,9 +198,11 @@ def test_a_lost_copy_leaves_the_other_at_work():
 
 
 def test_this_process_as_a_worker():
-    def work(block: int) -> dict[str, int]:
-        return {"half": 10 // (block - 2)}
+    def work(block: int, shared: int) -> dict[str, int]:
+        return {"part": shared // (block - 2)}
 
-    tally: Tally = execute(range(4), LocalExecutor(work))
-    assert tally.done == {0: {"half": -5}, 1: {"half": -10}, 3: {"half": 10}}
+    worker = LocalExecutor(work)
+    worker.share(10)
+    tally: Tally = execute(range(4), worker)
+    assert tally.done == {0: {"part": -5}, 1: {"part": -10}, 3: {"part": 10}}
     assert tally.given_up == {2: "ZeroDivisionError: integer division or modulo by zero"}

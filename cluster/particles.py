@@ -1,0 +1,79 @@
+"""Particles of variational inference on workers: each step they are given the guide's state; gradients are averaged.
+
+A step's blocks are groups of particles; block b of step t has the number t · blocks + b, so that a straggler of an
+earlier step is never taken for one of this. Particles draw with fold_in(fold_in(seed, step), particle), and blocks are
+added in order, so a step does not depend on who computed what, or on workers that were lost meanwhile.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from shockmesh.cluster.calibrate import Steps, make_method
+from shockmesh.cluster.calibration import bind_calibration
+from shockmesh.cluster.execute import Executor, WorkersError, execute
+from shockmesh.cluster.plan import Plan
+from shockmesh.cluster.spec import parse_spec
+from shockmesh.cluster.work import Job
+from shockmesh.inference.svi import Info, State, Variational, particle_gradients, take_step
+from shockmesh.kernels.network import FirmNetwork
+
+
+class ParticleWork:
+    """Holds a problem and its guide; called with a block and the guide's state, differentiates those particles."""
+
+    def __init__(self, job: Job, network: FirmNetwork) -> None:
+        self._plan, spec = job.plan, parse_spec(job.spec)
+        self._x64 = spec.precision == "float64"
+        bound = bind_calibration(spec, network)
+        with jax.enable_x64(self._x64):
+            method = make_method(spec, bound)
+        self._gradients = jax.jit(lambda state, particles: particle_gradients(method, bound.problem, state, particles))
+
+    def __call__(self, block: int, state: State) -> dict[str, Any]:
+        particles = np.asarray(self._plan.block(block % self._plan.blocks))
+        with jax.enable_x64(self._x64):
+            losses, gradient = jax.device_get(self._gradients(jax.tree.map(jax.numpy.asarray, state), particles))
+        return {"losses": losses, "gradient": gradient}
+
+
+def steps_on(executor: Executor, plan: Plan) -> Callable[[Variational], Steps]:
+    """How to take steps on workers.
+
+    Raises:
+        WorkersError: a block of particles was given up, or no workers are left.
+    """
+
+    def of_method(method: Variational) -> Steps:
+        move = jax.jit(lambda state, losses, gradient: take_step(method, state, losses, gradient))
+
+        def take(state: State, steps: int) -> tuple[State, Info]:
+            infos: list[Info] = []
+            for _ in range(steps):
+                losses, gradient = _gather(executor, plan, state)
+                state, info = move(state, losses, gradient)
+                infos.append(info)
+            return state, jax.tree.map(lambda *parts: np.stack(parts), *infos)
+
+        return take
+
+    return of_method
+
+
+def _gather(executor: Executor, plan: Plan, state: State) -> tuple[np.ndarray, Any]:
+    """The loss of every particle of a step, and the mean of their gradients."""
+    step = int(state.step)
+    executor.share(jax.device_get(state))
+    blocks = range(step * plan.blocks, (step + 1) * plan.blocks)
+    tally = execute(blocks, executor)
+    if len(tally.done) < plan.blocks:
+        why = tally.stopped or next(iter(tally.given_up.values()))
+        raise WorkersError(f"step {step}: {why}")
+    found = [tally.done[block] for block in blocks]
+    weights = [len(plan.block(b)) / plan.members for b in range(plan.blocks)]
+    mean = jax.tree.map(
+        lambda *parts: sum(weight * part for weight, part in zip(weights, parts, strict=True)),
+        *(note["gradient"] for note in found),
+    )
+    return np.concatenate([note["losses"] for note in found]), mean
