@@ -10,32 +10,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from shockmesh.cluster.calibrate import Steps, make_method
-from shockmesh.cluster.calibration import bind_calibration
+from shockmesh.cluster.calibrate import Steps
 from shockmesh.cluster.execute import Executor, WorkersError, execute
 from shockmesh.cluster.plan import Plan
-from shockmesh.cluster.spec import parse_spec
-from shockmesh.cluster.work import Job
-from shockmesh.inference.svi import Info, State, Variational, particle_gradients, take_step
-from shockmesh.kernels.network import FirmNetwork
-
-
-class ParticleWork:
-    """Holds a problem and its guide; called with a block and the guide's state, differentiates those particles."""
-
-    def __init__(self, job: Job, network: FirmNetwork) -> None:
-        self._plan, spec = job.plan, parse_spec(job.spec)
-        self._x64 = spec.precision == "float64"
-        bound = bind_calibration(spec, network)
-        with jax.enable_x64(self._x64):
-            method = make_method(spec, bound)
-        self._gradients = jax.jit(lambda state, particles: particle_gradients(method, bound.problem, state, particles))
-
-    def __call__(self, block: int, state: State) -> dict[str, Any]:
-        particles = np.asarray(self._plan.block(block % self._plan.blocks))
-        with jax.enable_x64(self._x64):
-            losses, gradient = jax.device_get(self._gradients(jax.tree.map(jax.numpy.asarray, state), particles))
-        return {"losses": losses, "gradient": gradient}
+from shockmesh.inference.svi import Info, State, Variational, take_step
 
 
 def steps_on(executor: Executor, plan: Plan) -> Callable[[Variational], Steps]:

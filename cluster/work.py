@@ -78,6 +78,28 @@ class EnsembleWork:
         return {"failed": failed, "seconds": time.time() - start, "finished": time.time()}
 
 
+class ParticleWork:
+    """Holds a problem and its guide; called with a block and the guide's state, differentiates those particles."""
+
+    def __init__(self, job: Job, network: FirmNetwork) -> None:
+        from shockmesh.cluster.calibrate import make_method
+        from shockmesh.cluster.calibration import bind_calibration
+        from shockmesh.inference.svi import particle_gradients
+
+        self._plan, spec = job.plan, parse_spec(job.spec)
+        self._x64 = spec.precision == "float64"
+        bound = bind_calibration(spec, network)
+        with jax.enable_x64(self._x64):
+            method = make_method(spec, bound)
+        self._gradients = jax.jit(lambda state, particles: particle_gradients(method, bound.problem, state, particles))
+
+    def __call__(self, block: int, state: Any) -> dict[str, Any]:
+        particles = np.asarray(self._plan.block(block % self._plan.blocks))
+        with jax.enable_x64(self._x64):
+            losses, gradient = jax.device_get(self._gradients(jax.tree.map(jax.numpy.asarray, state), particles))
+        return {"losses": losses, "gradient": gradient}
+
+
 def make_work(job: Job, network: FirmNetwork) -> Work:
     """What the spec of a job asks of a worker."""
     infer = job.spec.get("infer")
@@ -85,6 +107,4 @@ def make_work(job: Job, network: FirmNetwork) -> Work:
         return BlockWork(job, network)
     if infer["method"] == "rml":
         return EnsembleWork(job, network)
-    from shockmesh.cluster.particles import ParticleWork
-
     return ParticleWork(job, network)
