@@ -6,7 +6,6 @@ committed as a sweep's. Both resume to the same bits: keys depend on seed, step 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +19,7 @@ from shockmesh.inference.guides import make_guide
 from shockmesh.inference.problem import Latents, field_values, member_keys, predictions, prior_draws, score
 from shockmesh.inference.svi import Info, State, Variational, advance, posterior_draws, variational
 from shockmesh.io.checkpoints import last_checkpoint, write_checkpoint
+from shockmesh.io.places import Place
 from shockmesh.io.posteriors import Posterior, Seen
 
 BATCH = 32  # members simulated together when draws are evaluated
@@ -54,7 +54,7 @@ type Watch = Callable[[int, Track], None]
 
 
 def fit_guide(
-    spec: Spec, bound: Calibration, run: Path, watch: Watch, steps: Callable[[Variational], Steps] | None = None
+    spec: Spec, bound: Calibration, run: Place, watch: Watch, steps: Callable[[Variational], Steps] | None = None
 ) -> Fitted:
     """Step the guide from the last checkpoint in `run` to the end, or until the held-out loss has not fallen for long.
 
@@ -216,7 +216,7 @@ def _saved(state: State, track: Track) -> dict[str, np.ndarray]:
     return leaves | {"objective": track.objective, "held_out": track.held_out, "bad_steps": np.asarray(track.bad_steps)}
 
 
-def _restore(run: Path, method: Variational) -> tuple[State, Track]:
+def _restore(run: Place, method: Variational) -> tuple[State, Track]:
     """The last checkpoint's state, or the start."""
     start, found = method.init(), last_checkpoint(run)
     if found is None:

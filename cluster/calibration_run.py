@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -28,8 +27,9 @@ from shockmesh.cluster.spec import parse_spec
 from shockmesh.cluster.work import MEMBERS, Job
 from shockmesh.inference.svi import Variational
 from shockmesh.io.checkpoints import CHECKPOINTS, numbered, read_arrays
+from shockmesh.io.places import ROOT, Place, tree_size
 from shockmesh.io.posteriors import POSTERIOR, Posterior, write_posterior
-from shockmesh.io.results import PROVENANCE, read_manifest, store_bytes
+from shockmesh.io.results import PROVENANCE, read_manifest
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -84,7 +84,7 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     fit, held_out = ({}, {}) if found is None else (errors(found, "fitted"), errors(found, "held_out"))
     return CalibrationSummary(
         path=str(job.run), unit="members" if ensemble else "steps", seconds=time.monotonic() - began, fit=fit,
-        held_out=held_out, bytes=store_bytes(job.run / POSTERIOR), **asdict(ended),
+        held_out=held_out, bytes=tree_size(job.run / POSTERIOR), **asdict(ended),
     )  # fmt: skip
 
 
@@ -173,22 +173,22 @@ def _count(plan: Plan, blocks: Iterable[int]) -> int:
     return sum(len(plan.block(block)) for block in blocks)
 
 
-def _attrs(run: Path) -> dict[str, Any]:
+def _attrs(run: Place) -> dict[str, Any]:
     said = read_manifest(run)
     return {name: json.dumps(said[name]) if isinstance(said[name], dict) else said[name] for name in PROVENANCE}
 
 
-def calibration_status(run: Path, said: dict[str, Any]) -> dict[str, Any]:
+def calibration_status(run: Place, said: dict[str, Any]) -> dict[str, Any]:
     """How far a calibration is."""
     infer, plan = said["spec"]["infer"], Plan(**said["plan"])
     if infer["method"] == "rml":
         done = f"{_count(plan, numbered(run / MEMBERS)):,} of {plan.members:,} members"
     else:
         done = f"{max(numbered(run / CHECKPOINTS), default=0):,} of {infer['steps']:,} steps"
-    found = (run / POSTERIOR).is_dir()
+    found = (run / POSTERIOR / ROOT).is_file()
     return {
         "calibration": done,
         "state": "complete" if found else "not complete",
         "started": said["created"],
-        "store": f"{run / POSTERIOR} ({human_bytes(store_bytes(run / POSTERIOR))})" if found else "none yet",
+        "store": f"{run / POSTERIOR} ({human_bytes(tree_size(run / POSTERIOR))})" if found else "none yet",
     }

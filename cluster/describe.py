@@ -4,10 +4,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shockmesh.io.damage import reading
+from shockmesh.io.places import Place, place
 
 if TYPE_CHECKING:
     from shockmesh.io.table_checks import Finding
@@ -37,13 +37,13 @@ class Description:
     findings: tuple[str, ...] = ()  # what the checks found
 
 
-def describe_store(path: str | Path) -> Description:
+def describe_store(path: str | Place) -> Description:
     """Describe a store.
 
     Raises:
         DescribeError: neither a table nor a network nor a run.
     """
-    path = Path(path)
+    path = place(path)
     readers = {"run": _run, "network": _network, "table": _table}
     kind = _kind(path)
     if kind in readers:
@@ -52,7 +52,7 @@ def describe_store(path: str | Path) -> Description:
     raise DescribeError(f"{path}: no table, network or run of shockmesh is there")
 
 
-def _kind(path: Path) -> str | None:
+def _kind(path: Place) -> str | None:
     """What the path holds, by its own word: `shockmesh_schema` is `table/1`, `network/1` or `run/1`."""
     if (path / "RUN.json").is_file():
         return "run"
@@ -64,7 +64,7 @@ def _kind(path: Path) -> str | None:
     return None
 
 
-def _schema(file: Path) -> str:
+def _schema(file: Place) -> str:
     """What a group's metadata say that it is; nothing if they say nothing."""
     try:
         return str(json.loads(file.read_text("utf-8"))["attributes"]["shockmesh_schema"])
@@ -72,7 +72,7 @@ def _schema(file: Path) -> str:
         return ""
 
 
-def _table(path: Path) -> Description:
+def _table(path: Place) -> Description:
     from shockmesh.io.table_checks import check_table
     from shockmesh.io.tables import open_table
 
@@ -86,7 +86,7 @@ def told(finding: "Finding") -> str:
     return f"{finding.severity}: {finding.check}: {finding.message}"
 
 
-def _network(path: Path) -> Description:
+def _network(path: Place) -> Description:
     from shockmesh.io.network_facts import describe_network
 
     network = describe_network(path)
@@ -110,7 +110,7 @@ def _statistic(found: Mapping[str, Any]) -> str:
     return str(found["text"]) if math.isfinite(found["value"]) else "too few firms to tell"
 
 
-def _run(path: Path) -> Description:
+def _run(path: Place) -> Description:
     from shockmesh.io.report_headline import headline, headline_text
     from shockmesh.io.results import open_run, read_manifest, verify
 

@@ -19,6 +19,7 @@ from shockmesh.cluster.spec import load_spec, parse_spec
 from shockmesh.cluster.work import Job
 from shockmesh.io import journal
 from shockmesh.io.networks import read_network
+from shockmesh.io.places import Place, place
 from shockmesh.io.results import (
     STORE,
     committed,
@@ -82,7 +83,7 @@ class RunSummary:
 
 def run(
     spec_path: str | Path,
-    out: str | Path,
+    out: str | Place,
     overrides: Sequence[str] = (),
     seed: int | None = None,
     address: str | None = None,
@@ -100,7 +101,7 @@ def run(
     return _go_on(*create(spec_path, out, [*overrides, *seeded]), address, quiet)
 
 
-def create(spec_path: str | Path, out: str | Path, overrides: Sequence[str] = ()) -> tuple[Job, FirmNetwork]:
+def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = ()) -> tuple[Job, FirmNetwork]:
     """Lay out the run of a spec in a new folder; what its workers need.
 
     Raises:
@@ -116,10 +117,10 @@ def create(spec_path: str | Path, out: str | Path, overrides: Sequence[str] = ()
     else:
         bind_calibration(spec, network)
         create_folder(out, manifest)
-    return Job(Path(out), spec.model_dump(mode="json"), plan, shard_of), network
+    return Job(place(out), spec.model_dump(mode="json"), plan, shard_of), network
 
 
-def resume(path: str | Path, address: str | None = None, quiet: bool = False) -> RunSummary | CalibrationSummary:
+def resume(path: str | Place, address: str | None = None, quiet: bool = False) -> RunSummary | CalibrationSummary:
     """Complete a run: simulate the blocks that are not committed, and no other.
 
     Raises:
@@ -133,16 +134,16 @@ def resume(path: str | Path, address: str | None = None, quiet: bool = False) ->
     if now["fingerprint"] != said["fingerprint"]:
         changed = ", ".join(provenance.changes(said, now))
         raise ResumeError(f"{path}: started with another {changed}; start a new run, or restore what changed")
-    return _go_on(Job(Path(path), said["spec"], plan, shards_of(spec, network)), network, address, quiet)
+    return _go_on(Job(place(path), said["spec"], plan, shards_of(spec, network)), network, address, quiet)
 
 
-def status(path: str | Path) -> dict[str, Any]:
+def status(path: str | Place) -> dict[str, Any]:
     """How far a run is, be it going on, dead or finished.
 
     Raises:
         ResultsError: no run there.
     """
-    run_path, said = Path(path), read_manifest(path)
+    run_path, said = place(path), read_manifest(path)
     if said["spec"].get("infer") is not None:
         return calibration_status(run_path, said)
     plan, done = Plan(**said["plan"]), committed(path)

@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ from shockmesh.cluster.execute import Work
 from shockmesh.cluster.plan import Plan
 from shockmesh.cluster.spec import parse_spec
 from shockmesh.io.checkpoints import write_arrays
+from shockmesh.io.places import Place
 from shockmesh.io.results import write_block
 from shockmesh.kernels.network import FirmNetwork
 
@@ -25,7 +25,7 @@ MEMBERS = "members"  # folder of an ensemble's blocks
 class Job:
     """What every worker of a run needs to know, besides the network."""
 
-    run: Path
+    run: Place
     spec: dict[str, Any]  # as resolved
     plan: Plan
     shard_of: Int[np.ndarray, " firm"] | None = None  # which device of a gang each firm lives on

@@ -3,7 +3,9 @@
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
+
+from obstore.exceptions import GenericError
+from shockmesh.io.places import Place
 
 LIBRARIES = ("zarr", "numcodecs", "xarray")
 
@@ -13,7 +15,7 @@ class DamagedStoreError(ValueError):
 
 
 @contextmanager
-def reading(path: str | Path) -> Generator[None]:
+def reading(path: str | Place) -> Generator[None]:
     """Read a store within; whatever its libraries raise there is said to be damage, other errors pass.
 
     Raises:
@@ -26,6 +28,8 @@ def reading(path: str | Path) -> Generator[None]:
     except Exception as error:
         if not _from_a_library(error):
             raise
+        if isinstance(error, GenericError):
+            raise DamagedStoreError(f"{path}: the store does not answer") from error
         found = str(error).partition("\n")[0] or type(error).__name__
         raise DamagedStoreError(f"{path}: the store is damaged and must be made again ({found})") from error
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from shockmesh.io.import_links import assemble, check_firms, check_links
 from shockmesh.io.networks import write_network
+from shockmesh.io.places import Place
 from shockmesh.io.sheets import Sheet, SheetError, read_blank_separated, refuse
 
 FILES = {
@@ -30,7 +31,7 @@ FILES = {
 OUTPUT_TOLERANCE = 1e-3  # text files are rounded
 
 
-def import_inoue_todo(directory: str | Path, store: str | Path, unit: str = "million JPY / day") -> Path:
+def import_inoue_todo(directory: str | Path, store: str | Place, unit: str = "million JPY / day") -> Place:
     """Check the four files and write the network; the region of every firm is "all".
 
     Raises:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from shockmesh.io.networks import write_network
+from shockmesh.io.places import Place
 from shockmesh.io.sheets import Sheet, SheetError, ids, read_sheet, refuse
 from shockmesh.kernels.network import BALANCE_TOLERANCE, FirmNetwork, firm_network
 
@@ -29,12 +30,12 @@ FINAL_DEMAND_RULE = (
 
 def import_links(
     source: str | Path,
-    store: str | Path,
+    store: str | Place,
     firms: str | Path | None = None,
     *,
     unit_per: Literal["year", "day"] = "year",
     money: str = "million USD",
-) -> Path:
+) -> Place:
     """Check a file of links and one of firms, and write the network.
 
     Args:

@@ -6,12 +6,12 @@ industries of a world table have steeper tails than that, because each industry 
 """
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from shockmesh.io.networks import read_network
+from shockmesh.io.places import Place
 from shockmesh.kernels.network import FirmNetwork
 
 TAIL = 0.05  # share of firms, the largest, that tell a tail exponent
@@ -63,7 +63,7 @@ class Statistic:
         return f"{self.value:.3g} {'✓' if self.inside else '✗'} published {self.fact.published} ({self.fact.source})"
 
 
-def describe_network(path: str | Path) -> dict[str, Any]:
+def describe_network(path: str | Place) -> dict[str, Any]:
     """Describe a stored network: sizes, statistics beside published facts, the generator's errors and repairs.
 
     Raises:

@@ -9,9 +9,6 @@ SHA-256 of its contents, which every read checks.
 
 import hashlib
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from shockmesh.io.damage import reading
+from shockmesh.io.places import Place, place, whole, zarr_store
 from shockmesh.kernels.network import FirmNetwork
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
@@ -56,34 +54,28 @@ def content_hash(network: FirmNetwork) -> str:
     return digest.hexdigest()
 
 
-def write_network(network: FirmNetwork, path: str | Path) -> Path:
+def write_network(network: FirmNetwork, path: str | Place) -> Place:
     """Write a network to a new store; nothing is left behind if it fails.
 
     Raises:
         NetworkStoreError: the path exists, or an attribute has a reserved name or is not JSON.
     """
-    path = Path(path)
+    path = place(path)
     attributes = _attributes(network, path)
     if path.exists():
         raise NetworkStoreError(f"{path}: exists already; a network store is written once, to a new path")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with whole(path) as partial:
         _write_group(network, partial, attributes)
-        _flush(partial)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return path
 
 
-def read_network(path: str | Path) -> FirmNetwork:
+def read_network(path: str | Place) -> FirmNetwork:
     """Read a whole network into memory; its contents must still match the hash they were written with.
 
     Raises:
         NetworkStoreError: no network there, another schema, or contents that changed since they were written.
     """
-    group, attrs = _open_group(Path(path))
+    group, attrs = _open_group(place(path))
     with reading(path):
         read = {name: np.asarray(array[:]) for name, array in group.arrays()}
     missing = sorted(ARRAYS - read.keys())
@@ -106,14 +98,14 @@ def read_network(path: str | Path) -> FirmNetwork:
     return network
 
 
-def open_network(path: str | Path) -> xr.Dataset:
+def open_network(path: str | Place) -> xr.Dataset:
     """Open a network lazily: dims link, firm, firm_ptr, region, sector.
 
     Raises:
         NetworkStoreError: no network there, or another schema.
     """
-    _open_group(Path(path))
-    return xr.open_zarr(str(path), group=GROUP, chunks=None, consolidated=False)
+    _open_group(place(path))
+    return xr.open_zarr(zarr_store(place(path), read_only=True), group=GROUP, chunks=None, consolidated=False)
 
 
 def _variables(network: FirmNetwork) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
@@ -143,7 +135,7 @@ def _reserved() -> set[str]:
     return {*STRUCTURE, "shape", "unit", "content_hash"}
 
 
-def _attributes(network: FirmNetwork, path: Path) -> dict[str, Any]:
+def _attributes(network: FirmNetwork, path: Place) -> dict[str, Any]:
     clash = sorted(_reserved() & network.attrs.keys())
     if clash:
         raise NetworkStoreError(f"{path}: attrs: the names {', '.join(clash)} are reserved for the store itself")
@@ -176,19 +168,11 @@ def _write_array(group: zarr.Group, name: str, dim: str, values: np.ndarray, att
     array[:] = values
 
 
-def _flush(directory: Path) -> None:
-    """Make every file of a directory durable before it is renamed into place."""
-    for parent, _, names in os.walk(directory):
-        for name in names:
-            with open(Path(parent, name), "rb") as file:
-                os.fsync(file.fileno())
-
-
-def _open_group(path: Path) -> tuple[zarr.Group, dict[str, Any]]:
-    if not path.is_dir():
+def _open_group(path: Place) -> tuple[zarr.Group, dict[str, Any]]:
+    if not path.is_dir():  # or no object below
         raise NetworkStoreError(f"{path}: no such store")
     try:
-        root = zarr.open_group(str(path), mode="r")
+        root = zarr.open_group(zarr_store(path, read_only=True), mode="r")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise NetworkStoreError(f"{path}: not a Zarr store") from error
     schema = root.attrs.get("shockmesh_schema", "none")

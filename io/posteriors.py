@@ -9,13 +9,13 @@ sample_stats              loss and loss_held_out of each draw; history: the obje
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 import zarr.errors
 from jaxtyping import Bool, Float
+from shockmesh.io.places import ROOT, Place, place, whole, zarr_store
 from shockmesh.io.results import ResultsError
 from shockmesh.io.series import Series
 from shockmesh.kernels.network import FirmNetwork
@@ -50,10 +50,9 @@ class Posterior:
     moved: Mapping[str, float]  # field → share of free firms that the data moved
 
 
-def write_posterior(run: str | Path, found: Posterior, network: FirmNetwork, attrs: Mapping[str, Any]) -> Path:
+def write_posterior(run: str | Place, found: Posterior, network: FirmNetwork, attrs: Mapping[str, Any]) -> Place:
     """Write a posterior; the store appears whole or not at all."""
-    path = Path(run) / POSTERIOR
-    partial = path.with_name(f".{path.name}.partial")
+    path = place(run) / POSTERIOR
     groups = {
         "posterior": _firms(found.fields, network),
         "prior": _firms(found.prior, network),
@@ -70,10 +69,12 @@ def write_posterior(run: str | Path, found: Posterior, network: FirmNetwork, att
     }  # fmt: skip
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = {"shockmesh_schema": SCHEMA, **attrs}
-    with warnings.catch_warnings():  # xarray and ArviZ look for it; Zarr reminds that other readers may not
+    with (
+        whole(path) as partial,
+        warnings.catch_warnings(),
+    ):  # xarray and ArviZ look for it; Zarr reminds that other readers may not
         warnings.filterwarnings("ignore", "Consolidated metadata", zarr.errors.ZarrUserWarning)
         tree.to_zarr(partial, mode="w", zarr_format=3, consolidated=True)
-    partial.rename(path)
     return path
 
 
@@ -83,16 +84,16 @@ def _score_table(found: Posterior) -> xr.Dataset:
     return xr.Dataset(variables, {"score": names}, {f"moved {name}": share for name, share in found.moved.items()})
 
 
-def open_posterior(run: str | Path) -> xr.DataTree:
+def open_posterior(run: str | Place) -> xr.DataTree:
     """Open the posterior of a calibration run lazily; ArviZ takes the tree as it is.
 
     Raises:
         ResultsError: no posterior there, or one of another schema.
     """
-    path = Path(run) / POSTERIOR
-    if not path.is_dir():
+    path = place(run) / POSTERIOR
+    if not (path / ROOT).is_file():
         raise ResultsError(f"{path}: no posterior here; a calibration writes it when it ends")
-    tree = xr.open_datatree(path, engine="zarr", chunks=None)
+    tree = xr.open_datatree(zarr_store(path, read_only=True), engine="zarr", chunks=None)
     if tree.attrs.get("shockmesh_schema") != SCHEMA:
         raise ResultsError(f"{path}: schema {tree.attrs.get('shockmesh_schema')}: must be {SCHEMA}")
     return tree

@@ -4,34 +4,33 @@ The run is opened lazily and each variable read once, one member at a time. What
 failed or is not finished is named.
 """
 
-import os
-import uuid
 from pathlib import Path
 
 from shockmesh.io.damage import reading
+from shockmesh.io.places import Place, place, replace
 from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.report_posterior import render_posterior
 from shockmesh.io.report_sections import render
 from shockmesh.io.results import open_run, read_manifest
 
 
-def write_report(run_path: str | Path, html_path: str | Path | None = None) -> Path:
+def write_report(run_path: str | Place, html_path: str | Place | None = None) -> Place:
     """Write the report of a finished or partly finished run, by default `RUN/report.html`; an older one is replaced.
 
     Raises:
         ReportError: no member is there, or none is sound.
         ResultsError: not a run.
     """
-    target = Path(run_path, "report.html") if html_path is None else Path(html_path)
-    manifest, name = read_manifest(run_path), Path(run_path).resolve().name
+    run = place(run_path)
+    target = run / "report.html" if html_path is None else place(html_path)
+    manifest, name = read_manifest(run), run.resolve().name
     if dict(manifest.get("spec", {})).get("infer") is not None:
         with reading(run_path), open_posterior(run_path) as tree:
             html = render_posterior(tree, manifest, name)
     else:
         with reading(run_path), open_run(run_path) as ds:
             html = render(ds, manifest, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    partial.write_text(html, "utf-8")
-    os.replace(partial, target)
+    if isinstance(target, Path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    replace(target, html.encode())
     return target

@@ -21,12 +21,12 @@ import xarray as xr
 import zarr
 import zarr.errors
 from shockmesh.io import journal
+from shockmesh.io.places import PARTIAL, Place, flush_file, name_below, place, stamp, tree_size, whole, zarr_store
 from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 
 SCHEMA = "run/1"
 MANIFEST, STORE = "RUN.json", "results.zarr"
 FIRM_CHUNK = 8192
-PARTIAL = ".partial"  # of files that a process is writing, or was when it died
 PENDING, COMPLETE, FAILED = 0, 1, 2
 PROVENANCE = ("created", "seed", "versions", "git_commit", "inputs", "fingerprint")  # of RUN.json, kept in attrs too
 NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
@@ -68,20 +68,28 @@ class Template:
         return math.ceil(self.members / self.block)
 
 
-def create_run(path: str | Path, manifest: dict[str, Any], template: Template) -> None:
+def create_run(path: str | Place, manifest: dict[str, Any], template: Template) -> None:
     """Lay out an empty run. RUN.json is written last: a folder without it is not a run.
 
     Raises:
         ResultsError: the folder exists and is not empty.
     """
-    path = Path(path)
-    _refuse_used(path)
-    (path / journal.JOURNAL).mkdir(parents=True, exist_ok=True)
+    run = place(path)
+    _refuse_used(run)
+    if isinstance(run, Path):
+        (run / journal.JOURNAL).mkdir(parents=True, exist_ok=True)
+    with whole(run / STORE) as store:
+        _lay_out(store, manifest, template)
+    _publish_manifest(run, manifest)
+
+
+def _lay_out(store: Path, manifest: dict[str, Any], template: Template) -> None:
+    """A store without members."""
     provenance = {key: manifest[key] for key in PROVENANCE if key in manifest}
     own: dict[str, Any] = {"Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block}
     coordinates = {"coordinates": " ".join(template.member_coords)} if template.member_coords else {}
     attrs: dict[str, Any] = {**template.attrs, **provenance, **coordinates, **own}
-    group = zarr.create_group(str(path / STORE), attributes=attrs)
+    group = zarr.create_group(str(store), attributes=attrs)
     for variable in template.variables:
         _create_variable(group, variable, template)
     member_ids, days = np.arange(template.members), np.arange(template.days)
@@ -92,29 +100,28 @@ def create_run(path: str | Path, manifest: dict[str, Any], template: Template) -
         _write_whole(group, name, (name,), labels, {"long_name": name})
     for name, values in template.member_coords.items():
         _write_whole(group, name, ("member",), values, {"long_name": f"{name} of each member"})
-    journal.flush_tree(path / STORE)
-    _publish_manifest(path, manifest)
 
 
-def create_folder(path: str | Path, manifest: dict[str, Any]) -> None:
+def create_folder(path: str | Place, manifest: dict[str, Any]) -> None:
     """A run without a store of members, such as a calibration: the folder, and RUN.json in it.
 
     Raises:
         ResultsError: the folder exists and is not empty.
     """
-    path = Path(path)
-    _refuse_used(path)
-    path.mkdir(parents=True, exist_ok=True)
-    _publish_manifest(path, manifest)
+    run = place(path)
+    _refuse_used(run)
+    if isinstance(run, Path):
+        run.mkdir(parents=True, exist_ok=True)
+    _publish_manifest(run, manifest)
 
 
-def _refuse_used(path: Path) -> None:
+def _refuse_used(path: Place) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         again = "; what is there ended before it began: delete it and run again" if _is_unborn(path) else ""
         raise ResultsError(f"{path}: exists already; a run is written once, to a new folder{again}")
 
 
-def _publish_manifest(path: Path, manifest: dict[str, Any]) -> None:
+def _publish_manifest(path: Place, manifest: dict[str, Any]) -> None:
     if not journal.publish(path / MANIFEST, {"shockmesh_schema": SCHEMA, **manifest}):
         raise ResultsError(f"{path}: another process made a run here meanwhile")
 
@@ -122,7 +129,7 @@ def _publish_manifest(path: Path, manifest: dict[str, Any]) -> None:
 _STATUS = {"flag_values": [PENDING, COMPLETE, FAILED], "flag_meanings": "pending complete failed"}
 
 
-def write_block(path: str | Path, block: int, arrays: Mapping[str, np.ndarray], note: dict[str, Any]) -> bool:
+def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray], note: dict[str, Any]) -> bool:
     """Write all members of a block as whole shards, then publish its marker; False if it was committed already.
 
     Args:
@@ -132,51 +139,50 @@ def write_block(path: str | Path, block: int, arrays: Mapping[str, np.ndarray], 
     Raises:
         ResultsError: the arrays are not exactly this block of this store.
     """
-    path = Path(path)
-    group = zarr.open_group(str(path / STORE), mode="r+")
+    run = place(path)
+    group = zarr.open_group(zarr_store(run / STORE), mode="r+")
     stored = recorded_arrays(group)
     if set(arrays) != set(stored):
         raise ResultsError(f"{path}: block {block}: variables {sorted(arrays)}, the store has {sorted(stored)}")
-    lo, hi = _block_range(path, group, block)
+    lo, hi = _block_range(run, group, block)
     for name, array in stored.items():
         want = (hi - lo, *array.shape[1:])
         if arrays[name].shape != want or arrays[name].dtype != array.dtype:
             got = f"{arrays[name].shape} {arrays[name].dtype}"
             raise ResultsError(f"{path}: block {block}: {name} is {got}, expected {want} {array.dtype}")
-    if block in journal.committed(path):
+    if block in journal.committed(run):
         return False
     for name, array in stored.items():
         array[lo:hi] = arrays[name]
-    files = _block_files(path, list(stored), block)
+    files = _block_files(run, list(stored), block)
     for file in files:
-        journal.flush_file(file)
-        journal.flush_folder(file.parent)
-    shards = {str(file.relative_to(path)): journal.checksum(file) for file in files}
+        flush_file(file)
+    shards = {name_below(run, file): stamp(file) for file in files}
     return journal.publish(
-        journal.marker_path(path, block), {"block": block, "members": [lo, hi], "shards": shards, **note}
+        journal.marker_path(run, block), {"block": block, "members": [lo, hi], "shards": shards, **note}
     )
 
 
-def committed(path: str | Path) -> set[int]:
+def committed(path: str | Place) -> set[int]:
     """The blocks that are committed."""
-    return journal.committed(Path(path))
+    return journal.committed(place(path))
 
 
-def failed_members(path: str | Path) -> list[int]:
+def failed_members(path: str | Place) -> list[int]:
     """Committed members whose numbers failed, as their blocks' markers say."""
-    run = Path(path)
+    run = place(path)
     return sorted(m for block in journal.committed(run) for m in journal.read_marker(run, block).get("failed", []))
 
 
-def read_manifest(path: str | Path) -> dict[str, Any]:
+def read_manifest(path: str | Place) -> dict[str, Any]:
     """RUN.json.
 
     Raises:
         ResultsError: no run there, or of another schema.
     """
-    file = Path(path) / MANIFEST
+    file = place(path) / MANIFEST
     if not file.is_file():
-        again = "; it ended before it began: delete the folder and run again" if _is_unborn(Path(path)) else ""
+        again = "; it ended before it began: delete the folder and run again" if _is_unborn(place(path)) else ""
         raise ResultsError(f"{path}: no run here ({MANIFEST} is missing){again}")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
@@ -187,15 +193,15 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def open_run(path: str | Path) -> xr.Dataset:
+def open_run(path: str | Place) -> xr.Dataset:
     """Open a run lazily, whether it is finished, going on or interrupted: committed members only.
 
     Raises:
         ResultsError: no run there.
     """
-    run = Path(path)
+    run = place(path)
     read_manifest(run)
-    ds = xr.open_zarr(str(run / STORE), chunks=None, consolidated=False)
+    ds = xr.open_zarr(zarr_store(run / STORE, read_only=True), chunks=None, consolidated=False)
     done, block = journal.committed(run), ds.attrs["block"]
     ids = np.arange(ds.sizes["member"])
     seen = np.isin(ids // block, list(done))
@@ -204,52 +210,49 @@ def open_run(path: str | Path) -> xr.Dataset:
     return ds if seen.all() else ds.isel(member=seen)
 
 
-def verify(path: str | Path) -> list[str]:
+def verify(path: str | Place) -> list[str]:
     """What is wrong with the committed blocks: shards that are missing or are not what their markers say."""
-    run, problems = Path(path), []
+    run, problems = place(path), []
     for block in sorted(journal.committed(run)):
         for name, said in journal.read_marker(run, block)["shards"].items():
             file = run / name
             if not file.is_file():
                 problems.append(f"{file}: missing, though block {block} is committed")
-            elif journal.checksum(file) != said:
+            elif stamp(file) != said:
                 problems.append(f"{file}: contents changed since block {block} was committed")
     return problems
 
 
-def finalise(path: str | Path) -> None:
+def finalise(path: str | Place) -> None:
     """Write the status of every member and consolidate the metadata; once all are there, remove what died half-written.
 
     Only the coordinator calls this, once its workers have ended.
     """
     with open_run(path) as ds:
         status, members = ds.status.values, ds.member.values
-    group = zarr.open_group(str(Path(path) / STORE), mode="r+")
+    run = place(path)
+    group = zarr.open_group(zarr_store(run / STORE), mode="r+")
     array = cast(zarr.Array, group["status"])
-    whole = np.full(array.shape, PENDING, np.int8)
-    whole[members] = status
-    array[:] = whole
+    flags = np.full(array.shape, PENDING, np.int8)
+    flags[members] = status
+    array[:] = flags
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", zarr.errors.ZarrUserWarning)
-        zarr.consolidate_metadata(str(Path(path) / STORE))
-    if PENDING not in whole:
-        for litter in Path(path).rglob(f"*{PARTIAL}"):
+        zarr.consolidate_metadata(zarr_store(run / STORE))
+    if PENDING not in flags:
+        for litter in run.rglob(f"*{PARTIAL}"):
             litter.unlink(missing_ok=True)
 
 
-def disk_bytes(path: str | Path) -> int:
+def disk_bytes(path: str | Place) -> int:
     """Size of a run's store on disk, as far as it is written; workers may go on meanwhile."""
-    return store_bytes(Path(path) / STORE)
+    return tree_size(place(path) / STORE)
 
 
-def store_bytes(store: Path) -> int:
-    """Size of a store's files on disk."""
-    return sum(journal.size(file) for file in store.rglob("*"))
-
-
-def _is_unborn(path: Path) -> bool:
+def _is_unborn(path: Place) -> bool:
     """Whether a folder was left by a process that died while it laid out a run."""
-    return (path / journal.JOURNAL).is_dir() and not (path / MANIFEST).exists()
+    left = (path / journal.JOURNAL).is_dir() or (path / STORE).is_dir()
+    return left and not (path / MANIFEST).exists()
 
 
 def recorded_arrays(group: zarr.Group) -> dict[str, zarr.Array]:
@@ -265,7 +268,7 @@ def _dims(array: zarr.Array) -> tuple[str | None, ...]:
     return tuple(getattr(array.metadata, "dimension_names", None) or ())
 
 
-def _block_range(path: Path, group: zarr.Group, block: int) -> tuple[int, int]:
+def _block_range(path: Place, group: zarr.Group, block: int) -> tuple[int, int]:
     """The members of a block; every shard must be exactly one block long."""
     members, length = cast(zarr.Array, group["member"]).shape[0], cast(int, group.attrs["block"])
     for name, array in recorded_arrays(group).items():
@@ -276,7 +279,7 @@ def _block_range(path: Path, group: zarr.Group, block: int) -> tuple[int, int]:
     return block * length, min((block + 1) * length, members)
 
 
-def _block_files(path: Path, names: list[str], block: int) -> list[Path]:
+def _block_files(path: Place, names: list[str], block: int) -> list[Place]:
     return [
         file
         for name in names

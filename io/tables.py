@@ -9,8 +9,6 @@ Rows sell, columns buy. Values are in `units` (million USD / year …). Regions 
 industry's number is region · n_sectors + sector. A table of several years has a leading `year` on every variable.
 """
 
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +19,7 @@ import xarray as xr
 import zarr
 from jaxtyping import Float
 from shockmesh.io.damage import reading
-from shockmesh.io.journal import flush_tree
+from shockmesh.io.places import ROOT, Place, place, whole, zarr_store
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 SCHEMA = "table/1"
@@ -70,39 +68,33 @@ type Reader = Callable[[int], Iterable[Rows]]
 """The rows of a year, one region at a time."""
 
 
-def write_table(path: str | Path, header: Header, read: Reader) -> Path:
+def write_table(path: str | Place, header: Header, read: Reader) -> Place:
     """Write a table to a new store, holding the rows of one region at a time; nothing is left behind if it fails.
 
     Raises:
         TableError: the path exists, labels repeat, a region is missing or repeated, or a value is not finite.
     """
-    path = Path(path)
+    path = place(path)
     if path.exists():
         raise TableError(f"{path}: exists already; a table is written once, to a new path")
     _check_labels(path, header)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with whole(path) as partial:
         group = _create(partial, header)
         for position, year in enumerate(header.years):
             _fill(group, header, read(year), position, year)
-        flush_tree(partial)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return path
 
 
-def open_table(path: str | Path, year: int | None = None) -> xr.Dataset:
+def open_table(path: str | Place, year: int | None = None) -> xr.Dataset:
     """Open a table lazily; of a table of several years, one year.
 
     Raises:
         TableError: no table there, another schema, or a year that it does not have.
     """
-    if not (Path(path) / "zarr.json").is_file():
+    if not (place(path) / ROOT).is_file():
         raise TableError(f"{path}: no table there")
     with reading(path):
-        table = xr.open_zarr(str(path), chunks=None, consolidated=False)
+        table = xr.open_zarr(zarr_store(place(path), read_only=True), chunks=None, consolidated=False)
     if table.attrs.get("shockmesh_schema") != SCHEMA:
         raise TableError(f"{path}: shockmesh_schema: {table.attrs.get('shockmesh_schema')!r}, a table has {SCHEMA!r}")
     years = [int(one) for one in np.atleast_1d(table.attrs["year"])]
@@ -128,7 +120,7 @@ def _span(years: Sequence[int]) -> str:
     return f"{years[0]} … {years[-1]}" if len(years) > 1 else str(years[0])
 
 
-def _check_labels(path: Path, header: Header) -> None:
+def _check_labels(path: Place, header: Header) -> None:
     for name in ("regions", "sectors", "categories", "years"):
         labels = list(getattr(header, name))
         repeated = sorted({str(label) for label in labels if labels.count(label) > 1})

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 import xarray as xr
 import zarr
-from shockmesh.io import networks
+from shockmesh.io import networks, places
 from shockmesh.io.networks import NetworkStoreError, content_hash, open_network, read_network, write_network
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
@@ -114,7 +114,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(networks, "_flush", full)
+    monkeypatch.setattr(places, "flush_tree", full)
     with pytest.raises(OSError, match="disk full"):
         write_network(_labelled(), tmp_path / "n.zarr")
     assert list(tmp_path.iterdir()) == []

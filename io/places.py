@@ -1,0 +1,371 @@
+"""Where stores and runs are kept: a path of a file system, or a prefix of an object store such as s3://bucket/prefix.
+
+`Remote` has the part of `pathlib.Path` that stores, journals and checkpoints need, so that they are written once for
+both. Credentials and endpoints come from the usual environment (AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL, an instance's
+role); a place holds none, so that it may be pickled, logged and put into a manifest.
+
+What has to appear whole does: a file of a file system is written beside its name and renamed, an object is put; a tree
+is renamed, or put with its root's `zarr.json` last. `create` takes a name only if it is free (link, If-None-Match).
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+import uuid
+import zlib
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import obstore
+import obstore.exceptions
+import obstore.store
+from zarr.storage import ObjectStore
+
+ROOT = "zarr.json"  # of a tree: there once the tree is whole
+SCHEMES = ("s3", "gs", "az")
+PARTIAL = ".partial"  # of files that a process is writing, or was when it died
+RETRIES: Any = {
+    "max_retries": 8,
+    "retry_timeout": timedelta(seconds=120),
+    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10), "base": 2},
+}
+PAUSES = (0.2, 1.0, 5.0)  # seconds, before an answer that broke off is asked for again
+
+
+class PlaceError(ValueError):
+    """A place that cannot be reached, read or written. The message names it and the reason, and no credentials."""
+
+
+@dataclass(frozen=True, order=True)
+class Remote:
+    """An object of an object store, or the prefix of several."""
+
+    bucket: str  # scheme://bucket
+    key: str  # without a slash at either end
+
+    def __str__(self) -> str:
+        return f"{self.bucket}/{self.key}"
+
+    def __fspath__(self) -> str:
+        raise PlaceError(f"{self}: a local path is needed here")
+
+    def __truediv__(self, name: str) -> "Remote":
+        return Remote(self.bucket, f"{self.key}/{name}".strip("/"))
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        return self.name.rpartition(".")[0] or self.name
+
+    @property
+    def suffix(self) -> str:
+        return Path(self.name).suffix
+
+    def resolve(self) -> "Remote":
+        return self
+
+    def is_file(self) -> bool:
+        return self._head() is not None
+
+    def is_dir(self) -> bool:
+        return any(True for _ in self.iterdir())
+
+    def exists(self) -> bool:
+        return self.is_file() or self.is_dir()
+
+    def iterdir(self) -> Iterator["Remote"]:
+        """What is directly below: objects, then prefixes."""
+        found = _patient(self, lambda: obstore.list_with_delimiter(_store(self.bucket), f"{self.key}/"))
+        yield from (Remote(self.bucket, of["path"]) for of in found["objects"])
+        yield from (Remote(self.bucket, of) for of in found["common_prefixes"])
+
+    def glob(self, pattern: str) -> Iterator["Remote"]:
+        return (of for of in self.iterdir() if fnmatchcase(of.name, pattern))
+
+    def rglob(self, pattern: str) -> Iterator["Remote"]:
+        """Every object below, by its name."""
+        found = (Remote(self.bucket, of["path"]) for of in self.listing())
+        return (of for of in found if fnmatchcase(of.name, pattern))
+
+    def listing(self) -> list[Any]:
+        """What the store says of every object below."""
+        return _patient(self, lambda: list(obstore.list(_store(self.bucket), f"{self.key}/").collect()))
+
+    def read_bytes(self) -> bytes:
+        return _patient(self, lambda: bytes(obstore.get(_store(self.bucket), self.key).bytes()))
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        return self.read_bytes().decode(encoding)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        with _told(self):
+            obstore.delete(_store(self.bucket), self.key)
+
+    def size(self) -> int:
+        head = self._head()
+        return 0 if head is None else head["size"]
+
+    def stamp(self) -> list[Any]:
+        """Size and entity tag."""
+        head = self._head()
+        return [0, None] if head is None else [head["size"], head["e_tag"]]
+
+    def put(self, content: bytes, new: bool) -> bool:
+        """Put an object; with `new` only if there is none, or an equal one: then the answer to its put was lost."""
+        options: Any = {"mode": "create", "use_multipart": False} if new else {}
+        with _told(self):
+            try:
+                obstore.put(_store(self.bucket), self.key, content, **options)
+            except obstore.exceptions.AlreadyExistsError:
+                return self.read_bytes() == content
+        return True
+
+    def _head(self) -> Any:
+        try:
+            return _patient(self, lambda: obstore.head(_store(self.bucket), self.key))
+        except FileNotFoundError:
+            return None
+
+
+type Place = Path | Remote
+
+
+def place(at: str | Path | Remote) -> Place:
+    """The place that a user names.
+
+    Raises:
+        PlaceError: a scheme that is not known, no bucket, or credentials in the name.
+    """
+    if not isinstance(at, str) or "://" not in at:
+        return at if isinstance(at, Remote) else Path(at)
+    url = urlsplit(at)
+    safe = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    if "@" in url.netloc or url.query:
+        raise PlaceError(f"{safe}: credentials do not belong into a name; they come from the environment")
+    if url.scheme not in SCHEMES or not url.netloc or not url.path.strip("/"):
+        raise PlaceError(f"{safe}: a store is a path, or {', '.join(f'{of}://' for of in SCHEMES)}bucket/prefix")
+    return Remote(f"{url.scheme}://{url.netloc}", url.path.strip("/"))
+
+
+def zarr_store(at: Place, read_only: bool = False) -> Any:
+    """What Zarr and xarray open for a place."""
+    if isinstance(at, Path):
+        return str(at)
+    with _told(at):
+        store = _connect(f"{at.bucket}/{at.key}")
+    return _PatientStore(store, read_only=read_only)
+
+
+class _PatientStore(ObjectStore):
+    """Reads again what broke off amid an answer, as `_patient` does."""
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+        for pause in PAUSES:
+            try:
+                return await super().get(key, prototype, byte_range)
+            except obstore.exceptions.GenericError:
+                await asyncio.sleep(pause)
+        return await super().get(key, prototype, byte_range)
+
+    async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
+        for name in await self._listed(prefix):
+            yield name
+
+    async def _listed(self, prefix: str) -> list[str]:
+        for pause in PAUSES:
+            try:
+                return [name async for name in super().list_dir(prefix)]
+            except obstore.exceptions.GenericError:
+                await asyncio.sleep(pause)
+        return [name async for name in super().list_dir(prefix)]
+
+
+def create(at: Place, content: bytes) -> bool:
+    """Write a file durably under a new name; False if the name is taken already."""
+    if isinstance(at, Remote):
+        return at.put(content, new=True)
+    with _beside(at, content) as partial:
+        try:
+            os.link(partial, at)
+        except FileExistsError:
+            return False
+        finally:
+            partial.unlink()
+            flush_folder(at.parent)
+    return True
+
+
+def replace(at: Place, content: bytes) -> None:
+    """Write a file durably; it appears at once, in place of an older one."""
+    if isinstance(at, Remote):
+        at.put(content, new=False)
+        return
+    at.parent.mkdir(exist_ok=True)
+    with _beside(at, content) as partial:
+        partial.replace(at)
+        flush_folder(at.parent)
+
+
+@contextmanager
+def whole(at: Place) -> Generator[Path]:
+    """An empty path to make a tree at, which then appears at its place; nothing is left behind if making it fails.
+
+    Raises:
+        FileExistsError: a tree was made there meanwhile.
+    """
+    if isinstance(at, Remote):
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder, "tree")
+            yield made
+            upload(made, at)
+        return
+    at.parent.mkdir(parents=True, exist_ok=True)
+    partial = at.with_name(f".{at.name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        yield partial
+        flush_tree(partial)
+        partial.rename(at)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def upload(tree: Path, at: Remote) -> None:
+    """Put a tree's files, the root's metadata last."""
+    files = sorted(file for file in tree.rglob("*") if file.is_file() and file != tree / ROOT)
+    for file in files:
+        (at / str(file.relative_to(tree))).put(file.read_bytes(), new=False)
+    if not (at / ROOT).put((tree / ROOT).read_bytes(), new=True):
+        raise FileExistsError(17, "exists already", str(at))
+
+
+def name_below(at: Place, file: Place) -> str:
+    """A file's name, from the place that it is below."""
+    return str(file).removeprefix(f"{at}/")
+
+
+def size(at: Place) -> int:
+    """Bytes of a file; 0 of a folder, or of what vanishes meanwhile."""
+    if isinstance(at, Remote):
+        return at.size()
+    try:
+        return at.stat().st_size if at.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
+def tree_size(at: Place) -> int:
+    """Bytes of all files below."""
+    if isinstance(at, Path):
+        return sum(size(file) for file in at.rglob("*"))
+    return sum(of["size"] for of in at.listing())
+
+
+def stamp(at: Place) -> list[Any]:
+    """What tells a changed file: its size, with its CRC-32 or, of an object, its entity tag."""
+    if isinstance(at, Remote):
+        return at.stamp()
+    content = at.read_bytes()
+    return [len(content), zlib.crc32(content)]
+
+
+def flush_file(path: Place) -> None:
+    """Make a file's content and name survive a power cut; an object's do."""
+    if isinstance(path, Path):
+        _flush_content(path)
+        flush_folder(path.parent)
+
+
+def _flush_content(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def flush_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """Make every file and name below a folder survive a power cut."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            _flush_content(Path(parent, name))
+        flush_folder(Path(parent))
+
+
+@contextmanager
+def _beside(at: Path, content: bytes) -> Generator[Path]:
+    partial = at.with_name(f".{at.name}.{uuid.uuid4().hex}{PARTIAL}")
+    with partial.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    yield partial
+
+
+def _patient[T](at: Remote, read: Callable[[], T]) -> T:
+    """Ask again for an answer that broke off; the client itself only asks again for one that did not begin."""
+    for pause in PAUSES:
+        try:
+            return read()
+        except obstore.exceptions.GenericError as error:
+            if "response body" not in str(error):
+                break
+            time.sleep(pause)
+    with _told(at):
+        return read()
+
+
+@contextmanager
+def _told(at: Remote) -> Generator[None]:
+    """Say where it was that an object store failed, in one line without its credentials."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except obstore.exceptions.BaseError as error:
+        raise PlaceError(f"{at}: {_reason(error)}") from error
+    except (PermissionError, OSError, ValueError) as error:
+        if isinstance(error, PlaceError):
+            raise
+        raise PlaceError(f"{at}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    causes: tuple[tuple[str, Callable[[str], bool]], ...] = (
+        ("no such bucket", lambda said: "NoSuchBucket" in said),
+        ("access denied: are the credentials in the environment right?", lambda said: "403" in said or "401" in said),
+        ("no credentials in the environment (AWS_ACCESS_KEY_ID …)", lambda said: "credential" in said.lower()),
+        ("the store does not answer", lambda said: "sending request" in said or "timed out" in said),
+    )
+    told = next((why for why, holds in causes if holds(text)), None)
+    return told or f"{type(error).__name__}: {text.partition(chr(10))[0][:200]}"
+
+
+@cache
+def _store(bucket: str) -> Any:
+    return _connect(bucket)
+
+
+def _connect(url: str) -> Any:
+    """A client made of what the environment says; http only where its endpoint is one."""
+    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    options: Any = {"timeout": "60s", "connect_timeout": "5s", "allow_http": plain}
+    return obstore.store.from_url(url, client_options=options, retry_config=RETRIES)
