@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shockmesh.cluster.run import RunSummary
 
 ADDRESS = "a Ray cluster; default: a local one for this run; `local`: no Ray, this process"
+HEAD = "the dashboard of a cluster's head, http://HOST:8265"
 DONE, BAD_INPUT, PARTLY_DONE, INTERRUPTED = 0, 2, 3, 130
 
 type Verb = Callable[[argparse.Namespace], int]
@@ -139,9 +140,28 @@ def run(options: argparse.Namespace) -> int:
 
     out = options.out or f"{Path(options.spec).stem}.run"
     summary = run_spec(
-        options.spec, out, overrides=options.set, seed=options.seed, address=options.address, quiet=options.quiet
-    )
+        options.spec, out, overrides=options.set, seed=options.seed, address=options.address, quiet=options.quiet,
+        go_on=options.go_on,
+    )  # fmt: skip
     return _summarise(options, summary)
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Ship a spec to a cluster as a Ray job, follow its log, and end with its exit code."""
+    from shockmesh.cluster.jobs import follow
+    from shockmesh.cluster.jobs import submit as submit_spec
+
+    job = submit_spec(options.spec, options.address, options.out, _overrides(options))
+    _tell(options, {"job": job, "out": options.out}, f"job {job} at {options.address}, into {options.out}")
+    return DONE if options.no_follow else follow(job, options.address)
+
+
+def logs(options: argparse.Namespace) -> int:
+    """Print what a job has printed so far."""
+    from shockmesh.cluster.jobs import job_log
+
+    text = job_log(options.job, options.address)
+    return _tell(options, {"job": options.job, "log": text}, text)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -155,6 +175,10 @@ def resume(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Say how far a run is."""
+    if options.address:
+        from shockmesh.cluster.jobs import job_status
+
+        return _table(options, job_status(options.run, options.address), f"Job {options.run}")
     from shockmesh.cluster.run import status as status_of
 
     return _table(options, status_of(options.run), f"Run {options.run}")
@@ -268,6 +292,7 @@ def _parser() -> argparse.ArgumentParser:
         ("validate", validate, "check a spec without running it"),
         ("plan", plan, "print the integers that a spec implies"),
         ("run", run, "run a spec"),
+        ("submit", submit, "run a spec as a job on a Ray cluster"),
     ):
         spec = _add(verbs, name, verb, text, "spec")
         spec.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key")
@@ -275,6 +300,13 @@ def _parser() -> argparse.ArgumentParser:
         if name == "run":
             spec.add_argument("-o", "--out", help="the run's folder; default: the spec's name with .run")
             spec.add_argument("--address", help=ADDRESS)
+            spec.add_argument("--continue", dest="go_on", action="store_true", help="complete the run if it was begun")
+        if name == "submit":
+            spec.add_argument("--address", required=True, help=HEAD)
+            spec.add_argument("-o", "--out", required=True, help="the run's folder: shared by all nodes, or s3://…")
+            spec.add_argument("--no-follow", action="store_true", help="return once the job is there")
+    told = _add(verbs, "logs", logs, "what a job has printed", "job")
+    told.add_argument("--address", required=True, help=HEAD)
     _ranking_parsers(verbs)
     measured = verbs.add_parser("bench", help="run a benchmark: kernels or calibration", add_help=False)
     measured.add_argument("name")
@@ -282,7 +314,8 @@ def _parser() -> argparse.ArgumentParser:
     measured.set_defaults(verb=bench)
     going_on = _add(verbs, "resume", resume, "complete a run", "run")
     going_on.add_argument("--address", help=ADDRESS)
-    _add(verbs, "status", status, "how far a run is", "run")
+    asked = _add(verbs, "status", status, "how far a run or a job is", "run")
+    asked.add_argument("--address", help=f"of a job: {HEAD}")
     written = _add(verbs, "report", report, "write a run's report", "run")
     written.add_argument("-o", "--out", help="the HTML file; default: RUN/report.html")
     return parser
@@ -335,3 +368,7 @@ def _ranking_parsers(verbs: Any) -> None:
     ranked.add_argument("--loss", choices=("output", "value_added", "final_consumption"), default="output")
     ranked.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a key")
     ranked.add_argument("--seed", type=int, help="override sweep.seed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

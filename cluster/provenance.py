@@ -45,6 +45,11 @@ def inputs(spec: Spec, network: FirmNetwork) -> dict[str, dict[str, str]]:
     return economy | files
 
 
+def input_files(spec: Spec) -> list[str]:
+    """The path of every input of a spec."""
+    return [spec.economy, *(path for _, path in _files(spec.model_dump(mode="json"), ()))]
+
+
 def fingerprint(said: dict[str, Any]) -> str:
     """SHA-256 of what determines the numbers: the spec but for its resources and paths, the inputs, the code."""
     return _digest(determinants(said))
@@ -52,7 +57,7 @@ def fingerprint(said: dict[str, Any]) -> str:
 
 def determinants(said: dict[str, Any]) -> dict[str, Any]:
     """What determines the numbers of a run, by name."""
-    spec = {key: value for key, value in said["spec"].items() if key not in ("economy", "resources")}
+    spec = _without_files({key: value for key, value in said["spec"].items() if key not in ("economy", "resources")})
     contents = {f"input {name}": of["sha256"] for name, of in said["inputs"].items()}
     code = {f"version of {name}": said["versions"][name] for name in ("shockmesh", "jax", "jaxlib", "numpy")}
     block = {"members per block": said["plan"]["members_per_block"], "devices per gang": said["plan"]["devices"]}
@@ -93,6 +98,14 @@ def _files(node: Any, at: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield ".".join((*at, str(key))), value
         else:
             yield from _files(value, (*at, str(key)))
+
+
+def _without_files(node: Any) -> Any:
+    """A resolved spec without the paths of its files, whose contents count instead."""
+    if isinstance(node, dict):
+        kept = {key: value for key, value in node.items() if not (key in FILES and isinstance(value, str))}
+        return {key: _without_files(value) for key, value in kept.items()}
+    return [_without_files(value) for value in node] if isinstance(node, list) else node
 
 
 def _digest(value: Any) -> str:

@@ -13,6 +13,7 @@ from shockmesh.cluster.calibration import bind_calibration
 from shockmesh.cluster.calibration_run import CalibrationSummary, calibrate, calibration_status
 from shockmesh.cluster.execute import Tally, WorkersError, execute
 from shockmesh.cluster.executors import executor_of, interruptible
+from shockmesh.cluster.models import Spec
 from shockmesh.cluster.plan import Plan, human_bytes, make_plan, shards_of, sizes_of
 from shockmesh.cluster.progress import Pace, Progress, duration
 from shockmesh.cluster.spec import load_spec, parse_spec
@@ -21,6 +22,7 @@ from shockmesh.io import journal
 from shockmesh.io.networks import read_network
 from shockmesh.io.places import Place, place
 from shockmesh.io.results import (
+    MANIFEST,
     STORE,
     committed,
     create_folder,
@@ -88,17 +90,21 @@ def run(
     seed: int | None = None,
     address: str | None = None,
     quiet: bool = False,
+    go_on: bool = False,
 ) -> RunSummary | CalibrationSummary:
     """Run a spec into a new folder: a sweep, or a calibration if it says what to infer.
 
     Args:
+        go_on: where the folder has a run of this spec already, complete it.
         address: a Ray cluster; None starts a local one for this run; "local" runs in this process without Ray.
 
     Raises:
         SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
     """
-    seeded = [] if seed is None else [f"sweep.seed={seed}"]
-    return _go_on(*create(spec_path, out, [*overrides, *seeded]), address, quiet)
+    settings = [*overrides, *([] if seed is None else [f"sweep.seed={seed}"])]
+    if go_on and (place(out) / MANIFEST).is_file():
+        return _go_on(*_begun(out, load_spec(spec_path, settings)), address, quiet)
+    return _go_on(*create(spec_path, out, settings), address, quiet)
 
 
 def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = ()) -> tuple[Job, FirmNetwork]:
@@ -127,14 +133,19 @@ def resume(path: str | Place, address: str | None = None, quiet: bool = False) -
         ResultsError: no run there.
         ResumeError: the spec's inputs or the code are not those the run was started with.
     """
+    spec = parse_spec(read_manifest(path)["spec"], f"{path}/RUN.json")
+    return _go_on(*_begun(path, spec), address, quiet)
+
+
+def _begun(path: str | Place, spec: Spec) -> tuple[Job, FirmNetwork]:
+    """What the workers of a run that was begun need, if the spec, its inputs and the code are still the same."""
     said = read_manifest(path)
-    spec, plan = parse_spec(said["spec"], f"{path}/RUN.json"), Plan(**said["plan"])
-    network = read_network(spec.economy)
+    plan, network = Plan(**said["plan"]), read_network(spec.economy)
     now = provenance.manifest(spec, plan, network)
     if now["fingerprint"] != said["fingerprint"]:
         changed = ", ".join(provenance.changes(said, now))
         raise ResumeError(f"{path}: started with another {changed}; start a new run, or restore what changed")
-    return _go_on(Job(place(path), said["spec"], plan, shards_of(spec, network)), network, address, quiet)
+    return Job(place(path), spec.model_dump(mode="json"), plan, shards_of(spec, network)), network
 
 
 def status(path: str | Place) -> dict[str, Any]:
