@@ -6,6 +6,9 @@ each item belongs: links to suppliers, links to a buyer's product pools, pools t
 look-ups pull values from them, with one all-to-all each.
 
 `segment_sum` adds in item order on the CPU, so it is deterministic there bit for bit.
+
+The barriers keep group values whole: without them the compiler fuses what computes a group's value into the look-up,
+and computes it anew for every item; the one of a sum does that for the backward pass.
 """
 
 from dataclasses import dataclass
@@ -31,7 +34,8 @@ class Segments:
     def sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
         if self.is_identity:
             return values
-        return jax.ops.segment_sum(values, self.index, self.n, indices_are_sorted=self.is_sorted)
+        sums = jax.ops.segment_sum(values, self.index, self.n, indices_are_sorted=self.is_sorted)
+        return jax.lax.optimization_barrier(sums)
 
     def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
         return flags.any()
@@ -39,7 +43,8 @@ class Segments:
     def look_up(self, values: Float[Array, "group member"]) -> Float[Array, "item member"]:
         if self.is_identity:
             return values
-        return values.at[self.index].get(mode="promise_in_bounds", indices_are_sorted=self.is_sorted)
+        computed = jax.lax.optimization_barrier(values)
+        return computed.at[self.index].get(mode="promise_in_bounds", indices_are_sorted=self.is_sorted)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["slot", "serve"], meta_fields=["axis"])
