@@ -20,7 +20,7 @@ from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensiti
 from shockmesh.kernels.shocks import Damage, Recovery, Scenario
 
 MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
-STATES_PER_ROOT_DAY = 8  # link states (stock and order) that a backward pass keeps, per √days; measured
+STATES_PER_ROOT_DAY = 8  # link states (stock and order) that a backward pass keeps at most, per √days; measured
 
 
 def rank_by_sensitivity(

@@ -22,8 +22,6 @@ RECORDABLE: tuple[str, ...] = (
     "inventory",
 )
 
-STEP_STATES = 6  # what the reverse mode of one step keeps, in link states (stock and orders), measured
-
 Record = Mapping[str, Segments | None]
 
 
@@ -40,7 +38,7 @@ def rollout(
     """Simulate `days` days of a batch of members, from the unshocked steady state unless a `start` is given.
 
     `record` names what to keep and over which groups of firms to sum it; None keeps every firm. Values are in the
-    network's unit per day (inventory: in the unit). Reverse mode stores about 5 √days states, not 6 · `days`.
+    network's unit per day (inventory: in the unit). Reverse mode stores about 2 √days states, not 6 · `days`.
 
     Raises:
         ValueError: an unknown observable, days < 1, or a number that the switches need is not there.
@@ -96,14 +94,15 @@ def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[
 def _scan(
     one_day: Callable[[State, Array], tuple[State, dict[str, Array]]], state: State, days: Float[Array, " time"]
 ) -> dict[str, Float[Array, "time group member"]]:
-    """Scan over the days in blocks, each recomputed in the backward pass.
+    """Scan over the days in blocks of √days; the backward pass recomputes each block, and within it each day.
 
-    Reverse mode keeps the state at the start of every block, and while it works on one block about `STEP_STATES` states
-    of intermediate results for each of its days: days / block + STEP_STATES · block is least at block = √(days / 6).
+    Reverse mode keeps the state at the start of every block and of every day of the block that it works on:
+    days / block + block states, least at block = √days, and the intermediate results of one day.
     """
-    block = isqrt((len(days) - 1) // STEP_STATES) + 1
+    block = isqrt(len(days) - 1) + 1
+    day_anew = jax.checkpoint(one_day, prevent_cse=False)  # within a scan nothing is merged across passes
+    run_block = jax.checkpoint(lambda state, block_days: jax.lax.scan(day_anew, state, block_days))
     whole = len(days) // block * block
-    run_block = jax.checkpoint(lambda state, block_days: jax.lax.scan(one_day, state, block_days))
     state, records = jax.lax.scan(run_block, state, days[:whole].reshape(-1, block))
     records = jax.tree.map(lambda values: values.reshape(whole, *values.shape[2:]), records)
     if whole == len(days):
