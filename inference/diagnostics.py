@@ -6,7 +6,9 @@ Draws are the last axis of every array.
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float
+from arviz_stats.base.array import array_stats
+from jaxtyping import Bool, Float, Int
+from scipy.stats import chi2
 
 LEVELS = (0.5, 0.9)  # of central intervals
 
@@ -71,3 +73,18 @@ def moved(
         shifted = np.abs(posterior[name].mean(axis=-1) - before.mean(axis=-1)) / width
         found[name] = float(np.mean(((narrowed >= 0.1) | (shifted >= 0.5))[free])) if free.any() else 0.0
     return found
+
+
+def pareto_k(log_weights: Float[np.ndarray, " draw"]) -> float:
+    """Shape of the tail of importance weights (Vehtari et al. 2024): a guide with k̂ > 0.7 is far from the posterior."""
+    return float(array_stats.psislw(log_weights)[1])
+
+
+def rank_uniformity(ranks: Int[np.ndarray, " fit"], draws: int, bins: int = 10) -> float:
+    """p-value that ranks of truths among `draws` posterior draws are uniform, as they are where posteriors are right.
+
+    Simulation-based calibration (Talts, Betancourt, Simpson, Vehtari, Gelman 2018), by the χ² statistic of a histogram.
+    """
+    counts, _ = np.histogram(ranks, bins=bins, range=(0, draws + 1))
+    expected = len(ranks) / bins
+    return float(chi2.sf(((counts - expected) ** 2 / expected).sum(), bins - 1))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -157,6 +158,21 @@ def posterior_draws(
 
     keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(draws, dtype=jnp.uint32))
     return jax.tree.map(lambda values: values.T, jax.jit(jax.vmap(one))(keys))
+
+
+def log_weights(
+    method: Variational, problem: Problem, state: State, draws: int, seed: int = 0, *, batch: int = 100
+) -> Float[np.ndarray, " draw"]:
+    """log p(z) − loss(z) / w − log q(z) at draws of the guide: constant where the guide is the posterior.
+
+    Raises:
+        ValueError: the draws are not whole batches.
+    """
+    if draws % batch:
+        raise ValueError(f"draws = {draws}: must be a multiple of the batch, {batch}")
+    keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(draws, dtype=jnp.uint32))
+    weigh = jax.jit(jax.vmap(lambda key: _elbo(method, problem, state.params, key)))
+    return np.concatenate([np.asarray(weigh(keys[start : start + batch])) for start in range(0, draws, batch)])
 
 
 def guide_median(method: Variational, problem: Problem, state: State) -> dict[str, Float[Array, "group 1"]]:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpyro.infer import MCMC, NUTS
 from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
-from shockmesh.inference.diagnostics import crps, moved, scores, shrinkage
+from shockmesh.inference.diagnostics import crps, moved, pareto_k, rank_uniformity, scores, shrinkage
 from shockmesh.inference.ensemble import Pull, perturbed, pull
+from shockmesh.inference.evolution import evolve
 from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
 from shockmesh.inference.latents import Effect, LatentField, Support, get
 from shockmesh.inference.losses import Loss, observed, temperature_of
@@ -29,9 +30,16 @@ from shockmesh.inference.problem import (
     prior_draws,
     problem,
 )
-from shockmesh.inference.rejection import accept, prior_losses
+from shockmesh.inference.rejection import accept, prior_losses, sequential
 from shockmesh.inference.smoother import smooth
-from shockmesh.inference.svi import advance, particle_gradients, posterior_draws, take_step, variational
+from shockmesh.inference.svi import (
+    advance,
+    log_weights,
+    particle_gradients,
+    posterior_draws,
+    take_step,
+    variational,
+)
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
@@ -393,6 +401,64 @@ def test_rejection_keeps_the_draws_of_least_loss(small: Problem) -> None:
     np.testing.assert_array_equal(kept.loss, np.sort(found)[:3])
     np.testing.assert_array_equal(found[kept.draws], kept.loss)
     assert kept.evaluations == 10
+
+
+def test_sequential_sampler_moves_members_below_falling_tolerances(small: Problem) -> None:
+    found = sequential(small, 3, 60, rounds=6)
+    assert found.tolerance == sorted(found.tolerance, reverse=True)
+    assert found.tolerance[-1] < 0.5 * found.tolerance[0]
+    assert float(found.loss.max()) <= found.tolerance[-1]
+    np.testing.assert_allclose(losses(small, found.latents), found.loss, rtol=1e-9)
+    assert found.evaluations == 60 * 7
+
+
+def test_moves_without_a_tolerance_keep_the_prior(small: Problem) -> None:
+    found = sequential(small, 3, 400, rounds=3, keep=1.0).latents
+    z = np.concatenate([np.asarray(part).ravel() for part in found.values()])
+    assert abs(z.mean()) < 4 / np.sqrt(len(z))
+    assert abs(z.std() - 1) < 0.05
+
+
+def test_evolution_finds_the_most_likely_point_of_a_linear_model(exact: Exact, float64: None) -> None:
+    found = evolve(exact.problem, 12_000)
+    best = np.concatenate([np.asarray(part)[:, 0] for _, part in sorted(found.latents.items())])
+    assert np.abs((best - exact.mean) / exact.sd).max() < 0.1
+    assert found.evaluations <= 12_000
+
+
+def test_pareto_k_tells_a_guide_that_is_too_narrow(exact: Exact, float64: None) -> None:
+    known = exact.problem
+    sector = np.asarray(known.experiments[0].seen[0].groups.index)
+    method = variational(known, make_guide("structured", known, sector), steps=1500, particles=4, rate=0.05)
+    state, _ = advance(method, known, method.init(), 1500)
+    assert pareto_k(log_weights(method, known, state, 2000)) < 0.7
+    narrow = state.params | {"auto_scale": state.params["auto_scale"] - np.log(8)}  # k = 1 − 1/64 in theory
+    assert pareto_k(log_weights(method, known, state._replace(params=narrow), 2000)) > 0.7
+
+
+@pytest.mark.slow
+def test_ranks_of_truths_are_uniform_but_for_a_guide_that_is_too_sure(exact: Exact, float64: None) -> None:
+    """Simulation-based calibration of 100 fits: a truth of the prior, its data, a fit, the truth's rank."""
+    sector = np.asarray(exact.problem.experiments[0].seen[0].groups.index)
+    method = variational(exact.problem, make_guide("structured", exact.problem, sector), steps=600, particles=4)
+    ranks: dict[str, list[np.ndarray]] = {"right": [], "too sure": []}
+    for fit in range(100):
+        truth = prior_draws(exact.problem, member_keys(5, [fit]))
+        known = with_data(exact.problem, truth, seed=fit)
+        state, _ = advance(method, known, method.init(), 600)
+        for name, params in (("right", state.params), ("too sure", narrower(state.params))):
+            drawn = posterior_draws(method, known, state._replace(params=params), 99, seed=fit)
+            below = [(np.asarray(drawn[site]) < np.asarray(z)).sum(axis=1) for site, z in sorted(truth.items())]
+            ranks[name].append(np.concatenate(below))
+    of = {name: np.array(found) for name, found in ranks.items()}
+    p = {name: np.array([rank_uniformity(column, 99) for column in found.T]) for name, found in of.items()}
+    assert p["right"].min() > 0.01 / len(p["right"])
+    assert np.median(p["too sure"]) < 1e-4
+
+
+def narrower(params: dict) -> dict:
+    """A guide of half the width."""
+    return params | {"auto_scale": params["auto_scale"] - np.log(2)}
 
 
 def test_hmc_on_the_same_model_agrees(exact: Exact, float64: None) -> None:
