@@ -198,6 +198,18 @@ def report(options: argparse.Namespace) -> int:
     return _tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """Say whether this machine has what a run needs."""
+    from shockmesh.cluster import doctor as medicine
+
+    findings = medicine.examine()
+    if options.json:
+        _tell(options, {of.what: asdict(of) for of in findings}, "")
+    else:
+        _table(options, {of.what: f"{of.verdict}: {of.line()}" for of in findings}, "What a run needs of this machine")
+    return BAD_INPUT if any(of.verdict == "bad" for of in findings) else DONE
+
+
 def esri(options: argparse.Namespace) -> int:
     """Rank the firms of a network by the share of the economy that stops when one of them does (Diem et al. 2022)."""
     from shockmesh.cluster.esri import rank_by_esri
@@ -312,6 +324,7 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("name")
     measured.add_argument("arguments", nargs=argparse.REMAINDER)
     measured.set_defaults(verb=bench)
+    _add(verbs, "doctor", doctor, "whether this machine has what a run needs")
     going_on = _add(verbs, "resume", resume, "complete a run", "run")
     going_on.add_argument("--address", help=ADDRESS)
     asked = _add(verbs, "status", status, "how far a run or a job is", "run")

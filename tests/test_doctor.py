@@ -1,0 +1,50 @@
+"""The doctor finds what is there and what is wrong, and tells no secret."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from shockmesh.cluster import doctor
+from shockmesh.cluster.cli import main
+
+
+@pytest.mark.ray
+def test_this_machine_is_fit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "not-to-be-told")
+    assert main(["doctor", "--json"]) == 0
+    told = capsys.readouterr().out
+    found = json.loads(told)
+    assert {"python", "jax", "devices", "disk", "ray starts"} <= found.keys()
+    assert found["ray starts"]["verdict"] == "ok"
+    assert "AWS_ACCESS_KEY_ID" in found["credentials"]["found"]
+    assert "not-to-be-told" not in told
+
+
+def unreachable(name: str) -> str:
+    raise OSError(name)
+
+
+@pytest.mark.parametrize(
+    ("check", "patch", "verdict"),
+    [
+        ("_disk", (doctor, "FREE_BYTES", 10**18), "warn"),
+        ("_packages", (doctor, "PACKAGES", ("no-such-package",)), "bad"),
+        ("_temporary", (doctor, "LONGEST_SOCKET_FOLDER", 0), "warn"),
+        ("_host", (socket, "gethostbyname", unreachable), "warn"),
+        ("_disk", (Path, "cwd", lambda: Path("nowhere")), "bad"),
+    ],
+)
+def test_what_is_wrong_is_found(
+    check: str, patch: tuple[object, str, object], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*patch)
+    (found,) = doctor._safely(getattr(doctor, check))
+    assert found.verdict == verdict
+    assert verdict == "bad" or found.advice
+
+
+def test_what_is_bad_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda: [doctor.Finding("ray starts", "bad", "no", "try again")])
+    assert main(["doctor"]) == 2
+    assert "bad: no – try again" in capsys.readouterr().out
