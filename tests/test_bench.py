@@ -22,7 +22,7 @@ def test_kernels_beside_their_peers(capsys):
 def test_calibration_beside_rejection(capsys):
     assert main(["bench", "calibration", "--firms", "100", "--seeds", "1", "--quick", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {row["method"] for row in found["rows"]} == {"prior", "abc", "abc_100", "es_mda", "svi", "rml"}
+    assert {row["method"] for row in found["rows"]} == {"prior", "abc", "abc_100", "abc_smc", "es_mda", "svi", "rml"}
     errors = {(row["method"], row["evaluations"]): row["loss_in_sample"] for row in found["rows"]}
     assert errors["rml", 100] < errors["abc", 3000]
 

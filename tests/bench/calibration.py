@@ -38,7 +38,7 @@ from shockmesh.inference.problem import (
     prior_draws,
     problem,
 )
-from shockmesh.inference.rejection import accept, prior_losses
+from shockmesh.inference.rejection import accept, prior_losses, sequential
 from shockmesh.inference.smoother import smooth
 from shockmesh.inference.svi import advance, posterior_draws, variational
 from shockmesh.kernels.layout import lay_out
@@ -173,6 +173,13 @@ def methods(case: Case, seed: int, quick: bool, cost: float) -> list[dict[str, A
         accepted = accept(found[:draws], KEPT).draws
         add("abc", draws, 1, lambda kept=accepted: rejected(kept[:1]))
         add("abc_100", draws, 1, lambda kept=accepted: rejected(kept))
+    for members, rounds in ((100, 2),) if quick else ((300, 9), (1000, 29)):
+        add(
+            "abc_smc",
+            members * (rounds + 1),
+            1,
+            lambda m=members, r=rounds: dict(sequential(case.known, seed, m, rounds=r).latents),
+        )
     for members in (100,) if quick else (300, 1000):
         add("es_mda", 4 * members, 1, lambda members=members: smooth(case.known, member_keys(seed, range(members))))
     for steps in (30, 100) if quick else (30, 100, 300, 1000):
