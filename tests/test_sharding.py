@@ -136,7 +136,7 @@ def _collectives(program: str) -> dict[str, int]:
     return {kind: len(re.findall(rf" {kind}(?:-start)?\(", program)) for kind in kinds}
 
 
-def test_a_step_has_two_collectives_forwards_and_two_more_backwards(random_network):
+def test_a_step_has_two_collectives_and_every_run_and_transpose_of_it_two_more(random_network):
     network = random_network(firms=60, links=300)
     (model, scenario), mesh = inputs_of(network, np.dtype("f4")), mesh_of(4, 1)
     inputs = model, replace(scenario, cuts=(), damages=())
@@ -150,7 +150,7 @@ def test_a_step_has_two_collectives_forwards_and_two_more_backwards(random_netwo
         "all-to-all": 2, "all-reduce": 1, "all-gather": 0, "collective-permute": 0, "reduce-scatter": 0
     }  # fmt: skip  # the one sum at the end is of the recorded aggregates
     backward = _collectives(_compiled(jax.grad(lambda *inputs: loss_of(run)(inputs)), inputs))
-    assert backward["all-to-all"] == 2 + 2 + 2  # forwards, recomputed from the checkpoint, transposed
+    assert backward["all-to-all"] == 2 + 2 + 2 + 2  # forwards, recomputed with its block, then by itself, transposed
     assert backward["all-gather"] == backward["collective-permute"] == 0
 
 
