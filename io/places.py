@@ -10,12 +10,13 @@ is renamed, or put with its root's `zarr.json` last. `create` takes a name only 
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 import time
 import uuid
 import zlib
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,7 +39,13 @@ RETRIES: Any = {
     "retry_timeout": timedelta(seconds=120),
     "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10), "base": 2},
 }
+TIMEOUT = timedelta(seconds=60)  # of an answer
 PAUSES = (0.2, 1.0, 5.0)  # seconds, before an answer that broke off is asked for again
+TORN = ("request or response body error",)  # how the client says that an answer broke off
+LATE = ("kind: Timeout",)  # or did not come; it asks again by itself, but not for a conditional put
+DENIED = (obstore.exceptions.PermissionDeniedError, obstore.exceptions.UnauthenticatedError, PermissionError)
+METADATA = "/latest/api/token"  # where a cloud machine keeps its role's credentials, asked when there are no others
+ADDRESS = re.compile(r"https?://\S+")
 
 
 class PlaceError(ValueError):
@@ -110,8 +117,7 @@ class Remote:
         return self.read_bytes().decode(encoding)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        with _told(self):
-            obstore.delete(_store(self.bucket), self.key)
+        _patient(self, lambda: obstore.delete(_store(self.bucket), self.key))
 
     def size(self) -> int:
         head = self._head()
@@ -125,12 +131,15 @@ class Remote:
     def put(self, content: bytes, new: bool) -> bool:
         """Put an object; with `new` only if there is none, or an equal one: then the answer to its put was lost."""
         options: Any = {"mode": "create", "use_multipart": False} if new else {}
-        with _told(self):
+
+        def write() -> bool:
             try:
                 obstore.put(_store(self.bucket), self.key, content, **options)
             except obstore.exceptions.AlreadyExistsError:
                 return self.read_bytes() == content
-        return True
+            return True
+
+        return _patient(self, write, lost=(*TORN, *LATE))
 
     def _head(self) -> Any:
         try:
@@ -169,26 +178,21 @@ def zarr_store(at: Place, read_only: bool = False) -> Any:
 
 
 class _PatientStore(ObjectStore):
-    """Reads again what broke off amid an answer, as `_patient` does."""
+    """Asks again for an answer that broke off, as `_patient` does."""
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        for pause in PAUSES:
-            try:
-                return await super().get(key, prototype, byte_range)
-            except obstore.exceptions.GenericError:
-                await asyncio.sleep(pause)
-        return await super().get(key, prototype, byte_range)
+        read = super().get
+        return await _patiently(lambda: read(key, prototype, byte_range))
+
+    async def set(self, key: str, value: Any) -> None:
+        write = super().set
+        await _patiently(lambda: write(key, value))
 
     async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
-        for name in await self._listed(prefix):
+        for name in await _patiently(lambda: self._listed(prefix)):
             yield name
 
     async def _listed(self, prefix: str) -> list[str]:
-        for pause in PAUSES:
-            try:
-                return [name async for name in super().list_dir(prefix)]
-            except obstore.exceptions.GenericError:
-                await asyncio.sleep(pause)
         return [name async for name in super().list_dir(prefix)]
 
 
@@ -319,17 +323,29 @@ def _beside(at: Path, content: bytes) -> Generator[Path]:
     yield partial
 
 
-def _patient[T](at: Remote, read: Callable[[], T]) -> T:
+def _patient[T](at: Remote, ask: Callable[[], T], lost: tuple[str, ...] = TORN) -> T:
     """Ask again for an answer that broke off; the client itself only asks again for one that did not begin."""
+    with _told(at):
+        for pause in PAUSES:
+            try:
+                return ask()
+            except obstore.exceptions.GenericError as error:
+                if not any(sign in str(error) for sign in lost):
+                    raise
+                time.sleep(pause)
+        return ask()
+
+
+async def _patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
+    """`_patient` for Zarr."""
     for pause in PAUSES:
         try:
-            return read()
+            return await ask()
         except obstore.exceptions.GenericError as error:
-            if "response body" not in str(error):
-                break
-            time.sleep(pause)
-    with _told(at):
-        return read()
+            if not any(sign in str(error) for sign in TORN):
+                raise
+            await asyncio.sleep(pause)
+    return await ask()
 
 
 @contextmanager
@@ -348,15 +364,19 @@ def _told(at: Remote) -> Generator[None]:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error)
-    causes: tuple[tuple[str, Callable[[str], bool]], ...] = (
-        ("no such bucket", lambda said: "NoSuchBucket" in said),
-        ("access denied: are the credentials in the environment right?", lambda said: "403" in said or "401" in said),
-        ("no credentials in the environment (AWS_ACCESS_KEY_ID …)", lambda said: "credential" in said.lower()),
-        ("the store does not answer", lambda said: "sending request" in said or "timed out" in said),
+    """The cause, from the error's kind and the store's words, without addresses: names and secrets may be in them."""
+    if isinstance(error, DENIED):
+        return "access denied: are the credentials in the environment right?"
+    text = str(error).partition("\n\nDebug source")[0]
+    said = ADDRESS.sub("", text)
+    causes = (
+        ("no such bucket", "NoSuchBucket" in said),
+        ("no credentials in the environment (AWS_ACCESS_KEY_ID …)", METADATA in text or "credential" in said.lower()),
+        ("the store does not answer", "sending request" in said or "timed out" in said),
+        ("the store fails, however often it is asked", "status code: 5" in said),
     )
-    told = next((why for why, holds in causes if holds(text)), None)
-    return told or f"{type(error).__name__}: {text.partition(chr(10))[0][:200]}"
+    told = next((why for why, holds in causes if holds), None)
+    return told or f"{type(error).__name__}: {said.partition(chr(10))[0][:200]}"
 
 
 @cache
@@ -367,5 +387,5 @@ def _store(bucket: str) -> Any:
 def _connect(url: str) -> Any:
     """A client made of what the environment says; http only where its endpoint is one."""
     plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    options: Any = {"timeout": "60s", "connect_timeout": "5s", "allow_http": plain}
+    options: Any = {"timeout": TIMEOUT, "connect_timeout": "5s", "allow_http": plain}
     return obstore.store.from_url(url, client_options=options, retry_config=RETRIES)

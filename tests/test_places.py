@@ -1,25 +1,31 @@
 """Stores near and far: a local folder and a real S3 server behave alike, also when the server's answers get lost."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import repeat
 from pathlib import Path
 from random import Random
+from urllib.request import urlopen
 
 import boto3
 import numpy as np
 import pytest
+import zarr
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from shockmesh.cluster.cli import main
 from shockmesh.io import places
 from shockmesh.io.networks import read_network, write_network
-from shockmesh.io.places import Place, PlaceError, create, place, replace, stamp, tree_size, whole
+from shockmesh.io.places import Place, PlaceError, create, place, replace, stamp, tree_size, whole, zarr_store
 from shockmesh.io.results import committed, open_run, verify
 from werkzeug.serving import make_server
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets that the server cut
 SECRET = "not-to-be-told"
+SLOW = 0.3  # seconds
 SPEC = """
 economy: {economy}
 horizon: {{days: 12}}
@@ -31,32 +37,49 @@ resources: {{members_per_block: 2, gangs: 1}}
 
 
 class Server:
-    """S3 by moto, which can answer late, answer 503, or do what it is asked and cut the connection."""
+    """S3 by moto, which can answer late, answer an error, or do what it is asked and cut its answer short."""
 
     def __init__(self) -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
         self._draw, self.faults, self.injected = Random(0), 0.0, list[str]()
+        self.planned = iter(list[str]())  # faults that come first
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.port}"
 
     def _answer(self, environ: dict, start_response: Callable) -> Iterator[bytes]:
-        fault = self._draw.choice(["unavailable", "cut", "slow"]) if self._draw.random() < self.faults else ""
+        fault = next(self.planned, "")
+        if not fault and self._draw.random() < self.faults:
+            fault = self._draw.choice(["503 Slow Down", "cut", "torn", "slow"])
         self.injected += [f"{fault} {environ['REQUEST_METHOD']}"] if fault else []
-        if fault == "unavailable":
-            start_response("503 Slow Down", [("Content-Length", "0")])
+        if fault[:1].isdigit():
+            start_response(fault, [("Content-Length", "0")])
             return iter([b""])
-        answer = list(self._app(environ, start_response))
-        if fault == "cut":
-            environ["werkzeug.socket"].close()
+        said = list[tuple[str, list[tuple[str, str]]]]()
+        answer = b"".join(self._app(environ, lambda status, headers, *_: said.append((status, headers))))
+        if fault == "torn" and environ["REQUEST_METHOD"] != "HEAD":
+            kept = [header for header in said[0][1] if header[0].lower() != "content-length"]
+            start_response(said[0][0], [*kept, ("Content-Length", f"{max(len(answer), 1)}")])
+            return self._torn(environ, answer[: len(answer) // 2])
+        if fault in ("cut", "torn"):
+            _hang_up(environ)
             return iter([])
-        time.sleep(0.3 if fault == "slow" else 0)
-        return iter(answer)
+        time.sleep(SLOW if fault == "slow" else 0)
+        start_response(*said[0])
+        return iter([answer])
+
+    def _torn(self, environ: dict, answer: bytes) -> Iterator[bytes]:
+        yield answer
+        _hang_up(environ)
 
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _hang_up(environ: dict) -> None:
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
@@ -67,6 +90,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    urlopen(f"{found.url}/moto-api/reset", data=b"").close()
     boto3.client("s3").create_bucket(Bucket="bucket")
     places._store.cache_clear()
     yield found
@@ -103,6 +127,72 @@ def test_of_many_writers_one_wins(folder: Place) -> None:
     for thread in threads:
         thread.join()
     assert [str(who) for who in won] == [(folder / "marker.json").read_text()]
+
+
+@pytest.mark.parametrize("fault", ["cut", "torn", "slow", "503 Slow Down"])
+def test_a_commit_whose_answer_was_lost_is_known_as_ones_own(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(places, "TIMEOUT", timedelta(seconds=SLOW / 2))
+    marker = place("s3://bucket/marker.json")
+    server.planned = iter([fault])
+    assert create(marker, b"mine")
+    assert server.injected == [f"{fault} PUT"]
+    server.planned = iter([fault])
+    assert not create(marker, b"another's")
+    assert marker.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("fault", ["cut", "torn", "503 Slow Down"])
+def test_whatever_is_asked_is_asked_again(server: Server, fault: str) -> None:
+    tree = place("s3://bucket/tree")
+    array, file = zarr.create_array(zarr_store(tree), shape=(4,), chunks=(4,), dtype="i4"), tree / "file"
+    asked: dict[str, Callable[[], object]] = {
+        "replace": lambda: replace(file, b"one"),
+        "read": file.read_bytes,
+        "head": file.size,
+        "list": tree.listing,
+        "folder": lambda: [of.name for of in tree.iterdir()],
+        "write": lambda: array.__setitem__(slice(0, 4), np.arange(4)),
+        "chunk": lambda: array[:].tolist(),
+        "delete": file.unlink,
+    }
+    expected = {"read": b"one", "head": 3, "folder": ["file", "zarr.json"], "chunk": [0, 1, 2, 3]}
+    for name, ask in asked.items():
+        server.planned, server.injected = iter([fault]), []
+        found = ask()
+        assert len(server.injected) == 1, name
+        assert found == expected.get(name, found), name
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("name", ["run", "run403", "credential-NoSuchBucket"])
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("403 Forbidden", "access denied: are the credentials in the environment right?"),
+        ("401 Unauthorized", "access denied: are the credentials in the environment right?"),
+        ("500 Internal Server Error", "the store fails, however often it is asked"),
+    ],
+)
+def test_what_a_store_answers_is_told(
+    server: Server, capsys: pytest.CaptureFixture[str], name: str, answer: str, message: str
+) -> None:
+    server.planned = repeat(answer)
+    assert main(["status", f"s3://bucket/{name}"]) == 2
+    assert capsys.readouterr().err.replace("\n", " ").strip() == f"s3://bucket/{name}/RUN.json: {message}"
+
+
+@pytest.mark.parametrize("key", ["run", "latest/api/credentials"])
+def test_missing_credentials_are_told(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"{server.url}")  # a machine without a role
+    server.planned = repeat("404 Not Found")
+    assert main(["status", f"s3://bucket/{key}"]) == 2
+    assert "no credentials in the environment (AWS_ACCESS_KEY_ID …)" in capsys.readouterr().err
 
 
 def test_a_tree_appears_whole_or_not_at_all(folder: Place) -> None:
@@ -160,8 +250,8 @@ def test_a_run_on_a_faulty_store_equals_a_local_one(
     near = ["run", str(tmp_path / "near.yaml"), "--out", str(tmp_path / "run"), "--address", "local"]
     assert main(near) == 0
     assert main(["run", str(tmp_path / "far.yaml"), "--out", f"{far}/run", "--address", "local"]) == 0
-    assert {"unavailable", "cut", "slow"} == {fault.partition(" ")[0] for fault in server.injected}
-    assert any("cut PUT" in fault for fault in server.injected)
+    assert {"503", "cut", "torn", "slow"} == {fault.partition(" ")[0] for fault in server.injected}
+    assert {"cut PUT", "torn PUT"} & set(server.injected)
     place(f"{far}/run/journal/1.json").unlink()
     assert committed(f"{far}/run") == {0, 2}
     for verb in ("resume", "status", "describe", "report"):
