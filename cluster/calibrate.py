@@ -5,7 +5,7 @@ committed as a sweep's. Both resume to the same bits: keys depend on seed, step 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,14 @@ import numpy as np
 from shockmesh.cluster.calibration import Calibration
 from shockmesh.cluster.models import Infer, Spec
 from shockmesh.cluster.progress import duration
-from shockmesh.inference.diagnostics import moved, scores
+from shockmesh.inference.diagnostics import moved, pareto_k, scores
 from shockmesh.inference.ensemble import Pull, pull
 from shockmesh.inference.guides import make_guide
 from shockmesh.inference.problem import Latents, field_values, member_keys, predictions, prior_draws, score
-from shockmesh.inference.svi import Info, State, Variational, advance, posterior_draws, variational
+from shockmesh.inference.svi import Info, State, Variational, advance, log_weights, posterior_draws, variational
 from shockmesh.io.checkpoints import last_checkpoint, write_checkpoint
 from shockmesh.io.places import Place
-from shockmesh.io.posteriors import Posterior, Seen
+from shockmesh.io.posteriors import Posterior, Seen, Weights
 
 BATCH = 32  # members simulated together when draws are evaluated
 VALIDATION_DRAWS = 16  # of the guide, for the held-out loss at a checkpoint
@@ -93,10 +93,11 @@ def stale(held_out: np.ndarray) -> int:
 
 
 def describe_guide(spec: Spec, bound: Calibration, fitted: Fitted) -> Posterior:
-    """What a fitted guide says of the firms and of the series."""
-    infer = _infer(spec)
-    latents = posterior_draws(fitted.method, bound.problem, fitted.state, infer.draws, spec.sweep.seed)
-    return describe_draws(spec, bound, latents, fitted.track.objective)
+    """What a fitted guide says of the firms and of the series, and how each of its draws weighs in the posterior."""
+    given = (fitted.method, bound.problem, fitted.state, _infer(spec).draws, spec.sweep.seed)
+    found = describe_draws(spec, bound, posterior_draws(*given), fitted.track.objective)
+    weights = log_weights(*given, batch=BATCH)
+    return replace(found, weights=Weights(weights, pareto_k(weights)))
 
 
 def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np.ndarray) -> Posterior:

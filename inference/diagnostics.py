@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import chi2
 
 LEVELS = (0.5, 0.9)  # of central intervals
+FEWEST = 30  # draws whose largest fifth shows the tail of importance weights
+EQUAL = 0.1  # logarithms of weights this near are as good as equal
 
 
 def rmse(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"]) -> float:
@@ -76,8 +78,17 @@ def moved(
 
 
 def pareto_k(log_weights: Float[np.ndarray, " draw"]) -> float:
-    """Shape of the tail of importance weights (Vehtari et al. 2024): a guide with k̂ > 0.7 is far from the posterior."""
-    return float(array_stats.psislw(log_weights)[1])
+    """Shape of the tail of importance weights (Vehtari et al. 2024): a guide with k̂ > 0.7 is far from the posterior.
+
+    NaN of fewer than `FEWEST` draws, or where a weight is not finite; 0 where the weights have no tail; infinite where
+    one outweighs all others by more than numbers can hold.
+    """
+    if len(log_weights) < FEWEST or not np.isfinite(log_weights).all():
+        return np.nan
+    weights = np.asarray(log_weights, float)
+    if np.ptp(weights) < EQUAL or np.ptp(np.sort(weights)[-5:]) == 0:
+        return 0.0
+    return float(np.nan_to_num(array_stats.psislw(-weights)[1], nan=np.inf))  # ArviZ takes what is to be weighed away
 
 
 def rank_uniformity(ranks: Int[np.ndarray, " fit"], draws: int, bins: int = 10) -> float:

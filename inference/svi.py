@@ -163,16 +163,12 @@ def posterior_draws(
 def log_weights(
     method: Variational, problem: Problem, state: State, draws: int, seed: int = 0, *, batch: int = 100
 ) -> Float[np.ndarray, " draw"]:
-    """log p(z) − loss(z) / w − log q(z) at draws of the guide: constant where the guide is the posterior.
-
-    Raises:
-        ValueError: the draws are not whole batches.
-    """
-    if draws % batch:
-        raise ValueError(f"draws = {draws}: must be a multiple of the batch, {batch}")
-    keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(draws, dtype=jnp.uint32))
+    """log p(z) − loss(z) / w − log q(z) at the draws of `posterior_draws`: equal where the guide is the posterior."""
+    whole = jnp.arange(-(-draws // batch) * batch, dtype=jnp.uint32)  # the last batch is whole too: one program
+    keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(whole)
     weigh = jax.jit(jax.vmap(lambda key: _elbo(method, problem, state.params, key)))
-    return np.concatenate([np.asarray(weigh(keys[start : start + batch])) for start in range(0, draws, batch)])
+    parts = [np.asarray(weigh(keys[start : start + batch])) for start in range(0, len(whole), batch)]
+    return np.concatenate(parts)[:draws]
 
 
 def guide_median(method: Variational, problem: Problem, state: State) -> dict[str, Float[Array, "group 1"]]:

@@ -3,7 +3,8 @@
 posterior, prior          each field (chain, draw, firm), with the firms' region and sector
 posterior_predictive      each observed variable (chain, draw, period, series), ratios to the undisturbed day
 observed_data             the same variables (period, series); constant_data: noise, fitted, held_out, days
-sample_stats              loss and loss_held_out of each draw; history: the objective by step
+sample_stats              loss and loss_held_out of each draw, of a guide's its log_weight too and their one pareto_k
+history                   the objective by step
 """
 
 import warnings
@@ -37,6 +38,14 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """How far a guide is from the posterior: the importance weights of its draws."""
+
+    log: Float[np.ndarray, " draw"]
+    pareto_k: float  # shape of their tail; NaN of too few draws, or where a weight is not finite
+
+
+@dataclass(frozen=True)
 class Posterior:
     """Everything that a calibration found."""
 
@@ -48,6 +57,7 @@ class Posterior:
     history: Float[np.ndarray, " step"]
     scores: Mapping[str, Mapping[str, float]]  # variable_fitted, variable_held_out → score → value
     moved: Mapping[str, float]  # field → share of free firms that the data moved
+    weights: Weights | None = None  # of the draws of a guide; an ensemble has none
 
 
 def write_posterior(run: str | Place, found: Posterior, network: FirmNetwork, attrs: Mapping[str, Any]) -> Place:
@@ -60,10 +70,7 @@ def write_posterior(run: str | Place, found: Posterior, network: FirmNetwork, at
         "prior_predictive": _predictive({name: (of, of.prior) for name, of in found.seen.items()}),
         "observed_data": _series({name: (of, of.series.values) for name, of in found.seen.items()}),
         "constant_data": _constants(found.seen),
-        "sample_stats": xr.Dataset(
-            {name: (("chain", "draw"), values[None]) for name, values in
-             (("loss", found.loss), ("loss_held_out", found.loss_held_out))}
-        ),
+        "sample_stats": _stats(found),
         "scores": _score_table(found),
         "history": xr.Dataset({"objective": ("step", found.history)}),
     }  # fmt: skip
@@ -76,6 +83,13 @@ def write_posterior(run: str | Place, found: Posterior, network: FirmNetwork, at
         warnings.filterwarnings("ignore", "Consolidated metadata", zarr.errors.ZarrUserWarning)
         tree.to_zarr(partial, mode="w", zarr_format=3, consolidated=True)
     return path
+
+
+def _stats(found: Posterior) -> xr.Dataset:
+    of_draws = {"loss": found.loss, "loss_held_out": found.loss_held_out}
+    of_draws |= {"log_weight": found.weights.log} if found.weights else {}
+    stats = xr.Dataset({name: (("chain", "draw"), values[None]) for name, values in of_draws.items()})
+    return stats.assign(pareto_k=found.weights.pareto_k) if found.weights else stats
 
 
 def _score_table(found: Posterior) -> xr.Dataset:

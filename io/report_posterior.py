@@ -1,4 +1,4 @@
-"""The report of a calibration: how well it fits, what it predicts, what it learned of which sector, and how it went."""
+"""The report of a calibration: how well it fits, how far to trust it, what it learned of which sector, how it went."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,6 +13,7 @@ from shockmesh.io.report_sections import made
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SERIES, SECTORS = 60, 40  # the most that one figure shows
+FINE = 0.7  # Pareto k̂ up to which a guide's draws stand for the posterior (Vehtari et al. 2024)
 PARTS = {"fitted": "fitted", "held_out": "held out"}
 
 type Manifest = Mapping[str, Any]
@@ -22,7 +23,7 @@ type Tree = Any  # an xr.DataTree, whose items the type checker takes for either
 def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     """The page of a posterior, as HTML."""
     sections = [
-        Section("fit", "What it says of the data", [_scores(tree), *_predictions(tree)]),
+        Section("fit", "What it says of the data", [_scores(tree), *trust(tree), *_predictions(tree)]),
         Section("learned", "What was learned", list(_learned(tree))),
         Section("course", "How it went", [_course(tree)]),
         Section("made", "How it was made", made(dict(manifest.get("spec", {})), manifest)),
@@ -42,6 +43,8 @@ def _cards(tree: Tree) -> Iterator[Card]:
                 error, covered = float(score.sel(score="rmse")), float(score.sel(score="coverage_90"))
                 note = f"of the undisturbed day; 90 % intervals hold {100 * covered:.0f} % of the values"
                 yield Card(f"Error of {variable}, {words}", f"{100 * error:.2f} %", note)
+    if (k := _pareto_k(tree)) is not None:
+        yield Card("Pareto k̂ of the guide", f"{k:.2f}" if np.isfinite(k) else "–", f"below {FINE} is fine")
 
 
 def _scores(tree: Tree) -> Table:
@@ -59,6 +62,27 @@ def _score(tree: Tree, variable: Any, part: str, name: str) -> str:
     if not np.isfinite(value):
         return "–"
     return f"{value:.0f} %" if name.startswith("coverage") else f"{value:.3g}"
+
+
+def _pareto_k(tree: Tree) -> float | None:
+    """None of an ensemble, whose members come from no density."""
+    stats = tree["sample_stats"].data_vars
+    return float(stats["pareto_k"]) if "pareto_k" in stats else None
+
+
+def trust(tree: Tree) -> Iterator[Notice]:
+    """What k̂ of the importance weights says of the guide."""
+    k, draws = _pareto_k(tree), tree["posterior"].sizes["draw"]
+    if k is None:
+        return
+    if not np.isfinite(k):
+        said = "cannot be told: it takes 30 draws or more, all with a finite loss"
+    elif k < FINE:
+        said = f"= {k:.2f}, below {FINE}: fine, no sign that the guide is far from the posterior that it stands for"
+    else:
+        said = f"= {k:.2f}, not below {FINE}: the guide is far from the posterior; do not trust its intervals, "
+        said += "fit longer, or take guide: structured, or method: rml"
+    yield Notice(f"Pareto k̂ of the importance weights of the {draws} draws {said}.")
 
 
 def _predictions(tree: Tree) -> Iterator[Panel]:

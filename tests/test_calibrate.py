@@ -16,8 +16,10 @@ from shockmesh.cluster.calibration_run import CalibrationSummary
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.run import status
 from shockmesh.cluster.spec import SpecError, load_spec
+from shockmesh.inference.diagnostics import pareto_k
 from shockmesh.io.networks import read_network, write_network
 from shockmesh.io.posteriors import open_posterior
+from shockmesh.io.report_posterior import trust
 from shockmesh.io.results import ResultsError, open_run
 from shockmesh.io.series import SeriesError, read_series
 
@@ -104,6 +106,36 @@ def test_a_posterior_is_whole_and_arviz_reads_it(spec, tmp_path):
     ):
         assert words in html
     assert len(tree.attrs["fingerprint"]) == 64
+
+
+def test_a_guide_keeps_the_weights_of_its_draws(spec, tmp_path):
+    run(spec, tmp_path / "run", ["infer.draws=40"], address="local", quiet=True)
+    stats = open_posterior(tmp_path / "run")["sample_stats"]
+    assert stats["log_weight"].shape == stats["loss"].shape == (1, 40)
+    assert float(stats["pareto_k"]) == pareto_k(stats["log_weight"].values[0]) > 0.7  # eight steps are few
+    assert main(["report", str(tmp_path / "run"), "--quiet"]) == 0
+    assert "importance weights of the 40 draws = " in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("k", "words"),
+    [
+        (0.4, "40 draws = 0.40, below 0.7: fine, no sign that the guide is far from the posterior"),
+        (0.9, "40 draws = 0.90, not below 0.7: the guide is far from the posterior; do not trust its intervals"),
+        (np.nan, "40 draws cannot be told: it takes 30 draws or more, all with a finite loss"),
+    ],
+)
+def test_the_report_says_how_far_the_guide_is_from_the_posterior(k, words):
+    draws = xr.Dataset({"number": (("chain", "draw"), np.zeros((1, 40)))})
+    (notice,) = trust(xr.DataTree.from_dict({"posterior": draws, "sample_stats": xr.Dataset({"pareto_k": k})}))
+    assert words in notice.text
+
+
+def test_an_ensemble_has_no_weights(spec, tmp_path):
+    run(spec, tmp_path / "run", ["infer.method=rml"], address="local", quiet=True)
+    assert "log_weight" not in open_posterior(tmp_path / "run")["sample_stats"]
+    assert main(["report", str(tmp_path / "run"), "--quiet"]) == 0
+    assert "Pareto" not in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("method", ["svi", "rml"])
