@@ -110,7 +110,7 @@ def test_a_posterior_is_whole_and_arviz_reads_it(spec, tmp_path):
 
 def test_a_guide_keeps_the_weights_of_its_draws(spec, tmp_path):
     run(spec, tmp_path / "run", ["infer.draws=40"], address="local", quiet=True)
-    stats = open_posterior(tmp_path / "run")["sample_stats"]
+    stats = open_posterior(tmp_path / "run")["sample_stats"].to_dataset()
     assert stats["log_weight"].shape == stats["loss"].shape == (1, 40)
     assert float(stats["pareto_k"]) == pareto_k(stats["log_weight"].values[0]) > 0.7  # eight steps are few
     assert main(["report", str(tmp_path / "run"), "--quiet"]) == 0

@@ -147,6 +147,8 @@ def test_a_commit_whose_answer_was_lost_is_known_as_ones_own(
 def test_whatever_is_asked_is_asked_again(server: Server, fault: str) -> None:
     tree = place("s3://bucket/tree")
     array, file = zarr.create_array(zarr_store(tree), shape=(4,), chunks=(4,), dtype="i4"), tree / "file"
+    assert isinstance(tree, places.Remote)
+    assert isinstance(file, places.Remote)
     asked: dict[str, Callable[[], object]] = {
         "replace": lambda: replace(file, b"one"),
         "read": file.read_bytes,
@@ -154,7 +156,7 @@ def test_whatever_is_asked_is_asked_again(server: Server, fault: str) -> None:
         "list": tree.listing,
         "folder": lambda: [of.name for of in tree.iterdir()],
         "write": lambda: array.__setitem__(slice(0, 4), np.arange(4)),
-        "chunk": lambda: array[:].tolist(),
+        "chunk": lambda: np.asarray(array[:]).tolist(),
         "delete": file.unlink,
     }
     expected = {"read": b"one", "head": 3, "folder": ["file", "zarr.json"], "chunk": [0, 1, 2, 3]}
