@@ -14,7 +14,7 @@ from shockmesh.cluster.devices import Batch, many_devices, on_host, one_device
 from shockmesh.cluster.models import DamageShock, RecoveryShock, Shock, Spec, TableShock
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.layout import Layout, lay_out, suits_table
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import baseline
@@ -93,7 +93,7 @@ class Simulator:
     def template(self, block: int) -> Template:
         """The store that the whole sweep fills, in blocks of `block` members."""
         with self._precision():
-            steady = jax.device_get(baseline(lay_out(self.network, self.spec.precision), self._record))
+            steady = jax.device_get(baseline(self.layout(), self._record))
         used = {dim for dims in self.spec.record.values() for dim in dims}
         names = {"region": self.network.regions, "sector": self.network.sectors, "firm": self.network.firm}
         return Template(
@@ -106,12 +106,18 @@ class Simulator:
             attrs={"unit": self.network.unit, "title": str(self.network.attrs.get("title", ""))},
         )
 
+    def layout(self) -> Layout:
+        """The network on one device: as a table where that suits network, model and shocks."""
+        by_link = any(part_of(bound.shock) in ("cut", "damage") for bound in self.bound.shocks)
+        as_table = suits_table(self.network, self.spec.model.switches, by_link=by_link)
+        return lay_out(self.network, self.spec.precision, self.bound.criticality, as_table=as_table)
+
     @cached_property
     def _batch(self) -> Batch:
         spec, shard_of = self.spec, self._shard_of
         program = (self._record, spec.model.switches, spec.horizon.days)
         if shard_of is None:
-            return one_device(lay_out(self.network, spec.precision, self.bound.criticality), *program)
+            return one_device(self.layout(), *program)
         with self._memory():
             sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality)
             return many_devices(sharded, *program)

@@ -12,7 +12,6 @@ from shockmesh.inference.latents import Effect, LatentField, Support
 from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
 from shockmesh.inference.problem import Experiment, Problem, problem
 from shockmesh.io.series import Series, firms_of_series, read_series
-from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.segments import Segments, segments
 
@@ -44,7 +43,7 @@ def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
         seen = tuple(part for part, _, _ in bound)
         fields = [_field(spec, path, unknown, network) for path, unknown in spec.infer.parameters.items()]
         experiment = Experiment(scenario, seen, spec.horizon.days)
-        layout, loss = lay_out(network, spec.precision, simulator.bound.criticality), _loss(spec.infer)
+        layout, loss = simulator.layout(), _loss(spec.infer)
         unknown = problem(layout, spec.model.switches, parameters, [experiment], fields, loss)
     return Calibration(unknown, tuple(series for _, series, _ in bound), bound[0][2], network)
 

@@ -13,7 +13,6 @@ from shockmesh.cluster.models import Spec
 from shockmesh.cluster.spec import load_spec
 from shockmesh.io.networks import read_network
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
-from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
@@ -43,8 +42,7 @@ def rank_by_sensitivity(
     simulator = Simulator(loaded, network, block)
     columns: dict[str, np.ndarray] = {}
     with jax.enable_x64(loaded.precision == "float64"):
-        layout = lay_out(network, loaded.precision, simulator.bound.criticality)
-        derive = sensitivity_function(layout, loaded.model.switches, days=loaded.horizon.days, loss=loss)
+        derive = sensitivity_function(simulator.layout(), loaded.model.switches, days=loaded.horizon.days, loss=loss)
         for members in _blocks(loaded.members, block):
             parameters, scenario = simulator.inputs(members)
             for name, values in _columns(loaded, derive(parameters, scenario), parameters):

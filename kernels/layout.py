@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
+from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.segments import Exchange, Segments, segments
+from shockmesh.kernels.segments import Exchange, Links, Pools, Segments, Sellers, Separable, Table, segments
 
 
 @partial(
@@ -22,18 +24,19 @@ from shockmesh.kernels.segments import Exchange, Segments, segments
 class Layout:
     """A network on a device. Links are sorted by buyer, product, supplier; firms keep the network's order.
 
+    The links of a dense network may be a table: see `segments.Table` and `suits_table`.
     A pool is one buyer's links of one product: they are substitutes, so stocks are summed over a pool.
     Flows are in the network's unit per day.
     """
 
-    amount: Float[Array, "link 1"]  # Z⁰ of each link
+    amount: Links  # Z⁰ of each link, (link, 1)
     pool_amount: Float[Array, "pool 1"]  # Z⁰ of each pool
     output: Float[Array, "firm 1"]  # x⁰
     final_demand: Float[Array, "firm 1"]  # C
     value_added_share: Float[Array, "firm 1"]  # v = 1 − inputs / x⁰
-    supplier: Segments | Exchange  # links → firms that sell
-    buyer: Segments  # links → firms that buy
-    pool: Segments  # links → pools
+    supplier: Segments | Exchange | Sellers  # links → firms that sell
+    buyer: Segments  # links → firms that buy; none where the links are a table
+    pool: Segments | Pools  # links → pools
     pool_buyer: Segments  # pools → firms that buy
     criticality: Float[Array, "pool 1"] | None = None  # χ, how much the buyer needs the product, 0 … 1
 
@@ -47,11 +50,16 @@ class Layout:
 
 
 def lay_out(
-    network: FirmNetwork, dtype: DTypeLike = jnp.float32, criticality: Float[np.ndarray, "product sector"] | None = None
+    network: FirmNetwork,
+    dtype: DTypeLike = jnp.float32,
+    criticality: Float[np.ndarray, "product sector"] | None = None,
+    *,
+    as_table: bool = False,
 ) -> Layout:
     """Put a network on the default device, with numbers in `dtype`.
 
     Args:
+        as_table: keep the links as a table, for the models of `suits_table`: no number is then kept by link.
         criticality: χ of each product for buyers of each sector, 0 … 1, for the production functions that read it.
 
     Raises:
@@ -62,26 +70,102 @@ def lay_out(
     if len(idle_buyers):
         named = ", ".join(str(network.firm[i]) for i in idle_buyers[:5])
         raise ValueError(f"network: {len(idle_buyers)} firms buy inputs but have output 0: {named}")
-    pool, first = pools_of(network.buyer, network.product)
+    links = _table(network, dtype) if as_table else _links(network, dtype)
     inputs_share = np.divide(network.inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
     return Layout(
-        amount=_column(network.amount, dtype),
-        pool_amount=_column(np.bincount(pool, network.amount, len(first)), dtype),
+        amount=links.amount,
+        pool_amount=_column(links.pool_amount, dtype),
         output=_column(network.output, dtype),
         final_demand=_column(network.final_demand, dtype),
         value_added_share=_column(1 - inputs_share, dtype),
-        supplier=segments(network.supplier, network.n_firms),
-        buyer=segments(network.buyer, network.n_firms),
-        pool=segments(pool, len(first)),
-        pool_buyer=segments(network.buyer[first], network.n_firms),
-        criticality=None if criticality is None else _column(criticality_of(network, criticality)[first], dtype),
+        supplier=links.supplier,
+        buyer=segments(links.buyer, network.n_firms),
+        pool=links.pool,
+        pool_buyer=segments(links.pool_buyer, network.n_firms),
+        criticality=None
+        if criticality is None
+        else _column(criticality_of(network, criticality, links.pool_product, links.pool_buyer), dtype),
     )
 
 
+class _Grouped(NamedTuple):
+    """The links of a layout and their groups."""
+
+    amount: Links
+    supplier: Segments | Sellers
+    buyer: Int[np.ndarray, " link"]
+    pool: Segments | Pools
+    pool_amount: Float[np.ndarray, " pool"]
+    pool_buyer: Int[np.ndarray, " pool"]
+    pool_product: Int[np.ndarray, " pool"]
+
+
+def _links(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
+    pool, first = pools_of(network.buyer, network.product)
+    return _Grouped(
+        _column(network.amount, dtype),
+        segments(network.supplier, network.n_firms),
+        network.buyer,
+        segments(pool, len(first)),
+        np.bincount(pool, network.amount, len(first)),
+        network.buyer[first],
+        network.product[first],
+    )
+
+
+def _table(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
+    """One matrix for each product: a seat for each of its suppliers, as many as the product with most has."""
+    seat, (products, seats) = _seats(network)
+    amount = np.zeros((products * seats, network.n_firms), dtype)
+    amount[seat[network.supplier], network.buyer] = network.amount
+    amount = amount.reshape(products, seats, network.n_firms)
+    bought = amount.sum(axis=1, dtype=np.float64).T
+    buyer, product = np.nonzero(bought)
+    cell = segments(np.ravel_multi_index((buyer, product), bought.shape), bought.size)
+    table = Table(jnp.asarray(amount), segments(seat, products * seats), cell)
+    one = Separable(jnp.ones((network.n_firms, 1), dtype), jnp.ones((len(buyer), 1), dtype))
+    no_links = np.zeros(0, np.int32)
+    return _Grouped(one, Sellers(table), no_links, Pools(table), bought[buyer, product], buyer, product)
+
+
+def _seats(network: FirmNetwork) -> tuple[Int[np.ndarray, " firm"], tuple[int, int]]:
+    """Each firm's seat, product · seats + its rank among the firms of its product; products and seats of each."""
+    product = _product_of_firm(network)
+    counts = np.bincount(product)
+    order = np.argsort(product, kind="stable")
+    rank = np.empty_like(product)
+    rank[order] = np.arange(len(product)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return product * counts.max() + rank, (len(counts), int(counts.max()))
+
+
+def _product_of_firm(network: FirmNetwork) -> Int[np.ndarray, " firm"]:
+    """What each firm sells; its sector where it sells nothing."""
+    product = network.sector.astype(np.int64)
+    product[network.supplier] = network.product
+    return product
+
+
+def suits_table(network: FirmNetwork, switches: Switches, *, by_link: bool = False) -> bool:
+    """Whether a layout as a table holds all that the model needs, and little that it does not.
+
+    The model needs no number of a single link if stocks are the pools' and rationing treats all links of a supplier
+    alike; `by_link` says that a scenario has cuts or damages, which differ by link. The network is dense enough if a
+    tenth of the table is links, and each firm sells one product.
+    """
+    if by_link or switches.order_split == "link" or switches.rationing == "water_filling" or not network.n_links:
+        return False
+    product = _product_of_firm(network)
+    cells = len(np.bincount(product)) * int(np.bincount(product).max()) * network.n_firms
+    return 10 * network.n_links >= cells and np.array_equal(product[network.supplier], network.product)
+
+
 def criticality_of(
-    network: FirmNetwork, criticality: Float[np.ndarray, "product sector"]
-) -> Float[np.ndarray, " link"]:
-    """χ of each link's product for its buyer.
+    network: FirmNetwork,
+    criticality: Float[np.ndarray, "product sector"],
+    product: Int[np.ndarray, " row"],
+    buyer: Int[np.ndarray, " row"],
+) -> Float[np.ndarray, " row"]:
+    """χ of products for the firms that buy them.
 
     Raises:
         ValueError: another shape than (products, sectors), or a number beyond 0 … 1.
@@ -91,7 +175,7 @@ def criticality_of(
         raise ValueError(f"criticality: shape {criticality.shape}, expected ({products} products, {sectors} sectors)")
     if not ((criticality >= 0) & (criticality <= 1)).all():
         raise ValueError(f"criticality: {criticality.min():g} … {criticality.max():g}: must be ≥ 0 and ≤ 1")
-    return criticality[network.product, network.sector[network.buyer]]
+    return criticality[product, network.sector[buyer]]
 
 
 def pools_of(

@@ -18,17 +18,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Switches
-from shockmesh.kernels.segments import anywhere, look_up, safe_ratio, segment_sum
+from shockmesh.kernels.segments import Links, anywhere, look_up, safe_ratio, segment_sum
 
 
 def ration(
     layout: Layout,
     switches: Switches,
-    claims: Float[Array, "link member"],
+    claims: Links,
     received: Float[Array, "firm member"],
     final_demand: Float[Array, "firm #member"],
     output: Float[Array, "firm member"],
-) -> tuple[Float[Array, "link member"], Float[Array, "firm member"]]:
+) -> tuple[Links, Float[Array, "firm member"]]:
     """The share of each link's claim that is met, and final demand met; `received` is Σ of a supplier's claims."""
     match switches.rationing:
         case "proportional":

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
-from shockmesh.kernels.segments import Segments, segment_sum
+from shockmesh.kernels.segments import Pools, Segments, segment_sum
 from shockmesh.kernels.shocks import Scenario, standing, today
 from shockmesh.kernels.step import Flows, State, initial_state, step
 
@@ -45,6 +45,7 @@ def rollout(
     """
     _check(days, record)
     _check_complete(layout, switches, parameters)
+    _check_table(layout, switches, scenario)
     members = members_of(parameters, scenario)
     state = initial_state(layout, switches, parameters, scenario, members) if start is None else start
 
@@ -122,6 +123,15 @@ def _check(days: int, record: Record) -> None:
     unknown = sorted(set(record) - set(RECORDABLE))
     if unknown:
         raise ValueError(f"record: unknown {unknown}; recordable are {list(RECORDABLE)}")
+
+
+def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None:
+    by_link = switches.order_split == "link" or switches.rationing == "water_filling" or scenario.cuts
+    if isinstance(layout.pool, Pools) and (by_link or scenario.damages):
+        raise ValueError(
+            "layout: links are a table, which holds no numbers of single links as order_split = link, rationing = "
+            "water_filling, cuts and damages need; see suits_table"
+        )
 
 
 def _check_complete(layout: Layout, switches: Switches, parameters: Parameters) -> None:

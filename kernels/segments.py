@@ -4,6 +4,8 @@ An array of items (links, pools, firms) has shape (item, member), members innerm
 each item belongs: links to suppliers, links to a buyer's product pools, pools to buyers, firms to industries.
 `Exchange` is the same for links whose suppliers may live on other shards: its sums push partial sums to the owners, its
 look-ups pull values from them, with one all-to-all each.
+`Sellers` and `Pools` are the same for links that are a `Table`: numbers of links are then `Separable`, and a sum over
+links is a matrix product.
 
 `segment_sum` adds in item order on the CPU, so it is deterministic there bit for bit.
 
@@ -13,7 +15,7 @@ and computes it anew for every item; the one of a sum does that for the backward
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +47,84 @@ class Segments:
             return values
         computed = jax.lax.optimization_barrier(values)
         return computed.at[self.index].get(mode="promise_in_bounds", indices_are_sorted=self.is_sorted)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["of_supplier", "of_pool"], meta_fields=[])
+@dataclass(frozen=True)
+class Separable:
+    """Numbers of all links, each the product of a number of its supplier and one of its pool.
+
+    Amounts are relative to Z⁰, which the sums of a table put in: the baseline flows are Separable(1, 1).
+    """
+
+    of_supplier: Float[Array, "firm #member"]
+    of_pool: Float[Array, "pool #member"]
+
+    def __mul__(self, other: "Separable | Float[Array, '1 #member']") -> "Separable":
+        """Link by link. An array is a number that all links share."""
+        if isinstance(other, Separable):
+            return Separable(self.of_supplier * other.of_supplier, self.of_pool * other.of_pool)
+        return Separable(self.of_supplier * jnp.ones_like(other), self.of_pool * other)
+
+    __rmul__ = __mul__
+
+
+Links = Any  # numbers of links: Float[Array, "link member"], or Separable where the links are a table
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["amount", "seat", "cell"], meta_fields=[])
+@dataclass(frozen=True)
+class Table:
+    """Links where nearly every firm of a product sells to every buyer: Z⁰ as one matrix for each product."""
+
+    amount: Float[Array, "product seat buyer"]  # Z⁰, 0 where there is no link and at seats without a supplier
+    seat: Segments  # firms → their place among the firms of their product, product by product
+    cell: Segments  # pools → all pairs of buyer and product, buyer by buyer
+
+    def to_suppliers(self, values: Float[Array, "pool member"]) -> Float[Array, "firm member"]:
+        """Σ over a supplier's links of Z⁰ times the pool's number."""
+        products, seats, buyers = self.amount.shape
+        cells = self.cell.sum(values).reshape(buyers, products, -1)
+        sums = jnp.einsum("psb,bpm->psm", self.amount, cells, precision="highest")
+        return self.seat.look_up(sums.reshape(products * seats, -1))
+
+    def to_pools(self, values: Float[Array, "firm member"]) -> Float[Array, "pool member"]:
+        """Σ over a pool's links of Z⁰ times the supplier's number."""
+        products, seats, buyers = self.amount.shape
+        placed = self.seat.sum(values).reshape(products, seats, -1)
+        sums = jnp.einsum("psb,psm->bpm", self.amount, placed, precision="highest")
+        return self.cell.look_up(sums.reshape(buyers * products, -1))
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["table"], meta_fields=[])
+@dataclass(frozen=True)
+class Sellers:
+    """Links of a table → firms that sell."""
+
+    table: Table
+
+    def sum(self, values: Separable) -> Float[Array, "firm member"]:
+        return values.of_supplier * self.table.to_suppliers(values.of_pool)
+
+    def look_up(self, values: Float[Array, "firm member"]) -> Separable:
+        return Separable(values, jnp.ones((self.table.cell.index.shape[0], values.shape[1]), values.dtype))
+
+    def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
+        return flags.any()
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["table"], meta_fields=[])
+@dataclass(frozen=True)
+class Pools:
+    """Links of a table → pools."""
+
+    table: Table
+
+    def sum(self, values: Separable) -> Float[Array, "pool member"]:
+        return values.of_pool * self.table.to_pools(values.of_supplier)
+
+    def look_up(self, values: Float[Array, "pool member"]) -> Separable:
+        return Separable(jnp.ones((self.table.seat.index.shape[0], values.shape[1]), values.dtype), values)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["slot", "serve"], meta_fields=["axis"])
@@ -91,17 +171,21 @@ def segments(index: Int[np.ndarray, " item"], n: int) -> Segments:
     return Segments(jnp.asarray(index, jnp.int32), n, is_sorted, is_identity)
 
 
-def segment_sum(values: Float[Array, "item member"], groups: Segments | Exchange) -> Float[Array, "group member"]:
+def segment_sum(values: Links, groups: Segments | Exchange | Sellers | Pools) -> Float[Array, "group member"]:
     """Σ of each group's items; 0 for an empty group."""
     return groups.sum(values)
 
 
-def look_up(values: Float[Array, "#group member"], groups: Segments | Exchange) -> Float[Array, "#item member"]:
+@overload
+def look_up(values: Float[Array, "#group member"], groups: Segments) -> Float[Array, "#item member"]: ...
+@overload
+def look_up(values: Float[Array, "#group member"], groups: Segments | Exchange | Sellers | Pools) -> Links: ...
+def look_up(values: Float[Array, "#group member"], groups: Segments | Exchange | Sellers | Pools) -> Links:
     """Each item's group value. A value shared by all groups (leading size 1) is passed on as it is."""
     return values if values.shape[0] == 1 else groups.look_up(values)
 
 
-def anywhere(flags: Bool[Array, "..."], groups: Segments | Exchange) -> Bool[Array, ""]:
+def anywhere(flags: Bool[Array, "..."], groups: Segments | Exchange | Sellers) -> Bool[Array, ""]:
     """Whether any flag is set, here or on another shard of the groups."""
     return groups.any(flags)
 

@@ -63,7 +63,7 @@ def shard(
     place_of = shard_of * size + local
     firm_at = np.zeros(shards * size, np.int64)
     firm_at[place_of] = np.arange(network.n_firms)
-    chi = None if criticality is None else criticality_of(network, criticality)
+    chi = None if criticality is None else criticality_of(network, criticality, network.product, network.buyer)
     layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, chi)
     return Sharded(layout, jnp.asarray(firm_at, jnp.int32), jnp.asarray(place_of, jnp.int32), shards, network.n_firms)
 

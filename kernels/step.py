@@ -17,15 +17,15 @@ from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.production import attainable
 from shockmesh.kernels.rationing import ration
-from shockmesh.kernels.segments import look_up, safe_ratio, segment_sum
+from shockmesh.kernels.segments import Links, Segments, look_up, safe_ratio, segment_sum
 from shockmesh.kernels.shocks import Day, Scenario, outstanding
 
 
 class State(NamedTuple):
     """What one day hands to the next. Level and output only where the capacity rule has a memory."""
 
-    stock: Float[Array, "link member"]  # S, what the buyer holds of what the link's supplier sold
-    orders: Float[Array, "link member"]  # O, placed yesterday for delivery today
+    stock: Float[Array, "holding member"]  # S, what the buyer holds of a link's product, or of a whole pool's
+    orders: Links  # O, placed yesterday for delivery today
     level: Float[Array, "firm member"] | None = None  # α or l of `capacity.py`
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
@@ -46,13 +46,16 @@ def initial_state(
     layout: Layout, switches: Switches, parameters: Parameters, scenario: Scenario, members: int
 ) -> State:
     """The unshocked steady state: stocks at target, orders at the baseline flows, all rebuilding still to be done."""
-    stock = look_up(parameters.inventory_days, layout.buyer) * layout.amount
-    shape = (layout.n_links, members)
     level = initial_level(layout, switches, parameters, members)
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
     rebuild = tuple(outstanding(layout, damage, members) for damage in scenario.damages)
-    return State(jnp.broadcast_to(stock, shape), jnp.broadcast_to(layout.amount, shape), level, output, rebuild)
+    orders = layout.amount * jnp.ones((1, members), layout.output.dtype)
+    if switches.order_split == "link":
+        stock = orders * look_up(parameters.inventory_days, layout.buyer)
+    else:
+        stock = segment_sum(orders, layout.pool) * look_up(parameters.inventory_days, layout.pool_buyer)
+    return State(stock, orders, level, output, rebuild)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
@@ -62,14 +65,16 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     claims = sum(asked, orders)
     received = segment_sum(claims, layout.supplier)
     demand = received + day.final_demand
-    pool_stock = segment_sum(state.stock, layout.pool)
+    holding = _holding(layout, switches)
+    pool_stock = segment_sum(state.stock, holding)
     inputs = attainable(layout, switches, parameters, pool_stock)
     level = level_today(switches, parameters, state.level, state.output, demand)
     most = utmost(switches, parameters, _productivity(layout, day, state), inputs, level)
     output = jnp.minimum(demand, jnp.minimum(most, inputs) * layout.output)
     share, consumption = ration(layout, switches, claims, received, day.final_demand, output)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
-    stock = _stocks(layout, switches, state.stock, pool_stock, share * orders, activity)
+    delivered = share * orders if switches.order_split == "link" else segment_sum(share * orders, layout.pool)
+    stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
     built = [share * of for of in asked]
     potential = _potential(layout, switches, demand, most, built)
     levels = {"fixed": jnp.ones_like(activity), "demand": pressure, "output": activity, "potential": potential}
@@ -89,10 +94,25 @@ def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]
     return day.productivity * jnp.maximum(1 - lost, 0)
 
 
+def _holding(layout: Layout, switches: Switches) -> Segments:
+    """Holdings → pools. Only where each link's own stock is restored is it told apart from its pool's."""
+    if switches.order_split == "link":
+        assert isinstance(layout.pool, Segments)
+        return layout.pool
+    n = layout.pool_amount.shape[0]
+    return Segments(jnp.arange(n), n, is_sorted=True, is_identity=True)
+
+
 def _stocks(
-    layout: Layout, switches: Switches, stock: Array, pool_stock: Array, delivered: Array, activity: Array
-) -> Float[Array, "link m"]:
-    """S ← S + Z − use, the use of a pool drawn from its links pro rata to stock.
+    layout: Layout,
+    switches: Switches,
+    holding: Segments,
+    stock: Array,
+    pool_stock: Array,
+    delivered: Array,
+    activity: Array,
+) -> Float[Array, "holding m"]:
+    """S ← S + Z − use, the use of a pool drawn from its holdings pro rata to stock.
 
     Where every product is needed, use never exceeds the stock: the floor at 0 is against round-off. Elsewhere use is
     drawn from stock and today's deliveries together and ends where they do: S ← [S + Z − use]⁺ (Pichler et al. 2022).
@@ -100,9 +120,9 @@ def _stocks(
     use = layout.pool_amount * look_up(activity, layout.pool_buyer)
     if switches.production == "leontief":
         kept = 1 - safe_ratio(use, pool_stock)
-        return jnp.maximum(stock * look_up(kept, layout.pool), 0) + delivered
-    kept = jnp.maximum(1 - safe_ratio(use, pool_stock + segment_sum(delivered, layout.pool)), 0)
-    return (stock + delivered) * look_up(kept, layout.pool)
+        return jnp.maximum(stock * look_up(kept, holding), 0) + delivered
+    kept = jnp.maximum(1 - safe_ratio(use, pool_stock + segment_sum(delivered, holding)), 0)
+    return (stock + delivered) * look_up(kept, holding)
 
 
 def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, built: list[Array]) -> Array:
@@ -114,7 +134,7 @@ def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, b
 
 def _orders(
     layout: Layout, switches: Switches, parameters: Parameters, stock: Array, levels: dict[str, Array], most: Array
-) -> Float[Array, "link m"]:
+) -> Links:
     """Orders with basis B and target S* by the switches: `levels` as multiples of x⁰, `most` the capacity.
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
@@ -126,7 +146,7 @@ def _orders(
     if switches.order_split == "link":
         wanted = basis + pace * target
         return jnp.maximum(layout.amount * look_up(wanted, layout.buyer) - stock * look_up(pace, layout.buyer), 0)
-    gap = jnp.maximum(look_up(target, layout.pool_buyer) - segment_sum(stock, layout.pool) / layout.pool_amount, 0)
+    gap = jnp.maximum(look_up(target, layout.pool_buyer) - stock / layout.pool_amount, 0)
     wanted = look_up(basis, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)
     if switches.order_split == "baseline":
         return layout.amount * look_up(wanted, layout.pool)

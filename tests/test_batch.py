@@ -14,7 +14,7 @@ from shockmesh.cluster.batch import Simulator, failed_members
 from shockmesh.cluster.binding import bind
 from shockmesh.cluster.spec import Spec, SpecError, parse_spec
 from shockmesh.io.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.layout import lay_out, suits_table
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
@@ -72,8 +72,9 @@ def by_hand(
         defaults = dict(PRESETS["hamid2025"].defaults) | parameters
         arrays = {name: jnp.asarray(np.atleast_2d(value), "float64") for name, value in defaults.items()}
         arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
+        as_table = suits_table(network, switches, by_link=bool(cuts or damages))
         found = rollout(
-            lay_out(network, jnp.float64, criticality), switches, Parameters(**arrays),
+            lay_out(network, jnp.float64, criticality, as_table=as_table), switches, Parameters(**arrays),
             Scenario(productivity, final_demand, cuts, damages), days=DAYS,
             record={"output": None, "final_consumption": None},
         )  # fmt: skip

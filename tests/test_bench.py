@@ -7,12 +7,16 @@ from shockmesh.cluster.cli import main
 
 
 def test_kernels_beside_their_peers(capsys):
-    sizes = {"firms": 300, "links": 2000, "small": 100, "days": 10, "repeat": 2}
+    sizes = {"firms": 300, "links": 2000, "small": 100, "regions": 2, "days": 10, "repeat": 2}
     assert main(["bench", "kernels", *[f"--{name}={size}" for name, size in sizes.items()], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"device", "versions", "firms", "links", "days", "repeat", "rows"} <= set(found)
     assert found["rows"][0]["case"] == "numba, 1 thread"
     assert {"dense matrices in JAX", "the loop in plain Python"} <= {row["case"] for row in found["rows"]}
+    assert [row["case"] for row in found["rows"] if "peak_bytes" in row] == [
+        "BoARIO, own process",
+        "shockmesh, own process",
+    ]
     for row in found["rows"]:
         steps = row["links"] * row["days"] * row["members"]
         assert row["link_steps_per_second"] == pytest.approx(steps / row["seconds"])

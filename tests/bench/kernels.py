@@ -1,10 +1,12 @@
 """Link-steps per second of the kernels beside peers that compute the same, measured in the same run.
 
-    shockmesh bench kernels [--firms 20000] [--links 200000] [--small 3000] [--days 60] [--repeat 5] [--quick]
-                            [--json] [--out FILE]
+    shockmesh bench kernels [--firms 20000] [--links 200000] [--small 3000] [--regions 44] [--days 60]
+                            [--repeat 5] [--quick] [--json] [--out FILE]
 
 On the network of --firms and --links: a Numba loop, shockmesh with 1, 8 and 32 members. On one of --small firms, ten
-links each: dense matrices in JAX, the Numba loop's text in plain Python, shockmesh with 1 member.
+links each: dense matrices in JAX, the Numba loop's text in plain Python, shockmesh with 1 member. On a table of
+--regions times 56 industries that all trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak
+memory, and in brackets that without what it had imported.
 
 Compile time is excluded; every figure is the median of the repeats, taken in turn. One link-step is one link of one
 member advanced one day.
@@ -36,6 +38,7 @@ from shockmesh.kernels.shocks import Recovery, Scenario
 
 sys.path.insert(0, str(Path(__file__).parent))
 import numba_loop
+import table
 
 OURS = "shockmesh, 1 member"
 
@@ -157,9 +160,15 @@ def rows_of(network: FirmNetwork, cases: dict[str, Case], repeat: int) -> list[d
     ]  # fmt: skip
 
 
+def _memory(row: dict[str, Any]) -> str:
+    if "peak_bytes" not in row:
+        return ""
+    return f"   {row['peak_bytes'] / 1e6:.0f} MB ({(row['peak_bytes'] - row['import_bytes']) / 1e6:.0f} MB)"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="shockmesh bench kernels", description=str(__doc__).partition("\n")[0])
-    sizes = (("firms", 20_000), ("links", 200_000), ("small", 3_000), ("days", 60), ("repeat", 5))
+    sizes = (("firms", 20_000), ("links", 200_000), ("small", 3_000), ("regions", 44), ("days", 60), ("repeat", 5))
     for name, default in sizes:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--quick", action="store_true", help="a tenth of the networks")
@@ -175,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         network = random_network(firms // part, links // part)
         loss = np.random.default_rng(1).uniform(0, 1, network.n_firms) * (network.sector < 10)
         rows += rows_of(network, cases_of(network, loss, args.days), args.repeat)
+    rows += table.rows_of_table(max(1, args.regions // part), args.days, args.repeat)
     about = {
         "device": f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, {platform.machine()}, load {load:.3g}",
         "versions": {"jax": jax.__version__, "numba": numba.__version__, "python": platform.python_version()},
@@ -184,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in rows:
         rate, size = row["link_steps_per_second"] / 1e6, f"{row['firms']:,} firms, {row['links']:,} links"
         figures = f"{row['seconds']:9.4f} s {rate:9.3f} M link-steps/s   × {row['to_shockmesh']:.3g}"
-        lines.append(f"{size:32} {row['case']:24} {figures}")
+        lines.append(f"{size:32} {row['case']:24} {figures}{_memory(row)}")
     found = json.dumps(about | {"rows": rows}, indent=1)
     sys.stdout.write((found if args.json else "\n".join(lines)) + "\n")
     if args.out:
