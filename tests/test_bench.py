@@ -1,8 +1,12 @@
 """The benchmarks as verbs: they run, and print what they measured."""
 
 import json
+import runpy
+from itertools import product
+from pathlib import Path
 
 import pytest
+from shockmesh.cluster.bench import FOLDER
 from shockmesh.cluster.cli import main
 
 
@@ -23,12 +27,55 @@ def test_kernels_beside_their_peers(capsys):
 
 
 @pytest.mark.slow
-def test_calibration_beside_rejection(capsys):
-    assert main(["bench", "calibration", "--firms", "100", "--seeds", "1", "--quick", "--json"]) == 0
+def test_calibration_beside_rejection(tmp_path, capsys):
+    given = ["--firms", "100", "--seeds", "1", "--quick", "--json", "--plot", str(tmp_path / "losses.png")]
+    assert main(["bench", "calibration", *given]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {row["method"] for row in found["rows"]} == {"prior", "abc", "abc_100", "abc_smc", "es_mda", "svi", "rml"}
-    errors = {(row["method"], row["evaluations"]): row["loss_in_sample"] for row in found["rows"]}
+    further = {f"rml, {what}" for what in ("sector prior", "three shocks", "three shocks, sector prior")}
+    assert {row["method"] for row in found["rows"]} == further | {
+        "prior", "abc", "abc_100", "abc_smc", "cma_es", "es_mda", "svi", "rml"
+    }  # fmt: skip
+    assert {row["observations"] for row in found["rows"]} == {"sector", "total"}
+    errors = {
+        (row["method"], row["evaluations"]): row["loss_in_sample"]
+        for row in found["rows"]
+        if row["observations"] == "sector"
+    }
     assert errors["rml", 100] < errors["abc", 3000]
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+ERRORS = {  # method, evaluations → losses of two seeds
+    ("prior", 0): (2.0, 2.0),
+    ("abc", 300): (1.5, 1.5),
+    ("abc", 30_000): (1.0, 1.2),
+    ("svi", 100): (1.4, 1.5),
+    ("rml", 100): (1.1, 1.1),
+    ("rml", 990): (0.5, 0.5),
+    ("rml, three shocks", 300): (1.9, 1.7),
+}
+
+
+def rows_of(errors: dict) -> list[dict]:
+    about = {"truth": "independent", "observations": "sector"}
+    return [
+        about
+        | {"method": method, "evaluations": spent, "forward_equivalents": 2 * spent, "seed": seed}
+        | dict.fromkeys(("loss_in_sample", "loss_later_window", "loss_new_shock"), errors[method, spent][seed])
+        for (method, spent), seed in product(errors, (0, 1))
+    ]
+
+
+def test_wins_of_gradients_are_counted_by_seed_and_drawn(tmp_path: Path) -> None:
+    bench = runpy.run_path(str(FOLDER / "calibration.py"))
+    assert bench["wins"](rows_of(ERRORS)) == [
+        "independent, sector: the best gradient method at 100 evaluations, rml, is below ABC's best of 30,000 in "
+        "sample on 1 of 2, in the later window on 1 of 2, in a new shock on 1 of 2 seeds.",
+        "independent, sector: rml, three shocks: error in a new shock 1.80 % against the prior's 2.00 %, below it on "
+        "2 of 2 seeds.",
+    ]
+    bench["draw"](rows_of(ERRORS), tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_unknown_benchmark_is_refused(capsys):

@@ -1,11 +1,13 @@
 """Gradients against sampling: the calibration of 1,000 firms, two unknown numbers each, from series of a known truth.
 
-    shockmesh bench calibration [--seeds 5] [--seed 0] [--quick] [--json] [--out FILE.json]
+    shockmesh bench calibration [--seeds 5] [--seed 0] [--quick] [--observations sector total] [--json]
+                                [--out FILE.json] [--plot FILE.png]
 
 Target inventories and recovery rates of every firm are unknown; output is seen for 60 days with noise of 1 %, by sector
 or in total. Each method says what happened in those days, in the 60 days after, and in another shock to other firms;
 errors are of the mean of its draws against the noiseless truth, in % of the undisturbed day. An evaluation is one
-simulation; `forward_equivalents` counts a gradient as what it was measured to cost in this run.
+simulation; `forward_equivalents` counts a gradient as what it was measured to cost in this run. "three shocks" sees
+two more shocks to other firms, by the same kind of series; "sector prior" has effects of the sector in the prior.
 """
 
 import argparse
@@ -16,14 +18,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 from shockmesh.inference.diagnostics import coverage, rmse
 from shockmesh.inference.ensemble import Pull, pull
+from shockmesh.inference.evolution import evolve
 from shockmesh.inference.guides import make_guide
 from shockmesh.inference.latents import Effect, LatentField
 from shockmesh.inference.losses import observed
@@ -49,7 +54,10 @@ from shockmesh.kernels.shocks import Recovery, Scenario
 
 FITTED, DAYS, NOISE, SECTORS, DRAWS = 60, 120, 0.01, 20, 100
 ABC = (300, 3_000, 30_000)
+CMA = (320, 3_200, 32_000)  # whole generations
 KEPT = 100
+SPREAD, BY_SECTOR, BY_FIRM = 0.5, 0.8, 0.6  # of a firm's number; parts of sector and firm where effects are by sector
+LOSSES = {"loss_in_sample": "in sample", "loss_later_window": "in the later window", "loss_new_shock": "in a new shock"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,8 @@ class Case:
     exact: np.ndarray  # noiseless output by sector (day, sector)
     other: Problem  # the new shock, nothing fitted
     exact_other: np.ndarray
+    more: tuple[Experiment, ...]  # two more shocks, with data
+    by_sector: tuple[LatentField, ...]  # the same unknown numbers, with effects of the sector
 
 
 def economy(firms: int) -> FirmNetwork:
@@ -81,11 +91,8 @@ def make_case(network: FirmNetwork, seed: int, observations: str, effects: bool)
     """A truth drawn from the prior (or with sector effects that the prior does not know), and data of it."""
     rng, n = np.random.default_rng([7, seed]), network.n_firms
     sector, firm = segments(network.sector, SECTORS), segments(np.arange(n), n)
-    spread = (Effect("firm", firm, 0.5),)
-    fields = (
-        LatentField("inventory_days", ("parameters", "inventory_days"), "above_one", spread),
-        LatentField("recovery_rate", ("productivity", 0, "recovery_rate"), "positive", spread),
-    )
+    fields = _fields(Effect("firm", firm, SPREAD))
+    by_sector = _fields(Effect("sector", sector, BY_SECTOR * SPREAD), Effect("firm", firm, BY_FIRM * SPREAD))
     numbers = Parameters(*(jnp.full((n, 1), value, jnp.float32) for value in (9.0, 6.0, 1.1)))
 
     def unknown(shock: Scenario) -> Problem:
@@ -97,12 +104,29 @@ def make_case(network: FirmNetwork, seed: int, observations: str, effects: bool)
     first, other = unknown(_shock(rng, n)), unknown(_shock(rng, n))
     truth = prior_draws(first, member_keys(1000 + seed, [0]))
     if effects:
-        truth = {site: 0.6 * z + 0.8 * rng.standard_normal((SECTORS, 1))[network.sector] for site, z in truth.items()}
-    exact, exact_other = (np.asarray(jax.jit(predictions)(one, truth)[0][0])[..., 0] for one in (first, other))
+        of_sector = {site: rng.standard_normal((SECTORS, 1))[network.sector] for site in truth}
+        truth = {site: BY_FIRM * z + BY_SECTOR * of_sector[site] for site, z in truth.items()}
+
+    def seen_exactly(one: Problem) -> np.ndarray:
+        return np.asarray(_PREDICT(one, truth)[0][0])[..., 0]
+
+    exact, exact_other = seen_exactly(first), seen_exactly(other)
     known = replace(
         first, experiments=(replace(first.experiments[0], seen=(_data(network, exact, observations, rng),)),)
     )
-    return Case(network, known, truth, exact, other, exact_other)
+    again = np.random.default_rng([11, seed])
+    more = [unknown(_shock(again, n)) for _ in range(2)]
+    with_data = (
+        replace(one.experiments[0], seen=(_data(network, seen_exactly(one), observations, again),)) for one in more
+    )
+    return Case(network, known, truth, exact, other, exact_other, tuple(with_data), by_sector)
+
+
+def _fields(*effects: Effect) -> tuple[LatentField, ...]:
+    return (
+        LatentField("inventory_days", ("parameters", "inventory_days"), "above_one", effects),
+        LatentField("recovery_rate", ("productivity", 0, "recovery_rate"), "positive", effects),
+    )
 
 
 def _shock(rng: np.random.Generator, n: int) -> Scenario:
@@ -180,6 +204,8 @@ def methods(case: Case, seed: int, quick: bool, cost: float) -> list[dict[str, A
             1,
             lambda m=members, r=rounds: dict(sequential(case.known, seed, m, rounds=r).latents),
         )
+    for evaluations in CMA[:2] if quick else CMA:
+        add("cma_es", evaluations, 1, lambda n=evaluations: dict(evolve(case.known, n, seed=seed).latents))
     for members in (100,) if quick else (300, 1000):
         add("es_mda", 4 * members, 1, lambda members=members: smooth(case.known, member_keys(seed, range(members))))
     for steps in (30, 100) if quick else (30, 100, 300, 1000):
@@ -191,7 +217,25 @@ def methods(case: Case, seed: int, quick: bool, cost: float) -> list[dict[str, A
             cost,
             lambda m=members, s=steps, r=rate: pull(case.known, member_keys(seed, range(m)), Pull(s, r)).latents,
         )
+    members, steps, rate = (10, 10, 0.3) if quick else (20, 15, 0.25)
+    for shocks, prior in ((1, "sector"), (3, "firm"), (3, "sector")):
+        name = ", ".join(["rml"] + ["three shocks"] * (shocks == 3) + ["sector prior"] * (prior == "sector"))
+        of = replace(case.known, experiments=case.known.experiments + case.more) if shocks == 3 else case.known
+        of = replace(of, fields=case.by_sector) if prior == "sector" else of
+        run = partial(pull, of, member_keys(seed, range(members)), Pull(steps, rate))
+        add(name, shocks * members * steps, cost, lambda run=run: _by_firm(case, run().latents))
     return rows
+
+
+def _by_firm(case: Case, latents: Latents) -> Latents:
+    """Latent numbers of the prior by sector as those of the prior by firm that give the same economy."""
+    if len(latents) == len(case.truth):
+        return latents
+    fields, sector = (field.name for field in case.known.fields), case.network.sector
+    return {
+        f"{name}.firm": BY_SECTOR * latents[f"{name}.sector"][sector] + BY_FIRM * latents[f"{name}.firm"]
+        for name in fields
+    }
 
 
 def _svi(case: Case, seed: int, steps: int) -> Latents:
@@ -232,18 +276,83 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def wins(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What the rows say of gradients against rejection, and of a new shock, in sentences; medians over the seeds."""
+    said: list[str] = []
+    for about, same in _grouped(rows, "truth", "observations"):
+        methods = dict(_grouped(same, "method", "evaluations"))
+        rejected = max((key for key in methods if key[0] == "abc"), key=lambda key: key[1])
+        few = [key for key in methods if key[0] in ("svi", "rml") and key[1] <= 100]
+        best = min(few, key=lambda key: np.median(_losses(methods[key], "loss_in_sample")))
+        counts = (f"{words} on {_below(methods[best], methods[rejected], loss)}" for loss, words in LOSSES.items())
+        said.append(
+            f"{', '.join(about)}: the best gradient method at {best[1]} evaluations, {best[0]}, is below ABC's best of "
+            f"{rejected[1]:,} {', '.join(counts)} seeds."
+        )
+        for key in (key for key in methods if key[0].startswith("rml, ")):
+            error, prior = (np.median(_losses(methods[of], "loss_new_shock")) for of in (key, ("prior", 0)))
+            below = _below(methods[key], methods["prior", 0], "loss_new_shock")
+            said.append(
+                f"{', '.join(about)}: {key[0]}: error in a new shock {error:.2f} % against the prior's {prior:.2f} %, "
+                f"below it on {below} seeds."
+            )
+    return said
+
+
+def _grouped(rows: Sequence[dict[str, Any]], *keys: str) -> list[tuple[tuple, list[dict[str, Any]]]]:
+    found: dict[tuple, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return [*found.items()]
+
+
+def _losses(rows: Sequence[dict[str, Any]], loss: str) -> np.ndarray:
+    return np.array([row[loss] for row in sorted(rows, key=lambda row: row["seed"])])
+
+
+def _below(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]], loss: str) -> str:
+    return f"{int(np.sum(_losses(one, loss) < _losses(other, loss)))} of {len(one)}"
+
+
+def draw(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """Losses against forward equivalents, a line for each method: its median and its range over the seeds."""
+    cases = _grouped(rows, "truth", "observations")
+    figure = Figure(figsize=(15, 4.2 * len(cases)), layout="constrained")
+    grid = figure.subplots(len(cases), len(LOSSES), squeeze=False)
+    for (about, same), line in zip(cases, grid, strict=True):
+        for (loss, words), axes in zip(LOSSES.items(), line, strict=True):
+            for k, ((method,), points) in enumerate(_grouped(same, "method")):
+                spent = _grouped(points, "forward_equivalents")
+                spent.sort(key=lambda pair: pair[0])
+                x = [cost for (cost,), _ in spent]
+                low, middle, high = np.quantile([_losses(of, loss) for _, of in spent], [0, 0.5, 1], axis=1)
+                if method == "prior":
+                    axes.axhline(middle[0], color="grey", linestyle=":", label=method)
+                    continue
+                away = [middle - low, high - middle]
+                axes.errorbar(x, middle, away, color=f"C{k % 10}", marker="osD^v<>P"[k % 8], capsize=2, label=method)
+            axes.set(xscale="log", yscale="log", title=f"{', '.join(about)}: {words}")
+            axes.set(xlabel="forward equivalents", ylabel="error (% of the undisturbed day)")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    figure.savefig(file, dpi=120)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="shockmesh bench calibration", description=str(__doc__).partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--firms", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="fewer evaluations, independent firms only")
+    parser.add_argument("--observations", nargs="+", choices=("sector", "total"), default=("sector", "total"))
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--out", type=Path, help="also write the JSON there, case by case")
+    parser.add_argument("--plot", type=Path, help="draw the losses against what they cost, as PNG")
     options = parser.parse_args(arguments)
     network, rows, cost = economy(options.firms), [], None
     cases = [("independent", "sector"), ("independent", "total"), ("sector effects", "sector")]
-    for truth, observations in cases[:1] if options.quick else cases:
+    for truth, observations in cases[:2] if options.quick else cases:
+        if observations not in options.observations:
+            continue
         for seed in range(options.seed, options.seed + options.seeds):
             case = make_case(network, seed, observations, truth == "sector effects")
             cost = cost or gradient_cost(case)
@@ -261,7 +370,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = json.dumps(about | {"rows": rows}, indent=1)
     if options.out:
         options.out.write_text(found)
-    lines = [" ".join(f"{key}: {value}" for key, value in about.items()), *table(rows)]
+    lines = [" ".join(f"{key}: {value}" for key, value in about.items()), *table(rows), *wins(rows)]
+    if options.plot:
+        draw(rows, options.plot)
     sys.stdout.write((found if options.json else "\n".join(lines)) + "\n")
 
 
