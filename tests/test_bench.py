@@ -33,7 +33,7 @@ def test_calibration_beside_rejection(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     further = {f"rml, {what}" for what in ("sector prior", "three shocks", "three shocks, sector prior")}
     assert {row["method"] for row in found["rows"]} == further | {
-        "prior", "abc", "abc_100", "abc_smc", "cma_es", "es_mda", "svi", "rml"
+        "prior", "abc", "abc_100", "abc_smc", "cma_es", "es_mda", "svi", "rml", "npe, sector prior"
     }  # fmt: skip
     assert {row["observations"] for row in found["rows"]} == {"sector", "total"}
     errors = {

@@ -7,7 +7,8 @@ Target inventories and recovery rates of every firm are unknown; output is seen 
 or in total. Each method says what happened in those days, in the 60 days after, and in another shock to other firms;
 errors are of the mean of its draws against the noiseless truth, in % of the undisturbed day. An evaluation is one
 simulation; `forward_equivalents` counts a gradient as what it was measured to cost in this run. "three shocks" sees
-two more shocks to other firms, by the same kind of series; "sector prior" has effects of the sector in the prior.
+two more shocks to other firms, by the same kind of series; "sector prior" has effects of the sector in the prior, and
+`npe` learns these alone.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from shockmesh.inference.evolution import evolve
 from shockmesh.inference.guides import make_guide
 from shockmesh.inference.latents import Effect, LatentField
 from shockmesh.inference.losses import observed
+from shockmesh.inference.npe import estimate
 from shockmesh.inference.problem import (
     Experiment,
     Latents,
@@ -54,6 +56,7 @@ from shockmesh.kernels.shocks import Recovery, Scenario
 
 FITTED, DAYS, NOISE, SECTORS, DRAWS = 60, 120, 0.01, 20, 100
 ABC = (300, 3_000, 30_000)
+NPE = 3_000  # simulations that the flow learns from
 CMA = (320, 3_200, 32_000)  # whole generations
 KEPT = 100
 SPREAD, BY_SECTOR, BY_FIRM = 0.5, 0.8, 0.6  # of a firm's number; parts of sector and firm where effects are by sector
@@ -208,6 +211,9 @@ def methods(case: Case, seed: int, quick: bool, cost: float) -> list[dict[str, A
         add("cma_es", evaluations, 1, lambda n=evaluations: dict(evolve(case.known, n, seed=seed).latents))
     for members in (100,) if quick else (300, 1000):
         add("es_mda", 4 * members, 1, lambda members=members: smooth(case.known, member_keys(seed, range(members))))
+    by_sector = replace(case.known, fields=case.by_sector)
+    effects = [site for site in by_sector.sites if site.endswith(".sector")]
+    add("npe, sector prior", NPE, 1, lambda: _by_firm(case, estimate(by_sector, effects, seed, NPE, DRAWS)))
     for steps in (30, 100) if quick else (30, 100, 300, 1000):
         add("svi", steps, cost, lambda steps=steps: _svi(case, seed, steps))
     for members, steps, rate in ((10, 10, 0.3),) if quick else ((10, 10, 0.3), (20, 15, 0.25), (33, 30, 0.2)):
