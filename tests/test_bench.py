@@ -27,6 +27,7 @@ def test_kernels_beside_their_peers(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_calibration_beside_rejection(tmp_path, capsys):
     given = ["--firms", "100", "--seeds", "1", "--quick", "--json", "--plot", str(tmp_path / "losses.png")]
     assert main(["bench", "calibration", *given]) == 0
