@@ -13,6 +13,8 @@ from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.segments import Exchange, Links, Pools, Segments, Sellers, Separable, Table, segments
 
+BLOCK = 2**17  # links that are put into a table at once
+
 
 @partial(
     jax.tree_util.register_dataclass,
@@ -66,12 +68,13 @@ def lay_out(
         ValueError: a firm buys inputs but has no baseline output, so that its technology is undefined; criticality of
             another shape than (products, sectors), or beyond 0 … 1.
     """
-    idle_buyers = np.flatnonzero((network.output == 0) & (network.inputs > 0))
+    links = _table(network, dtype) if as_table else _links(network, dtype)
+    inputs = np.bincount(links.pool_buyer, links.pool_amount, network.n_firms)
+    idle_buyers = np.flatnonzero((network.output == 0) & (inputs > 0))
     if len(idle_buyers):
         named = ", ".join(str(network.firm[i]) for i in idle_buyers[:5])
         raise ValueError(f"network: {len(idle_buyers)} firms buy inputs but have output 0: {named}")
-    links = _table(network, dtype) if as_table else _links(network, dtype)
-    inputs_share = np.divide(network.inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
+    inputs_share = np.divide(inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
     return Layout(
         amount=links.amount,
         pool_amount=_column(links.pool_amount, dtype),
@@ -117,7 +120,9 @@ def _table(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
     """One matrix for each product: a seat for each of its suppliers, as many as the product with most has."""
     seat, (products, seats) = _seats(network)
     amount = np.zeros((products * seats, network.n_firms), dtype)
-    amount[seat[network.supplier], network.buyer] = network.amount
+    for start in range(0, network.n_links, BLOCK):
+        some = slice(start, start + BLOCK)
+        amount[seat[network.supplier[some]], network.buyer[some]] = network.amount[some]
     amount = amount.reshape(products, seats, network.n_firms)
     bought = amount.sum(axis=1, dtype=np.float64).T
     buyer, product = np.nonzero(bought)
@@ -140,7 +145,7 @@ def _seats(network: FirmNetwork) -> tuple[Int[np.ndarray, " firm"], tuple[int, i
 
 def _product_of_firm(network: FirmNetwork) -> Int[np.ndarray, " firm"]:
     """What each firm sells; its sector where it sells nothing."""
-    product = network.sector.astype(np.int64)
+    product = network.sector.astype(np.int32)
     product[network.supplier] = network.product
     return product
 

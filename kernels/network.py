@@ -94,7 +94,8 @@ def firm_network(
     """Sort, complete and validate a network.
 
     Left out, `output` is sales plus final demand, `product` the supplier's sector, `region` and `sector` 0, and
-    `firm` the numbers 0 … N − 1. Given, `output` must balance to 1e-6 of itself.
+    `firm` the numbers 0 … N − 1. Given, `output` must balance to 1e-6 of itself. Links in canonical order are not
+    copied: do not write into what was given.
 
     Raises:
         NetworkError: a length, index, sign, duplicate or balance rule is broken; the first offenders are named.
@@ -115,8 +116,9 @@ def firm_network(
     _require(np.isfinite(final_demand) & (final_demand >= 0), "final_demand", final_demand, "finite and ≥ 0")
     _require((region >= 0) & (region < len(regions)), "region", region, f"0 ≤ region < {len(regions)}")
     _require((sector >= 0) & (sector < len(sectors)), "sector", sector, f"0 ≤ sector < {len(sectors)}")
-    order = np.lexsort((supplier, product, buyer))
-    supplier, buyer, amount, product = supplier[order], buyer[order], amount[order], product[order]
+    if not _in_order(buyer, product, supplier):
+        order = np.lexsort((supplier, product, buyer))
+        supplier, buyer, amount, product = supplier[order], buyer[order], amount[order], product[order]
     _require(supplier != buyer, "supplier", supplier, "no firm supplies itself")
     repeated = (supplier[1:] == supplier[:-1]) & (buyer[1:] == buyer[:-1]) & (product[1:] == product[:-1])
     _require(~repeated, "link", supplier[1:], "one link per supplier, buyer and product")
@@ -129,6 +131,14 @@ def firm_network(
         supplier, buyer, amount, product, final_demand, output, region, sector, firm,
         tuple(regions), tuple(sectors), unit, dict(attrs or {}),
     )  # fmt: skip
+
+
+def _in_order(*keys: np.ndarray) -> bool:
+    """Whether rows are sorted by these keys, the first counting most; a large table need not be copied then."""
+    ascending = np.ones(max(len(keys[0]) - 1, 0), bool)
+    for key in reversed(keys):
+        ascending = (key[:-1] < key[1:]) | (key[:-1] == key[1:]) & ascending
+    return bool(ascending.all())
 
 
 def _check_lengths(n_firms: int, n_links: int, **arrays: np.ndarray) -> None:

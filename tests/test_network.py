@@ -1,5 +1,7 @@
 """The firm network: what it completes, and what it refuses by name."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from shockmesh.kernels.layout import lay_out
@@ -15,6 +17,17 @@ def test_completes_and_sorts():
     assert network.product.tolist() == [1, 1, 0]
     assert network.output.tolist() == [2, 3, 4]
     assert network.value_added.tolist() == [-3, 3, 3]
+
+
+def test_links_in_order_are_the_links_in_any_order():
+    pairs = np.array([[s, b] for b in range(6) for s in (0, 2, 4, 1, 3, 5) if s != b])  # by buyer, product, supplier
+    make = partial(firm_network, final_demand=np.ones(6), sector=np.arange(6) % 2, sectors=["a", "b"])
+    amount, shuffle = np.arange(1.0, len(pairs) + 1), np.random.default_rng(0).permutation(len(pairs))
+    sorted_once = make(pairs[:, 0], pairs[:, 1], amount)
+    shuffled = make(pairs[shuffle, 0], pairs[shuffle, 1], amount[shuffle])
+    for name in ("supplier", "buyer", "product", "amount", "output"):
+        np.testing.assert_array_equal(getattr(sorted_once, name), getattr(shuffled, name))
+    np.testing.assert_array_equal(sorted_once.supplier, pairs[:, 0])
 
 
 @pytest.mark.parametrize(

@@ -80,14 +80,15 @@ def by_us(regions: int, days: int, repeat: int) -> tuple[float, float, np.ndarra
     flows, final = table(regions)
     n, sector = len(final), np.tile(np.arange(SECTORS), regions)
     sells = np.argsort(sector, kind="stable").astype(np.int32)
-    supplier = np.tile(sells, (n, 1))[sells != np.arange(n)[:, None]]
+    others = sells != np.arange(n)[:, None]
+    supplier, amount = np.broadcast_to(sells, (n, n))[others], flows[sells].T[others].astype(float)
     buyer = np.repeat(np.arange(n, dtype=np.int32), n - 1)
-    amount = flows[supplier, buyer]
     del flows
     network = firm_network(supplier, buyer, amount, final, sector=sector, sectors=[f"s{k:02}" for k in range(SECTORS)])
     del supplier, buyer, amount
     preset = PRESETS["hallegatte2014"]
     layout = lay_out(network, as_table=suits_table(network, preset.switches))
+    del network
     total = segments(np.zeros(n, int), 1)
     model = Parameters(**{name: number * one for name, number in preset.defaults.items()})
     lost = jnp.asarray(LOSS * (np.arange(n) < HIT), jnp.float32)[:, None]
