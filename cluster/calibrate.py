@@ -23,6 +23,7 @@ from shockmesh.io.places import Place
 from shockmesh.io.posteriors import Posterior, Seen, Weights
 
 BATCH = 32  # members simulated together when draws are evaluated
+LAST_STEPS = 20  # whose objectives are averaged, where one is told
 VALIDATION_DRAWS = 16  # of the guide, for the held-out loss at a checkpoint
 
 
@@ -240,5 +241,5 @@ class FitPace:
     def line(self) -> str:
         """The line as a person reads it."""
         left = duration(self.seconds / max(self.done - self.began, 1) * (self.steps - self.done))
-        told = f"step {self.done:,} of {self.steps:,}, objective {np.mean(self.track.objective[-20:]):.6g}"
+        told = f"step {self.done:,} of {self.steps:,}, objective {np.mean(self.track.objective[-LAST_STEPS:]):.6g}"
         return f"{told}, held-out loss {self.track.held_out[-1]:.6g}, {duration(self.seconds)} so far, {left} left"

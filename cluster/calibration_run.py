@@ -15,14 +15,16 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from shockmesh.cluster.calibrate import FitPace, Steps, Track, describe_ensemble, describe_guide, fit_guide
+from shockmesh.cluster.calibrate import LAST_STEPS, FitPace, Steps, Track, describe_ensemble, describe_guide, fit_guide
 from shockmesh.cluster.calibration import Calibration, bind_calibration
+from shockmesh.cluster.events import RunBegan, RunEnded, StepsTaken, Tell
 from shockmesh.cluster.execute import Tally, WorkersError, execute
 from shockmesh.cluster.executors import IN_PROCESS, executor_of, interruptible
 from shockmesh.cluster.models import Spec
 from shockmesh.cluster.particles import steps_on
 from shockmesh.cluster.plan import Plan, human_bytes
 from shockmesh.cluster.progress import Pace, Progress, duration
+from shockmesh.cluster.seeing import seeing
 from shockmesh.cluster.spec import parse_spec
 from shockmesh.cluster.work import MEMBERS, Job
 from shockmesh.inference.svi import Variational
@@ -78,7 +80,9 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     began, spec = time.monotonic(), parse_spec(job.spec, f"{job.run}/RUN.json")
     bound, ensemble = bind_calibration(spec, network), spec.infer is not None and spec.infer.method == "rml"
     with jax.enable_x64(spec.precision == "float64"):
-        ended, found = (_pull if ensemble else _fit)(job, spec, bound, address, quiet)
+        with Progress(quiet) as progress, seeing(job, progress) as tell:
+            ended, found = (_pull if ensemble else _fit)(job, spec, bound, address, progress, tell)
+            tell(RunEnded(ended.done, ended.of, ended.stopped, ended.interrupted, time.monotonic() - began))
         if found is not None:
             write_posterior(job.run, found, network, _attrs(job.run))
     fit, held_out = ({}, {}) if found is None else (errors(found, "fitted"), errors(found, "held_out"))
@@ -99,15 +103,19 @@ class _Ended:
     interrupted: bool = False
 
 
-def _fit(job: Job, spec: Spec, bound: Calibration, address: str | None, quiet: bool) -> tuple[_Ended, Posterior | None]:
+def _fit(
+    job: Job, spec: Spec, bound: Calibration, address: str | None, progress: Progress, tell: Tell
+) -> tuple[_Ended, Posterior | None]:
     """Step a guide to its end: on workers where there are several, or a cluster was named; else in this process."""
     assert spec.infer is not None
     steps, began, start = spec.infer.steps, max(numbered(job.run / CHECKPOINTS), default=0), time.monotonic()
     here = IN_PROCESS if job.plan.workers == 1 and address is None else address
+    tell(RunBegan(steps, began, job.plan.workers, job.plan.devices))
     try:
-        with interruptible(), Progress(quiet) as progress, _stepping(job, bound, here) as stepping:
+        with interruptible(), _stepping(job, bound, here, tell) as stepping:
 
             def watch(step: int, track: Track) -> None:
+                tell(StepsTaken(step, float(np.mean(track.objective[-LAST_STEPS:])), float(track.held_out[-1])))
                 progress.show(FitPace(step, steps, began, time.monotonic() - start, track))
 
             fitted = fit_guide(spec, bound, job.run, watch, stepping)
@@ -120,40 +128,41 @@ def _fit(job: Job, spec: Spec, bound: Calibration, address: str | None, quiet: b
 
 
 @contextmanager
-def _stepping(job: Job, bound: Calibration, address: str | None) -> Generator[Callable[[Variational], Steps] | None]:
+def _stepping(
+    job: Job, bound: Calibration, address: str | None, tell: Tell
+) -> Generator[Callable[[Variational], Steps] | None]:
     """Where the steps of a guide are taken: None in this process."""
     if address == IN_PROCESS:
         yield None
         return
-    with executor_of(job, bound.network, address) as on, interruptible():
+    with executor_of(job, bound.network, address, tell) as on, interruptible():
         yield steps_on(on, job.plan)
 
 
 def _pull(
-    job: Job, spec: Spec, bound: Calibration, address: str | None, quiet: bool
+    job: Job, spec: Spec, bound: Calibration, address: str | None, progress: Progress, tell: Tell
 ) -> tuple[_Ended, Posterior | None]:
     """Pull the members of an ensemble that are not there yet, block by block."""
     plan, folder = job.plan, job.run / MEMBERS
     todo = sorted({*range(plan.blocks)} - {*numbered(folder)})
     start, tally = time.monotonic(), Tally()
     already, interrupted = plan.members - _count(plan, todo), False
+    tell(RunBegan(plan.members, already, plan.workers, plan.devices))
 
-    with Progress(quiet) as progress:
+    def watch(latest: Tally) -> None:
+        nonlocal tally
+        tally = latest
+        done, steps = already + _count(plan, latest.done), plan.links * plan.days
+        progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
 
-        def watch(latest: Tally) -> None:
-            nonlocal tally
-            tally = latest
-            done, steps = already + _count(plan, latest.done), plan.links * plan.days
-            progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
-
-        try:
-            if todo:
-                with interruptible(), executor_of(job, bound.network, address) as on, interruptible():
-                    execute(todo, on, watch)
-        except (KeyboardInterrupt, SystemExit):
-            interrupted = True
-        except WorkersError as error:
-            tally.stopped = str(error)
+    try:
+        if todo:
+            with interruptible(), executor_of(job, bound.network, address, tell) as on, interruptible():
+                execute(todo, on, watch, tell)
+    except (KeyboardInterrupt, SystemExit):
+        interrupted = True
+    except WorkersError as error:
+        tally.stopped = str(error)
     done = numbered(folder)
     blocks = [read_arrays(folder / f"{block}.npz") for block in done]
     failed = sum(int(block["failed"].sum()) for block in blocks)

@@ -157,7 +157,12 @@ def submit(options: argparse.Namespace) -> int:
 
 
 def logs(options: argparse.Namespace) -> int:
-    """Print what a job has printed so far."""
+    """Print what a job has printed so far, or what happened in a run, a JSON object a line."""
+    if not options.address:
+        from shockmesh.io.runlog import read_log
+
+        found = read_log(options.job)
+        return _tell(options, {"records": found}, "\n".join(map(json.dumps, found)))
     from shockmesh.cluster.jobs import job_log
 
     text = job_log(options.job, options.address)
@@ -317,8 +322,8 @@ def _parser() -> argparse.ArgumentParser:
             spec.add_argument("--address", required=True, help=HEAD)
             spec.add_argument("-o", "--out", required=True, help="the run's folder: shared by all nodes, or s3://…")
             spec.add_argument("--no-follow", action="store_true", help="return once the job is there")
-    told = _add(verbs, "logs", logs, "what a job has printed", "job")
-    told.add_argument("--address", required=True, help=HEAD)
+    told = _add(verbs, "logs", logs, "what happened in a run, or what a job has printed", "job")
+    told.add_argument("--address", help=f"of a job: {HEAD}")
     _ranking_parsers(verbs)
     measured = verbs.add_parser("bench", help="run a benchmark: kernels or calibration", add_help=False)
     measured.add_argument("name")

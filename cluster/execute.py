@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from shockmesh.cluster.events import BlockDone, BlockGivenUp, BlockLost, Tell, silent
+
 ATTEMPTS = 3
 HOPELESS = 3
 STRAGGLING, STRAGGLING_SECONDS = 3.0, 5.0  # times the median, and seconds at least, before a block is given out again
@@ -40,6 +42,7 @@ class Outcome:
     note: dict[str, Any] = field(default_factory=dict)  # of a block done
     message: str = ""  # of a block lost or in error
     charged: bool = True  # lost: it was being worked on when the worker died
+    gang: int = 0  # whose block it was
 
 
 @runtime_checkable
@@ -139,9 +142,15 @@ def execute(
     blocks: Iterable[int],
     executor: Executor,
     watch: Callable[[Tally], None] = lambda _: None,
+    tell: Tell = silent,
     clock: Callable[[], float] = time.monotonic,
 ) -> Tally:
-    """Run every block to its end, unless it is hopeless; `watch` sees the tally whenever it changes."""
+    """Run every block to its end, unless it is hopeless.
+
+    Args:
+        watch: sees the tally whenever it changes.
+        tell: hears what became of each block.
+    """
     waiting, flights, attempts, tally = deque(blocks), _Flights(executor, clock), Counter[int](), Tally()
     while flights or (waiting and not tally.stopped):
         while waiting and not tally.stopped and executor.room > 0:
@@ -157,6 +166,7 @@ def execute(
         for outcome in found:
             if outcome.block in flights and _again(outcome, flights, attempts, tally):
                 waiting.appendleft(outcome.block)
+            tell(_event(outcome, tally))
         watch(tally)
     return tally
 
@@ -175,6 +185,16 @@ def _again(outcome: Outcome, flights: _Flights, attempts: Counter[int], tally: T
             return not others
     _give_up(outcome, tally)
     return False
+
+
+def _event(outcome: Outcome, tally: Tally) -> BlockDone | BlockLost | BlockGivenUp:
+    gang, block, note = outcome.gang, outcome.block, outcome.note
+    if outcome.kind == "done":
+        members, failed = tuple(note.get("members", (0, 0))), tuple(note.get("failed", ()))
+        return BlockDone(gang, block, members, failed, note.get("seconds", 0.0), note.get("bytes", 0))
+    if block in tally.given_up:
+        return BlockGivenUp(gang, block, tally.given_up[block])
+    return BlockLost(gang, block, outcome.message, outcome.charged)
 
 
 def _give_up(outcome: Outcome, tally: Tally) -> None:

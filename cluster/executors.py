@@ -5,6 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from shockmesh.cluster.events import Tell
 from shockmesh.cluster.execute import Executor, LocalExecutor, WorkersError
 from shockmesh.cluster.work import Job, make_work
 from shockmesh.kernels.network import FirmNetwork
@@ -13,8 +14,8 @@ IN_PROCESS = "local"  # the address that means: no Ray, this process
 
 
 @contextmanager
-def executor_of(job: Job, network: FirmNetwork, address: str | None) -> Generator[Executor]:
-    """The workers of a job, ended with it."""
+def executor_of(job: Job, network: FirmNetwork, address: str | None, tell: Tell) -> Generator[Executor]:
+    """The workers of a job, ended with it; what becomes of gangs is told."""
     if address == IN_PROCESS:
         _check_devices(job.plan.devices)
         yield LocalExecutor(make_work(job, network))
@@ -22,7 +23,7 @@ def executor_of(job: Job, network: FirmNetwork, address: str | None) -> Generato
     from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
 
     with ray_cluster(address, job.plan.workers * job.plan.devices) as options:
-        executor = RayExecutor(job, network, job.plan.workers, options)
+        executor = RayExecutor(job, network, job.plan.workers, options, tell)
         try:
             yield executor
         finally:

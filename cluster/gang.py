@@ -102,7 +102,8 @@ class Call:
 class Gang:
     """The driver's side of a gang: its actors and the calls they have not answered, oldest first."""
 
-    def __init__(self, size: int, job: Any, network: Any, options: dict[str, Any]) -> None:
+    def __init__(self, number: int, size: int, job: Any, network: Any, options: dict[str, Any]) -> None:
+        self.number, self.since = number, time.monotonic()
         self._group = None
         placed = [options] * size
         if size > 1:

@@ -1,4 +1,6 @@
-"""One line that says how far a run is: members done, rate, time left; a moving line on a terminal, else log lines."""
+"""How far a run is: a line of members done, rate, time left, and under it what each gang does; moving on a terminal,
+else a line now and then.
+"""
 
 import sys
 import time
@@ -6,11 +8,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
+from shockmesh.cluster.events import BlockDone, BlockGivenUp, Event, GangEnded, GangFormed
 
 LOG_SECONDS = 10.0
+GANGS_SHOWN = 16
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,28 @@ class Line(Protocol):
     def line(self) -> str: ...
 
 
+@dataclass
+class _GangRow:
+    """What is shown of a gang."""
+
+    places: tuple[str, ...]
+    members: int = 0
+    seconds: float = 0.0  # at work
+
+    def cells(self) -> tuple[str, ...]:
+        where = ", ".join(self.places[:2]) + (f" … ({len(self.places)})" if len(self.places) > 2 else "")
+        rate = f"{self.members / self.seconds:.3g} members/s" if self.seconds else "first block"
+        return where, f"{self.members:,} members", rate
+
+
 class Progress:
-    """Shows paces as they come, on standard error; quiet shows nothing."""
+    """Shows paces and events as they come, on standard error; quiet shows nothing."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._console = Console(file=sys.stderr, quiet=quiet, soft_wrap=True)
         self._live = Live(console=self._console, transient=True) if self._console.is_terminal and not quiet else None
         self._logged, self._said = time.monotonic(), -1
+        self._line, self._gangs = "", dict[int, _GangRow]()
 
     def __enter__(self) -> "Progress":
         if self._live:
@@ -82,8 +102,36 @@ class Progress:
 
     def show(self, pace: Line) -> None:
         """Replace the line, or log one every ten seconds when something is new."""
+        self._line = pace.line()
         if self._live:
-            self._live.update(Text(pace.line()))
+            self._live.update(self.view())
         elif time.monotonic() - self._logged >= LOG_SECONDS and pace.done != self._said:
-            self._console.print(pace.line(), markup=False, highlight=False)
+            self._print(self._line)
             self._logged, self._said = time.monotonic(), pace.done
+
+    def tell(self, event: Event) -> None:
+        """Keep what a gang does; say at once what goes wrong."""
+        match event:
+            case GangFormed():
+                self._gangs[event.gang] = _GangRow(event.places)
+            case GangEnded():
+                self._gangs.pop(event.gang, None)
+                self._print(f"gang {event.gang} ended: {event.message}")
+            case BlockGivenUp():
+                self._print(f"block {event.block} was given up: {event.message}")
+            case BlockDone(members=(first, end)) if row := self._gangs.get(event.gang):
+                row.members += end - first
+                row.seconds += event.seconds
+            case _:
+                pass
+
+    def view(self) -> Group:
+        """The line and the gangs under it."""
+        table = Table.grid(padding=(0, 2))
+        for number, row in [*self._gangs.items()][:GANGS_SHOWN]:
+            table.add_row(f"  gang {number}", *row.cells())
+        hidden = len(self._gangs) - GANGS_SHOWN
+        return Group(Text(self._line), table, *([Text(f"  and {hidden} more")] if hidden > 0 else []))
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from shockmesh.cluster.events import GangEnded, GangFormed, Tell, silent
 from shockmesh.cluster.execute import ATTEMPTS, Outcome, WorkersError
-from shockmesh.cluster.gang import FAILED, LOST, Call, Gang, why
+from shockmesh.cluster.gang import FAILED, LOST, Gang, why
 from shockmesh.cluster.work import Job
 from shockmesh.kernels.network import FirmNetwork
 
@@ -101,6 +102,7 @@ class RayExecutor:
         network: FirmNetwork,
         workers: int,
         options: dict[str, Any],
+        tell: Tell = silent,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         gpus = int(ray.cluster_resources().get("GPU", 0))
@@ -110,6 +112,7 @@ class RayExecutor:
         self._patience, self._longest = patience, job.plan.seconds * job.plan.workers / job.plan.blocks
         self._seen = False  # a block that was done
         self.gangs: list[Gang] = []
+        self._tell, self._started = tell, 0
         self._stillborn = 0  # gangs in a row that died while they formed
         _check_room(self._size, gpus)
         for _ in range(min(workers, gpus // self._size) if gpus else workers):
@@ -145,32 +148,36 @@ class RayExecutor:
         return [gang for gang in self.gangs if gang.formed]
 
     def _start(self) -> None:
-        self.gangs.append(Gang(self._size, self._job, self._network, self._options))
+        self.gangs.append(Gang(self._started, self._size, self._job, self._network, self._options))
+        self._started += 1
 
     def _heard(self, gang: Gang, reference: Any) -> list[Outcome]:
         """What the answer of a rank means."""
+        forming = not gang.formed
         try:
             call = gang.answered(reference)
         except FAILED as error:
             return self._failed(gang, error) if gang.formed else self._not_formed(gang, why(error))
-        if gang.formed:
+        if gang.formed and forming:
             self._stillborn = 0
+            places = tuple(f"{place.address}:{place.process}" for place in gang.places)
+            self._tell(GangFormed(gang.number, places, time.monotonic() - gang.since))
         if call is None or call.block is None:
             return []
         seconds = time.monotonic() - call.since
         self._longest, self._seen = max(self._longest if self._seen else 0.0, seconds), True
-        return [Outcome(call.block, "done", ray.get(call.references[0]))]
+        return [Outcome(call.block, "done", ray.get(call.references[0]), gang=gang.number)]
 
     def _failed(self, gang: Gang, error: Exception) -> list[Outcome]:
         """A block raised in a rank, or a rank is lost. Only a gang of one goes on after an exception."""
         if isinstance(error, LOST):
             return self._drop(gang, why(error))
         if len(gang.ranks) == 1:
-            return [_raised(gang.calls.popleft(), error)]
+            return [_raised(gang, error)]
         broken = gang.broke(error)
         if broken:
             return self._drop(gang, why(broken))
-        raised = _raised(gang.calls.popleft(), error)
+        raised = _raised(gang, error)
         return [raised, *self._drop(gang, "its gang ended", charged=False)]
 
     def _overdue(self, gang: Gang) -> bool:
@@ -184,22 +191,28 @@ class RayExecutor:
 
     def _drop(self, gang: Gang, message: str, charged: bool = True) -> list[Outcome]:
         """End a gang and start another; all its blocks are lost, the one at work by its fault."""
-        self.gangs.remove(gang)
-        gang.end()
+        self._end(gang, message)
         self._start()
         blocks = [call.block for call in gang.calls if call.block is not None]
-        return [Outcome(lost, "lost", message=message, charged=charged and i == 0) for i, lost in enumerate(blocks)]
+        return [
+            Outcome(lost, "lost", message=message, charged=charged and i == 0, gang=gang.number)
+            for i, lost in enumerate(blocks)
+        ]
 
     def _not_formed(self, gang: Gang, message: str) -> list[Outcome]:
         """Replace a gang that failed to form, unless that happened too often."""
         self._stillborn += 1
-        self.gangs.remove(gang)
-        gang.end()
+        self._end(gang, message)
         if self._stillborn < ATTEMPTS:
             self._start()
         elif not self.gangs:
             raise WorkersError(f"no workers: {self._stillborn} in a row failed to start; the last: {message}")
         return []
+
+    def _end(self, gang: Gang, message: str) -> None:
+        self.gangs.remove(gang)
+        gang.end()
+        self._tell(GangEnded(gang.number, message))
 
 
 def _check_room(size: int, gpus: int) -> None:
@@ -208,6 +221,7 @@ def _check_room(size: int, gpus: int) -> None:
         raise WorkersError(f"resources.devices_per_gang: {size}: the cluster has {has} {kind}s")
 
 
-def _raised(call: Call, error: Exception) -> Outcome:
-    assert call.block is not None
-    return Outcome(call.block, "error", message=why(error))
+def _raised(gang: Gang, error: Exception) -> Outcome:
+    block = gang.calls.popleft().block
+    assert block is not None
+    return Outcome(block, "error", message=why(error), gang=gang.number)

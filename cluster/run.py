@@ -11,11 +11,13 @@ from shockmesh.cluster import provenance
 from shockmesh.cluster.batch import Simulator
 from shockmesh.cluster.calibration import bind_calibration
 from shockmesh.cluster.calibration_run import CalibrationSummary, calibrate, calibration_status
+from shockmesh.cluster.events import RunBegan, RunEnded
 from shockmesh.cluster.execute import Tally, WorkersError, execute
 from shockmesh.cluster.executors import executor_of, interruptible
 from shockmesh.cluster.models import Spec
 from shockmesh.cluster.plan import Plan, human_bytes, make_plan, shards_of, sizes_of
 from shockmesh.cluster.progress import Pace, Progress, duration
+from shockmesh.cluster.seeing import seeing
 from shockmesh.cluster.spec import load_spec, parse_spec
 from shockmesh.cluster.work import Job
 from shockmesh.io import journal
@@ -187,7 +189,8 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
     already = plan.members - _count(plan, todo)
     tally, interrupted = Tally(), False
 
-    with Progress(quiet) as progress:
+    with Progress(quiet) as progress, seeing(job, progress) as tell:
+        tell(RunBegan(plan.members, already, plan.workers, plan.devices))
 
         def watch(latest: Tally) -> None:
             nonlocal tally
@@ -197,12 +200,14 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
 
         try:
             if todo:
-                with interruptible(), executor_of(job, network, address) as on, interruptible():  # Ray sets its own
-                    execute(todo, on, watch)
+                with interruptible(), executor_of(job, network, address, tell) as on, interruptible():
+                    execute(todo, on, watch, tell)  # interruptible twice: Ray sets signals of its own
         except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
             interrupted = True
         except WorkersError as error:
             tally.stopped = str(error)
+        done, seconds = _count(plan, committed(path)), time.monotonic() - start
+        tell(RunEnded(done, plan.members, tally.stopped, interrupted, seconds))
     try:
         finalise(path)
     except OSError as error:  # a full disk: what is committed stays readable without

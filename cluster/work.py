@@ -50,6 +50,8 @@ class BlockWork:
             "seconds": time.time() - start,
             "finished": time.time(),
             "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "members": [members.start, members.stop],
+            "bytes": sum(of.nbytes for of in arrays.values()),
         }
         if jax.process_index() == 0:
             write_block(self._job.run, block, arrays, note)
@@ -75,7 +77,13 @@ class EnsembleWork:
         arrays = pull_members(self._spec, self._bound, members)
         write_arrays(self._job.run / MEMBERS / f"{block}.npz", arrays)
         failed = [members[i] for i in np.flatnonzero(arrays["failed"])]
-        return {"failed": failed, "seconds": time.time() - start, "finished": time.time()}
+        return {
+            "failed": failed,
+            "seconds": time.time() - start,
+            "finished": time.time(),
+            "members": [members.start, members.stop],
+            "bytes": sum(of.nbytes for of in arrays.values()),
+        }
 
 
 class ParticleWork:

@@ -159,7 +159,7 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
         flush_file(file)
     shards = {name_below(run, file): stamp(file) for file in files}
     return journal.publish(
-        journal.marker_path(run, block), {"block": block, "members": [lo, hi], "shards": shards, **note}
+        journal.marker_path(run, block), {"block": block, "shards": shards, **note, "members": [lo, hi]}
     )
 
 

@@ -19,7 +19,7 @@ import ray
 from ray.cluster_utils import Cluster
 from shockmesh.cluster.execute import Tally, execute
 from shockmesh.cluster.gang import Gang
-from shockmesh.cluster.ray_executor import QUIET_RAY, RayExecutor, ray_cluster
+from shockmesh.cluster.ray_executor import PATIENCE_SECONDS, QUIET_RAY, RayExecutor, ray_cluster
 from shockmesh.cluster.run import create, run
 from shockmesh.io.networks import write_network
 from shockmesh.io.results import finalise, open_run, verify
@@ -174,11 +174,11 @@ class Attack:
         return [*filter(alive, left)]
 
 
-def attacked(spec: Path, path: Path, attack: Attack, *overrides: str, **options: float) -> Tally:
+def attacked(spec: Path, path: Path, attack: Attack, *overrides: str, patience: float = PATIENCE_SECONDS) -> Tally:
     """Run a spec to its end under an attack."""
     job, network = create(spec, path, overrides)
     with ray_cluster(None, 0) as own:
-        executor = RayExecutor(job, network, job.plan.workers, own, **options)
+        executor = RayExecutor(job, network, job.plan.workers, own, patience=patience)
         try:
             return execute(range(job.plan.blocks), executor, partial(attack.watch, executor))
         finally:

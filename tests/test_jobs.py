@@ -1,5 +1,6 @@
 """Jobs on a separate head with token authentication: submitted, followed, looked at, gone on with, refused."""
 
+import json
 import os
 import secrets
 import socket
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from shockmesh.cluster.cli import main
 from shockmesh.cluster.jobs import JobError, submit
 from shockmesh.io import journal
 from shockmesh.io.networks import write_network
@@ -34,6 +36,7 @@ class Head:
 
     address: str
     token: Path
+    metrics: str
 
 
 def free_port() -> int:
@@ -44,22 +47,23 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    folder, dashboard = tmp_path_factory.mktemp("r"), free_port()
+    folder, dashboard, metrics = tmp_path_factory.mktemp("r"), free_port(), free_port()
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "XLA_"))} | {
         "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_metrics_report_interval_ms": "300",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "JAX_PLATFORMS": "cpu",
     }  # fmt: skip
     command = [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=2",
-        f"--port={free_port()}",
+        f"--port={free_port()}", f"--metrics-export-port={metrics}",
         "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--ray-client-server-port={free_port()}",
         f"--dashboard-agent-listen-port={free_port()}", f"--temp-dir={folder}", "--object-store-memory=150000000",
     ]  # fmt: skip
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        found = Head(f"http://127.0.0.1:{dashboard}", token)
+        found = Head(f"http://127.0.0.1:{dashboard}", token, f"http://127.0.0.1:{metrics}/metrics")
         end = time.monotonic() + 90
         while not answers(found):
             assert time.monotonic() < end, (folder / "log").read_text()
@@ -94,7 +98,9 @@ def shockmesh(head: Head, *arguments: object, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_spec_is_shipped_followed_and_gone_on_with(head: Head, spec: Path, tmp_path: Path) -> None:
+def test_a_spec_is_shipped_followed_and_gone_on_with(
+    head: Head, spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     told = shockmesh(head, "submit", spec, "--out", out)
     assert "4 of 4 members" in told
@@ -102,6 +108,12 @@ def test_a_spec_is_shipped_followed_and_gone_on_with(head: Head, spec: Path, tmp
     with open_run(out) as found:
         assert found.attrs["git_commit"] in (None, "null", "None")  # the wheel's code ran, not the clone's
     job = told.split()[1]
+    numbers = urllib.request.urlopen(head.metrics, timeout=5).read().decode()
+    counted = [line for line in numbers.splitlines() if line.startswith("ray_shockmesh_members_done_total")]
+    assert any(f'run="{out}"' in line and line.endswith(" 4.0") for line in counted), counted
+    assert main(["logs", str(out)]) == 0
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events == ["run_began", "gang_formed", "block_done", "block_done", "run_ended"]
     assert "succeeded" in shockmesh(head, "status", job)
     assert "4 of 4 members" in shockmesh(head, "logs", job)
     journal.marker_path(out, 1).unlink()

@@ -19,7 +19,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from shockmesh.cluster.cli import main
 from shockmesh.io import places
 from shockmesh.io.networks import read_network, write_network
-from shockmesh.io.places import Place, PlaceError, create, place, replace, stamp, tree_size, whole, zarr_store
+from shockmesh.io.places import Place, PlaceError, Remote, create, place, replace, stamp, tree_size, whole, zarr_store
 from shockmesh.io.results import committed, open_run, verify
 from werkzeug.serving import make_server
 
@@ -146,6 +146,7 @@ def test_a_commit_whose_answer_was_lost_is_known_as_ones_own(
 @pytest.mark.parametrize("fault", ["cut", "torn", "503 Slow Down"])
 def test_whatever_is_asked_is_asked_again(server: Server, fault: str) -> None:
     tree = place("s3://bucket/tree")
+    assert isinstance(tree, Remote)
     array, file = zarr.create_array(zarr_store(tree), shape=(4,), chunks=(4,), dtype="i4"), tree / "file"
     assert isinstance(tree, places.Remote)
     assert isinstance(file, places.Remote)

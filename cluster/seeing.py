@@ -1,0 +1,52 @@
+"""Whoever looks at a run: its log, its metrics, and the person at the terminal. All hear the same events."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from shockmesh.cluster.events import TROUBLE, Event, RunEnded, Tell
+from shockmesh.cluster.progress import Progress
+from shockmesh.cluster.work import Job
+from shockmesh.io.runlog import RunLog
+
+WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+@contextmanager
+def seeing(job: Job, progress: Progress) -> Generator[Tell]:
+    """Tell of a run's events within; afterwards all of them are in its log."""
+    log, name = RunLog(job.run), str(job.run)
+    metrics: list[Tell] = []
+
+    def tell(event: Event) -> None:
+        log.write(record(name, event), now=isinstance(event, (*TROUBLE, RunEnded)))
+        if not metrics and _on_ray():
+            from shockmesh.cluster.metrics import Metrics
+
+            metrics.append(Metrics(name, job.plan.links * job.plan.days))
+        for count in metrics:
+            count(event)
+        progress.tell(event)
+
+    try:
+        yield tell
+    finally:
+        log.flush()
+
+
+def record(run: str, event: Event) -> dict[str, object]:
+    """An event as the log has it.
+
+    >>> from shockmesh.cluster.events import GangEnded
+    >>> record("demo/run", GangEnded(gang=1, message="its node is gone"))
+    {'event': 'gang_ended', 'run': 'demo/run', 'gang': 1, 'message': 'its node is gone'}
+    """
+    return {"event": WORDS.sub("_", type(event).__name__).lower(), "run": run, **asdict(event)}
+
+
+def _on_ray() -> bool:
+    import sys
+
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
