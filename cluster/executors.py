@@ -1,6 +1,8 @@
 """Where blocks run: in this process, or on Ray actors; and how a run is interrupted."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ def executor_of(job: Job, network: FirmNetwork, address: str | None, tell: Tell)
         _check_devices(job.plan.devices)
         yield LocalExecutor(make_work(job, network))
         return
+    if address is None:
+        close_to_others()
     from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
 
     with ray_cluster(address, job.plan.workers * job.plan.devices) as options:
@@ -28,6 +32,12 @@ def executor_of(job: Job, network: FirmNetwork, address: str | None, tell: Tell)
             yield executor
         finally:
             executor.close()
+
+
+def close_to_others() -> None:
+    """Have a token asked of whoever joins the cluster that this process will start. Ray reads this when imported."""
+    if "ray" not in sys.modules:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _check_devices(wanted: int) -> None:

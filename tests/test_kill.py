@@ -157,3 +157,29 @@ def test_no_cluster_at_the_address(quiet):
     summary = run(quiet / "storm.yaml", quiet / "nowhere", address="127.0.0.1:1", quiet=True)
     assert summary.stopped == "no Ray cluster at 127.0.0.1:1: Connection refused"
     assert f"go on with: shockmesh resume {quiet / 'nowhere'}" in summary.text()
+
+
+JOIN = """
+import os, subprocess, sys
+from shockmesh.cluster.executors import close_to_others
+close_to_others()
+import ray
+from shockmesh.cluster.ray_executor import ray_cluster
+with ray_cluster(None, 1):
+    join = f"import ray; ray.init('{ray.get_runtime_context().gcs_address}', log_to_driver=False)"
+    for token in ({}, {"RAY_AUTH_MODE": "disabled"}):
+        print(subprocess.run([sys.executable, "-c", join], env=os.environ | token).returncode == 0)
+"""
+
+
+def test_without_its_token_nobody_joins_a_local_cluster(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", JOIN],
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.stdout.split() == ["True", "False"], done.stderr[-3000:]
+    assert "InvalidAuthToken" in done.stderr
