@@ -106,7 +106,7 @@ class Progress:
         if self._live:
             self._live.update(self.view())
         elif time.monotonic() - self._logged >= LOG_SECONDS and pace.done != self._said:
-            self._print(self._line)
+            self.say(self._line)
             self._logged, self._said = time.monotonic(), pace.done
 
     def tell(self, event: Event) -> None:
@@ -116,9 +116,9 @@ class Progress:
                 self._gangs[event.gang] = _GangRow(event.places)
             case GangEnded():
                 self._gangs.pop(event.gang, None)
-                self._print(f"gang {event.gang} ended: {event.message}")
+                self.say(f"gang {event.gang} ended: {event.message}")
             case BlockGivenUp():
-                self._print(f"block {event.block} was given up: {event.message}")
+                self.say(f"block {event.block} was given up: {event.message}")
             case BlockDone(members=(first, end)) if row := self._gangs.get(event.gang):
                 row.members += end - first
                 row.seconds += event.seconds
@@ -133,5 +133,6 @@ class Progress:
         hidden = len(self._gangs) - GANGS_SHOWN
         return Group(Text(self._line), table, *([Text(f"  and {hidden} more")] if hidden > 0 else []))
 
-    def _print(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
         self._console.print(line, markup=False, highlight=False)

@@ -1,6 +1,7 @@
 """Whoever looks at a run: its log, its metrics, and the person at the terminal. All hear the same events."""
 
 import re
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -8,6 +9,7 @@ from dataclasses import asdict
 from shockmesh.cluster.events import TROUBLE, Event, RunEnded, Tell
 from shockmesh.cluster.progress import Progress
 from shockmesh.cluster.work import Job
+from shockmesh.io.places import PlaceError
 from shockmesh.io.runlog import RunLog
 
 WORDS = re.compile(r"(?<!^)(?=[A-Z])")
@@ -15,12 +17,16 @@ WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 
 @contextmanager
 def seeing(job: Job, progress: Progress) -> Generator[Tell]:
-    """Tell of a run's events within; afterwards all of them are in its log."""
+    """Tell of a run's events within; afterwards all of them are in its log.
+
+    A log that cannot be written (a full disk, a store that does not answer) is said to be so, and ends nothing.
+    """
     log, name = RunLog(job.run), str(job.run)
     metrics: list[Tell] = []
 
     def tell(event: Event) -> None:
-        log.write(record(name, event), now=isinstance(event, (*TROUBLE, RunEnded)))
+        with _harmless(progress):
+            log.write(record(name, event), now=isinstance(event, (*TROUBLE, RunEnded)))
         if not metrics and _on_ray():
             from shockmesh.cluster.metrics import Metrics
 
@@ -32,7 +38,16 @@ def seeing(job: Job, progress: Progress) -> Generator[Tell]:
     try:
         yield tell
     finally:
-        log.flush()
+        with _harmless(progress):
+            log.flush()
+
+
+@contextmanager
+def _harmless(progress: Progress) -> Generator[None]:
+    try:
+        yield
+    except (OSError, PlaceError) as error:
+        progress.say(f"the log cannot be written: {error}")
 
 
 def record(run: str, event: Event) -> dict[str, object]:
@@ -46,7 +61,5 @@ def record(run: str, event: Event) -> dict[str, object]:
 
 
 def _on_ray() -> bool:
-    import sys
-
     ray = sys.modules.get("ray")
     return ray is not None and ray.is_initialized()

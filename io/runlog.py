@@ -33,7 +33,7 @@ class RunLog:
 
     def write(self, record: dict[str, Any], now: bool) -> None:
         """Add a line; with `now`, or when the last time is long ago, all lines are on disk when this returns."""
-        self._lines.append(json.dumps({"time": f"{datetime.now(UTC).isoformat(timespec='milliseconds')}", **record}))
+        self._lines.append(json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}))
         if now or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
 
@@ -41,9 +41,9 @@ class RunLog:
         """Put on disk what was written."""
         if not self._lines:
             return
+        self._flushed = time.monotonic()
         content = "".join(f"{line}\n" for line in self._lines).encode()
         replace(self._folder / f"{self._stem}-{self._part:04}.jsonl", content)
-        self._flushed = time.monotonic()
         if len(content) > PART_BYTES:
             self._part, self._lines = self._part + 1, []
 

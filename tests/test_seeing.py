@@ -47,6 +47,18 @@ def test_the_log_of_a_run_says_what_happened(spec: Path, tmp_path: Path, capsys:
     assert [of["time"] for of in records] == sorted(of["time"] for of in records)
 
 
+def test_a_log_that_cannot_be_written_ends_nothing(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runlog, "replace", full)
+    assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 0
+    assert "the log cannot be written: [Errno 28] No space left on device" in capsys.readouterr().err
+    assert read_log(tmp_path / "run") == []
+
+
 def test_a_log_is_kept_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "RUN.json").write_text(MANIFEST)
     monkeypatch.setattr(runlog, "PART_BYTES", 100)
