@@ -9,6 +9,7 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
     network    48 E + 96 N                   on the host, and its layout on the device
     state      m w ((6 + 2 D + C) E′ + 12 N′)  stocks and orders of two days, and what a step needs in between; what
                                              each of D damages still asks for, and each of C cuts lets through
+    gradients  2 m w (2 ⌈√T⌉ + 8) E′         a calibration: the states that its backward pass keeps (`kept_states`)
     records    2 m T w G                     on the device, and on the host while they are written
     tables     12 T N per table shock        read in float64, kept on the device
 
@@ -30,6 +31,7 @@ from jaxtyping import Int
 from shockmesh.cluster.models import Spec, TableShock, parse_bytes
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import Cut, cut_of, partition
+from shockmesh.kernels.rollout import kept_states
 
 PROCESS = 600_000_000
 SECONDS_PER_LINK_STEP = 6e-9
@@ -154,7 +156,8 @@ def worker_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     per_link = 6 + sum({"damage": 2, "cut": 1}.get(shock.kind, 0) for shock in spec.shocks)
     state = block * width * (per_link * links + 12 * firms)
     records = 2 * block * days * width * recorded(spec, sizes)
-    return PROCESS + network + state + records + tables * 12 * days * sizes.firms
+    gradients = 0 if spec.infer is None else 2 * block * width * kept_states(days) * links
+    return PROCESS + network + state + gradients + records + tables * 12 * days * sizes.firms
 
 
 def recorded(spec: Spec, sizes: Sizes) -> int:

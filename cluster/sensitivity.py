@@ -1,7 +1,6 @@
 """`shockmesh sensitivity`: how much each firm matters to a spec's loss, as a ranking, by one backward pass."""
 
 from collections.abc import Iterator, Sequence
-from math import sqrt
 from pathlib import Path
 
 import jax
@@ -15,11 +14,11 @@ from shockmesh.io.networks import read_network
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.rollout import kept_states
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
 from shockmesh.kernels.shocks import Damage, Recovery, Scenario
 
 MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
-STATES_PER_ROOT_DAY = 8  # link states (stock and order) that a backward pass keeps at most, per √days; measured
 
 
 def rank_by_sensitivity(
@@ -54,7 +53,7 @@ def rank_by_sensitivity(
 def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
     """How many members' backward passes fit into `memory` bytes; at least one, at most all."""
     state = 2 * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize
-    return max(1, min(spec.members, int(memory / (STATES_PER_ROOT_DAY * sqrt(spec.horizon.days) * state))))
+    return max(1, min(spec.members, memory // (kept_states(spec.horizon.days) * state)))
 
 
 def _blocks(members: int, block: int) -> Iterator[range]:

@@ -100,7 +100,7 @@ def _scan(
     Reverse mode keeps the state at the start of every block and of every day of the block that it works on:
     days / block + block states, least at block = √days, and the intermediate results of one day.
     """
-    block = isqrt(len(days) - 1) + 1
+    block = _block_days(len(days))
     day_anew = jax.checkpoint(one_day, prevent_cse=False)  # within a scan nothing is merged across passes
     run_block = jax.checkpoint(lambda state, block_days: jax.lax.scan(day_anew, state, block_days))
     whole = len(days) // block * block
@@ -110,6 +110,19 @@ def _scan(
         return records
     _, rest = run_block(state, days[whole:])
     return jax.tree.map(lambda head, tail: jnp.concatenate([head, tail]), records, rest)
+
+
+def kept_states(days: int) -> int:
+    """How many states (stock and orders) a backward pass holds at most, its intermediate results included.
+
+    A state at the start of each block and of each day of one block, and eight for what a day and its transpose need:
+    measured by the compiler's own account, 14.4, 23.4, 34.4 and 46.4 for 10, 60, 180 and 365 days.
+    """
+    return 2 * _block_days(days) + 8
+
+
+def _block_days(days: int) -> int:
+    return isqrt(days - 1) + 1
 
 
 def members_of(parameters: Parameters, scenario: Scenario) -> int:

@@ -1,13 +1,16 @@
 """A plan is integers, and it refuses what does not fit before anything starts."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shockmesh.cluster.models import Spec
+from shockmesh.cluster.models import Infer, Spec
 from shockmesh.cluster.plan import (
     Plan,
     PlanError,
@@ -19,7 +22,12 @@ from shockmesh.cluster.plan import (
     sizes_of,
     worker_bytes,
 )
+from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.partition import Cut
+from shockmesh.kernels.rollout import kept_states, rollout
+from shockmesh.kernels.segments import segments
+from shockmesh.kernels.shocks import Recovery, Scenario
 
 SIZES = Sizes(firms=20_000, links=200_000, regions=44, sectors=56)
 GB = 10**9
@@ -52,6 +60,28 @@ def test_the_integers_of_a_sweep():
     assert plan.output_bytes == 64 * 180 * 4 * (44 * 56 + 44 + 1)
     assert plan.link_steps == 200_000 * 180 * 64
     assert plan.memory_bytes == 6_400_000_000
+
+
+@pytest.mark.parametrize("days", [10, 60, 180])
+def test_a_calibration_has_room_for_the_states_of_its_backward_pass(days: int, random_network: Callable):
+    network, members = random_network(firms=400, links=6000), 4
+    layout, one = lay_out(network), jnp.ones((1, 1))
+    shock = Recovery(jnp.full((network.n_firms, 1), 0.3), 5 * one, 20 * one, 0.05 * one)
+    total = {"output": segments(np.zeros(network.n_firms, int), 1)}
+
+    def loss(stocks):
+        model = Parameters(stocks, 6 * one, 1.25 * one)
+        return rollout(layout, Switches(), model, Scenario((shock,)), days=days, record=total)["output"].sum()
+
+    stocks = jnp.full((network.n_firms, members), 9.0)
+    compiled = jax.jit(jax.value_and_grad(loss)).lower(stocks).compile().memory_analysis()
+    assert compiled is not None
+    state = 2 * network.n_links * members * 4
+    needed = compiled.temp_size_in_bytes / state
+    assert 0.7 * kept_states(days) < needed < kept_states(days)
+    sizes, sweep = Sizes(network.n_firms, network.n_links, 1, 1), spec()
+    fit = sweep.model_copy(update={"infer": Infer(parameters={})})
+    assert worker_bytes(fit, sizes, 4) - worker_bytes(sweep, sizes, 4) == kept_states(180) * state
 
 
 def test_what_is_rebuilt_and_what_is_cut_takes_memory():
