@@ -3,6 +3,7 @@
     run/RUN.json              the manifest: spec as resolved, seed, versions, input hashes; written last at creation
     run/journal/<block>.json  one marker per committed block of members; written last of the block
     run/results.zarr          output(member, time, region, sector) …, output_baseline(region, sector), drawn parameters
+    run/log/…                 what happened while it was made (`runlog`); nothing depends on it
 
 A block is the members that one task simulates together, and exactly one shard of every variable: two tasks never touch
 the same file. Readers see the members of committed blocks only.
