@@ -12,6 +12,13 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs() -> Iterator[None]:
+    """Drop what a test file compiled: programs map memory, and Linux ends a process of 65,530 maps by a fault."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(params=["float64", "float32"])
 def precision(request: pytest.FixtureRequest) -> Iterator[np.dtype]:
     """Run a test in both precisions; float64 is switched on for the test alone."""
