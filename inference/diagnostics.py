@@ -30,8 +30,12 @@ def crps(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*se
 
 
 def coverage(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"], level: float) -> float:
-    """The share of true values within the draws' central interval of a level."""
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    """The share of true values within the draws' central interval of a level.
+
+    Its ends are the order statistics p (n + 1) (Hyndman, Fan 1996, type 6): between them lies one more draw of the same
+    distribution as often as the level says, however few the n draws are, down to (1 + level) / (1 − level).
+    """
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-1, method="weibull")
     return float(np.mean((low <= truth) & (truth <= high)))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpyro.infer import MCMC, NUTS
 from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
-from shockmesh.inference.diagnostics import crps, moved, pareto_k, rank_uniformity, scores, shrinkage
+from shockmesh.inference.diagnostics import coverage, crps, moved, pareto_k, rank_uniformity, scores, shrinkage
 from shockmesh.inference.ensemble import Pull, perturbed, pull
 from shockmesh.inference.evolution import evolve
 from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
@@ -544,6 +544,13 @@ def test_scores_of_a_known_forecast() -> None:
     np.testing.assert_allclose(found["crps"], 1 / np.sqrt(np.pi), rtol=0.03)  # of N(0, 1) for its own draws
     np.testing.assert_allclose(found["rmse"], 1, rtol=0.05)
     assert np.isnan(scores(draws, truth, np.zeros(truth.shape, bool), noise=0.0)["rmse"])
+
+
+@pytest.mark.parametrize(("draws", "level"), [(20, 0.9), (19, 0.9), (7, 0.5), (400, 0.9)])
+def test_coverage_of_few_draws_is_the_level(draws: int, level: float) -> None:
+    rng = np.random.default_rng(1)
+    found = coverage(rng.normal(size=(20_000, draws)), rng.normal(size=20_000), level)
+    np.testing.assert_allclose(found, level, atol=0.012)  # 3 standard errors of a half
 
 
 def test_crps_equals_its_definition() -> None:
