@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
+    AliasGenerator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,6 +21,7 @@ from pydantic import (
     PrivateAttr,
     Strict,
     Tag,
+    model_validator,
 )
 from shockmesh.cluster.distributions import Distribution, Scalar, parse_distribution, same_kind
 from shockmesh.cluster.domains import DOMAINS
@@ -120,9 +123,26 @@ Drawn = Annotated[
 Levels = Annotated[tuple[Scalar, ...], PlainValidator(same_kind), PlainSerializer(list, list[Any])]
 
 
+BOARIO = {  # our name of a parameter → BoARIO's, which a spec may use as well
+    "inventory_days": "main_inv_dur",
+    "adjustment_days": "inventory_restoration_tau",
+    "inventory_threshold": "psi_param",
+    "capacity": "alpha_max",
+    "base_capacity": "alpha_base",
+    "overproduction_days": "alpha_tau",
+    "order_split": "order_type",
+}
+ORDER_TYPES = {"alt": "capacity", "noalt": "baseline"}  # BoARIO's order_type → order_split
+
+
+def _both_names(name: str) -> AliasChoices | str:
+    return AliasChoices(name, BOARIO[name]) if name in BOARIO else name
+
+
 class Model(_Frozen):
     """A preset, and what differs from it. Left out, a number or a switch is the preset's."""
 
+    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_both_names))
     preset: Annotated[str, AfterValidator(lambda name: _known("preset", list(PRESETS), name))] = "hamid2025"
     inventory_days: Value[InventoryDays] | None = None  # n [days of use]
     adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
@@ -136,10 +156,19 @@ class Model(_Frozen):
     criticality: FilePath | None = None  # CSV of sectors by sectors, see shockmesh.io.scenarios
     order_target: OrderTarget | None = None
     order_basis: OrderBasis | None = None
-    order_split: OrderSplit | None = None
+    order_split: Annotated[OrderSplit | None, BeforeValidator(lambda name: ORDER_TYPES.get(str(name), name))] = None
     rationing: Rationing | None = None
     production: Production | None = None
     capacity_rule: CapacityRule | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, data: Any) -> Any:
+        keys = set(data) if isinstance(data, dict) else set()
+        twice = [f"{ours} and {theirs}" for ours, theirs in BOARIO.items() if {ours, theirs} <= keys]
+        if twice:
+            raise ValueError(f"gives the same number by two names: {', '.join(twice)}")
+        return data
 
     @property
     def published(self) -> Preset:
@@ -342,23 +371,26 @@ class Spec(_Frozen):
         return self._source.problem(keys, value, rule)
 
 
-KEYS = tuple(  # every key that a spec may have
-    field.alias or name
-    for model in (
-        Spec,
-        Model,
-        Horizon,
-        Where,
-        RecoveryShock,
-        DamageShock,
-        CutShock,
-        TableShock,
-        Sweep,
-        Resources,
-        PerFirm,
-        Observe,
-        Unknown,
-        Infer,
-    )
-    for name, field in model.model_fields.items()
+KEYS = (  # every key that a spec may have
+    *BOARIO.values(),
+    *(
+        field.alias or name
+        for model in (
+            Spec,
+            Model,
+            Horizon,
+            Where,
+            RecoveryShock,
+            DamageShock,
+            CutShock,
+            TableShock,
+            Sweep,
+            Resources,
+            PerFirm,
+            Observe,
+            Unknown,
+            Infer,
+        )
+        for name, field in model.model_fields.items()
+    ),
 )

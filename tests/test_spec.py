@@ -55,6 +55,20 @@ def test_a_good_spec_is_read_whole(write: Write):
     assert spec.record == {"output": ("region", "sector"), "value_added": ("region",)}
 
 
+def test_boario_names_are_ours(write: Write):
+    economy = "economy: world.zarr\nhorizon: {days: 9}\nmodel: "
+    theirs = (
+        "{preset: hallegatte2014, main_inv_dur: {default: 60, by_sector: {A: 9}}, inventory_restoration_tau: 30, "
+        "psi_param: 0.7, alpha_max: 1.4, alpha_base: 1.1, alpha_tau: 200, order_type: noalt}"
+    )
+    ours = (
+        "{preset: hallegatte2014, inventory_days: {default: 60, by_sector: {A: 9}}, adjustment_days: 30, "
+        "inventory_threshold: 0.7, capacity: 1.4, base_capacity: 1.1, overproduction_days: 200, order_split: baseline}"
+    )
+    found, expected = (load_spec(write(economy + model)).model_dump(mode="json") for model in (theirs, ours))
+    assert found == expected
+
+
 def test_a_resolved_spec_reads_back_the_same(write: Write):
     resolved = load_spec(write(GOOD)).model_dump(mode="json")
     assert parse_spec(resolved).model_dump(mode="json") == resolved
@@ -67,6 +81,12 @@ def test_nothing_but_the_economy_and_the_horizon_is_required(write: Write):
 
 # what to replace in GOOD → by what → the one problem it makes
 BAD = {
+    "a number by two names": (
+        "inventory_days: {default: 10",
+        "main_inv_dur: 9, inventory_days: {default: 10",
+        "2: model: {'preset': 'hamid2025', 'main_inv_dur': 9, 'inventory_days'…: gives the same number by two names: "
+        "inventory_days and main_inv_dur",
+    ),
     "unknown key": (
         "horizon:",
         "horizn: {days: 1}\nhorizon:",
