@@ -16,7 +16,7 @@ from shockmesh.cluster.progress import duration
 from shockmesh.inference.diagnostics import moved, pareto_k, scores
 from shockmesh.inference.ensemble import Pull, pull
 from shockmesh.inference.guides import make_guide
-from shockmesh.inference.problem import Latents, field_values, member_keys, predictions, prior_draws, score
+from shockmesh.inference.problem import Latents, Problem, field_values, member_keys, predictions, prior_draws, score
 from shockmesh.inference.svi import Info, State, Variational, advance, log_weights, posterior_draws, variational
 from shockmesh.io.checkpoints import last_checkpoint, write_checkpoint
 from shockmesh.io.places import Place
@@ -153,25 +153,25 @@ def describe_ensemble(spec: Spec, bound: Calibration, blocks: Sequence[Mapping[s
 
 def _evaluate(bound: Calibration, latents: Latents) -> dict[str, np.ndarray]:
     """Fields, predictions and losses of draws, a batch at a time; the draws are the last axis."""
-    evaluate = jax.jit(lambda part: _of_batch(bound, part))
     draws = next(iter(latents.values())).shape[-1]
     parts: list[dict[str, np.ndarray]] = []
     for start in range(0, draws, BATCH):
         ids = np.minimum(np.arange(start, start + BATCH), draws - 1)  # a short batch is padded: one program
-        found = jax.device_get(evaluate({site: values[:, ids] for site, values in latents.items()}))
+        found = jax.device_get(_of_batch(bound.problem, {site: values[:, ids] for site, values in latents.items()}))
         parts.append({name: values[..., : draws - start] for name, values in found.items()})
     return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
 
-def _of_batch(bound: Calibration, latents: Latents) -> dict[str, jax.Array]:
-    found = predictions(bound.problem, latents)
+@jax.jit
+def _of_batch(problem: Problem, latents: Latents) -> dict[str, jax.Array]:
+    found = predictions(problem, latents)
     seen = {f"seen.{k}": values for k, values in enumerate(found[0])}
-    firms = bound.network.n_firms  # a field of one effect, on all, has one row
+    firms = problem.layout.n_firms  # a field of one effect, on all, has one row
     fields = {
         f"field.{name}": jnp.broadcast_to(values, (firms, values.shape[1]))
-        for name, values in field_values(bound.problem, latents).items()
+        for name, values in field_values(problem, latents).items()
     }
-    losses = {"loss": score(bound.problem, found), "held_out": score(bound.problem, found, held_out=True)}
+    losses = {"loss": score(problem, found), "held_out": score(problem, found, held_out=True)}
     return seen | fields | losses
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -99,12 +100,13 @@ class ParticleWork:
         bound = bind_calibration(spec, network)
         with jax.enable_x64(self._x64):
             method = make_method(spec, bound)
-        self._gradients = jax.jit(lambda state, particles: particle_gradients(method, bound.problem, state, particles))
+        self._problem, self._gradients = bound.problem, jax.jit(partial(particle_gradients, method))
 
     def __call__(self, block: int, state: Any) -> dict[str, Any]:
         particles = np.asarray(self._plan.block(block % self._plan.blocks))
         with jax.enable_x64(self._x64):
-            losses, gradient = jax.device_get(self._gradients(jax.tree.map(jax.numpy.asarray, state), particles))
+            state = jax.tree.map(jax.numpy.asarray, state)
+            losses, gradient = jax.device_get(self._gradients(self._problem, state, particles))
         return {"losses": losses, "gradient": gradient}
 
 

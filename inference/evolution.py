@@ -31,18 +31,20 @@ def evolve(problem: Problem, evaluations: int, *, seed: int = 0, generation: int
         parts = np.split(points.astype(problem.dtype), ends, axis=0)
         return {site: jnp.asarray(part) for site, part in zip(sorted(sites), parts, strict=True)}
 
-    @jax.jit
-    def objective(latents: dict[str, Array]) -> Array:
-        distance = 0.5 * sum((z**2).sum(axis=0) for z in latents.values())
-        return distance + losses(problem, latents) / problem.loss.temperature
-
     options = {"seed": seed + 1, "popsize": generation, "CMA_diagonal": True, "verbose": -9, "maxfevals": evaluations}
     search = cma.CMAEvolutionStrategy(np.zeros(sum(sites.values())), width, options)
     spent = 0
     while spent + generation <= evaluations and not search.stop():
         points = np.stack(search.ask(), axis=1)
-        found = np.nan_to_num(np.asarray(objective(unpacked(points)), np.float64), nan=np.inf)
+        found = np.nan_to_num(np.asarray(_objective(problem, unpacked(points)), np.float64), nan=np.inf)
         search.tell(list(points.T), found.tolist())
         spent += generation
     best = np.asarray(search.result.xbest)
     return Evolved(unpacked(best[:, None]), float(search.result.fbest), spent)
+
+
+@jax.jit
+def _objective(problem: Problem, latents: dict[str, Array]) -> Float[Array, " member"]:
+    """½ |z|² + loss / w: what the most likely point has least of."""
+    distance = 0.5 * sum((z**2).sum(axis=0) for z in latents.values())
+    return distance + losses(problem, latents) / problem.loss.temperature

@@ -24,9 +24,10 @@ class Accepted(NamedTuple):
 
 def prior_losses(problem: Problem, seed: int, draws: int, *, batch: int = 100) -> Float[np.ndarray, " draw"]:
     """The loss of draws 0 … draws − 1 of the prior; infinite where a number was not finite."""
-    evaluate = jax.jit(lambda keys: losses(problem, prior_draws(problem, keys)))
+    evaluate = jax.jit(lambda problem, keys: losses(problem, prior_draws(problem, keys)))
     parts = [
-        np.asarray(evaluate(member_keys(seed, range(start, start + batch)))) for start in range(0, draws, batch)
+        np.asarray(evaluate(problem, member_keys(seed, range(start, start + batch))))
+        for start in range(0, draws, batch)
     ]  # the last batch is whole too: one program
     return np.nan_to_num(np.concatenate(parts)[:draws], nan=np.inf)
 

@@ -25,10 +25,10 @@ def smooth(
     if len(keys) % batch:
         raise ValueError(f"members = {len(keys)}: must be a multiple of the batch, {batch}")
     latents = prior_draws(problem, jax.vmap(partial(jax.random.fold_in, data=0))(keys))
-    simulate = jax.jit(lambda part: residuals(problem, predictions(problem, part)))
     for number in range(rounds):
         parts = [
-            simulate({site: z[:, k : k + batch] for site, z in latents.items()}) for k in range(0, len(keys), batch)
+            _simulate(problem, {site: z[:, k : k + batch] for site, z in latents.items()})
+            for k in range(0, len(keys), batch)
         ]
         noise_keys = jax.vmap(partial(jax.random.fold_in, data=number + 1))(keys)
         latents = _update(latents, jnp.concatenate(parts, axis=1), noise_keys, float(rounds))
@@ -43,6 +43,11 @@ def residuals(problem: Problem, found: Predictions) -> Float[Array, "datum membe
         for seen, values in zip(experiment.seen, series, strict=True)
     ]
     return jnp.concatenate(parts)
+
+
+@jax.jit
+def _simulate(problem: Problem, latents: dict[str, Array]) -> Float[Array, "datum member"]:
+    return residuals(problem, predictions(problem, latents))
 
 
 @jax.jit

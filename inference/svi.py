@@ -149,15 +149,15 @@ def posterior_draws(
     method: Variational, problem: Problem, state: State, draws: int, seed: int = 0
 ) -> dict[str, Float[Array, "group draw"]]:
     """Latent numbers drawn from the guide. Draw d uses fold_in(seed, d)."""
-    params = method.constrain(state.params)
 
-    def one(key: PRNGKeyArray) -> dict[str, Array]:
+    def one(problem: Problem, params: Params, key: PRNGKeyArray) -> dict[str, Array]:
         guide = numpyro.handlers.substitute(numpyro.handlers.seed(method.guide, key), data=params)
         sites = numpyro.handlers.trace(guide).get_trace(problem)
         return {site: sites[site]["value"] for site in problem.sites}
 
     keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(draws, dtype=jnp.uint32))
-    return jax.tree.map(lambda values: values.T, jax.jit(jax.vmap(one))(keys))
+    drawn = jax.jit(jax.vmap(one, in_axes=(None, None, 0)))(problem, method.constrain(state.params), keys)
+    return jax.tree.map(lambda values: values.T, drawn)
 
 
 def log_weights(
@@ -166,8 +166,8 @@ def log_weights(
     """log p(z) − loss(z) / w − log q(z) at the draws of `posterior_draws`: equal where the guide is the posterior."""
     whole = jnp.arange(-(-draws // batch) * batch, dtype=jnp.uint32)  # the last batch is whole too: one program
     keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(whole)
-    weigh = jax.jit(jax.vmap(lambda key: _elbo(method, problem, state.params, key)))
-    parts = [np.asarray(weigh(keys[start : start + batch])) for start in range(0, len(whole), batch)]
+    weigh = jax.jit(jax.vmap(partial(_elbo, method), in_axes=(None, None, 0)))
+    parts = [weigh(problem, state.params, keys[start : start + batch]) for start in range(0, len(whole), batch)]
     return np.concatenate(parts)[:draws]
 
 

@@ -50,7 +50,7 @@ def sensitivity_function(
     """`sensitivity` as a compiled function of parameters and scenario, to be called for many batches of members."""
     record = {loss: segments(np.zeros(layout.n_firms, np.int32), 1)}
 
-    def total(inputs: tuple[Parameters, Scenario]) -> tuple[Array, Array]:
+    def total(inputs: tuple[Parameters, Scenario], layout: Layout) -> tuple[Array, Array]:
         records = rollout(layout, switches, *inputs, days=days, record=record)
         losses = days * baseline(layout, record)[loss][0] - records[loss][:, 0].sum(axis=0)
         return losses.sum(), losses  # members are independent: the derivative of the sum is each member's own
@@ -59,7 +59,7 @@ def sensitivity_function(
 
     def function(parameters: Parameters, scenario: Scenario) -> Sensitivity:
         of_firms = per_firm(layout, (parameters, replace(scenario, cuts=())))  # a cut's course is not a firm's
-        (_, losses), gradient = derivative((of_firms[0], replace(of_firms[1], cuts=scenario.cuts)))
+        (_, losses), gradient = derivative((of_firms[0], replace(of_firms[1], cuts=scenario.cuts)), layout)
         return Sensitivity(losses, *gradient)
 
     return function
