@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from shockmesh.cluster.calibration import Calibration
+from shockmesh.cluster.calibration import Calibration, noise_of
 from shockmesh.cluster.models import Infer, Spec
 from shockmesh.cluster.progress import duration
 from shockmesh.inference.diagnostics import moved, pareto_k, scores
@@ -108,7 +108,7 @@ def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np
     seen = {
         observe.variable: Seen(
             series=series,
-            noise=observe.noise,
+            noise=noise_of(observe, series),
             fitted=np.asarray(part.fitted)[:, : len(series.names), 0],
             held_out=np.asarray(part.held_out)[:, : len(series.names), 0],
             posterior=after[f"seen.{k}"][:, : len(series.names)],

@@ -1,17 +1,18 @@
 """A calibration spec bound to its economy: the problem that `shockmesh.inference` solves, and what its parts are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from shockmesh.cluster.batch import Simulator, part_of
 from shockmesh.cluster.domains import DOMAINS
-from shockmesh.cluster.models import Infer, Observe, Spec, Unknown, Window
+from shockmesh.cluster.models import Infer, Observe, Spec, Spreads, Unknown, Window
 from shockmesh.inference.latents import Effect, LatentField, Support
 from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
 from shockmesh.inference.problem import Experiment, Problem, problem
-from shockmesh.io.series import Series, firms_of_series, read_series
+from shockmesh.io.series import Series, firms_of_series, read_noise, read_series
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.segments import Segments, segments
 
@@ -34,18 +35,32 @@ def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
     Raises:
         SpecError: as `bind`. SeriesError: a file of observations breaks a rule.
     """
-    if spec.infer is None:
-        raise ValueError("infer: missing: this spec is no calibration")
+    infer = _infer(spec)
     with jax.enable_x64(spec.precision == "float64"):
         simulator = Simulator(spec, network)
         parameters, scenario = simulator.inputs(range(1))
         bound = [_observed(spec, observe, network) for observe in spec.observe]
         seen = tuple(part for part, _, _ in bound)
-        fields = [_field(spec, path, unknown, network) for path, unknown in spec.infer.parameters.items()]
-        experiment = Experiment(scenario, seen, spec.horizon.days)
-        layout, loss = simulator.layout(), _loss(spec.infer)
+        fields = [_field(spec, path, unknown, network, bound[0][2]) for path, unknown in infer.parameters.items()]
+        experiment = Experiment(scenario, seen, spec.horizon.days, _fitted_days(seen))
+        layout, loss = simulator.layout(), _loss(infer)
         unknown = problem(layout, spec.model.switches, parameters, [experiment], fields, loss)
     return Calibration(unknown, tuple(series for _, series, _ in bound), bound[0][2], network)
+
+
+def _fitted_days(seen: Sequence[Observed]) -> int:
+    """How many days reach all values that are fitted."""
+    periods = [np.flatnonzero(np.asarray(part.fitted).any(axis=(1, 2))) for part in seen]
+    return 1 + max(
+        int(np.flatnonzero(np.isin(part.period, fitted)).max(initial=0))
+        for part, fitted in zip(seen, periods, strict=True)
+    )
+
+
+def _infer(spec: Spec) -> Infer:
+    if spec.infer is None:
+        raise ValueError("infer: missing: this spec is no calibration")
+    return spec.infer
 
 
 def _loss(infer: Infer) -> Loss:
@@ -59,17 +74,29 @@ def _observed(spec: Spec, observe: Observe, network: FirmNetwork) -> tuple[Obser
     of_firm = firms_of_series(series, observe.by, observe.groups, network, observe.file)
     names, shape = len(series.names), series.values.shape
     padded = np.column_stack([series.values, np.full(shape[0], np.nan)])  # firms of no series: one that is never seen
+    noise = noise_of(observe, series)
     seen = observed(
         observe.variable,
         segments(of_firm, names + 1),
         padded,
-        observe.noise,
+        np.column_stack([noise, np.ones(shape[0])]),
         fitted=_within(series, observe.window, (0, days)),
         held_out=_within(series, observe.held_out, (0, 0)),
         period=series.period_of_day(days),
         dtype=spec.precision,
     )
     return seen, series, of_firm
+
+
+def noise_of(observe: Observe, series: Series) -> Float[np.ndarray, "period series"]:
+    """The standard deviation of what was seen.
+
+    Raises:
+        SeriesError: its file breaks a rule.
+    """
+    if isinstance(observe.noise, Spreads):
+        return read_noise(observe.noise.file, series)
+    return np.full(series.values.shape, observe.noise)
 
 
 def _within(series: Series, window: Window | None, otherwise: tuple[int, int]) -> np.ndarray:
@@ -79,13 +106,14 @@ def _within(series: Series, window: Window | None, otherwise: tuple[int, int]) -
     return np.repeat(inside[:, None], len(series.names) + 1, axis=1)
 
 
-def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork) -> LatentField:
+def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork, series: np.ndarray) -> LatentField:
     *_, owner, name = path.split(".")
     target = ("parameters", name) if owner == "model" else _shock_target(spec, owner, name)
+    prior = _infer(spec).parameters[unknown.like] if unknown.like else unknown
     effects = tuple(
-        Effect(level, _level(level, network), spread, unknown.doubt) for level, spread in unknown.spread.items()
+        Effect(level, _level(level, network, series), spread, prior.doubt) for level, spread in prior.spread.items()
     )
-    return LatentField(path, target, _support(name), effects)
+    return LatentField(path, target, _support(name), effects, unknown.like or "")
 
 
 def _shock_target(spec: Spec, owner: str, name: str) -> tuple[str, int, str]:
@@ -100,13 +128,15 @@ def _support(name: str) -> Support:
     return "share" if domain.high == 1 else "above_one" if domain.low == 1 else "positive"
 
 
-def _level(level: str, network: FirmNetwork) -> Segments:
+def _level(level: str, network: FirmNetwork, series: Int[np.ndarray, " firm"]) -> Segments:
     n = network.n_firms
     match level:
         case "firm":
             return segments(np.arange(n), n)
         case "region":
             return segments(network.region, len(network.regions))
+        case "series":
+            return segments(series, int(series.max()) + 1)
         case "sector":
             return segments(network.sector, len(network.sectors))
         case _:

@@ -297,6 +297,19 @@ class Resources(_Frozen):
 
 
 Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+
+
+class Spreads(_Frozen):
+    """A standard deviation for each period and series, in a file like that of the series."""
+
+    file: FilePath
+
+
+def _noise_tag(value: object) -> str:
+    return "file" if isinstance(value, dict | Spreads) else "number"
+
+
+Noise = Annotated[Annotated[Positive, Tag("number")] | Annotated[Spreads, Tag("file")], Discriminator(_noise_tag)]
 Window = tuple[Annotated[int, Strict(), Field(ge=0)], Count]
 
 
@@ -307,15 +320,21 @@ class Observe(_Frozen):
     variable: Annotated[str, AfterValidator(lambda name: _known("variable", RECORDABLE, name))] = "output"
     by: Literal["total", "region", "sector"] = "sector"
     groups: FilePath | None = None  # CSV of sector,series or region,series; left out: series are named as sectors
-    noise: Positive = 0.01  # standard deviation, share of the undisturbed day
+    noise: Noise = 0.01  # standard deviation, share of the undisturbed day
     window: Window | None = None  # first day and the day after the last that are fitted; left out: all
     held_out: Window | None = None  # kept aside for validation
+
+
+Level = Literal["all", "region", "series", "sector", "firm"]  # series: firms that the first observed variable sums
 
 
 class Unknown(_Frozen):
     """What is not known of a number: how far groups of firms stray from the value that the spec says."""
 
-    spread: dict[Literal["all", "region", "sector", "firm"], Positive]  # σ of the logarithm, or of the logit of a share
+    spread: dict[Level, Positive] = Field(
+        default_factory=dict[Level, Positive]
+    )  # σ of the logarithm, of a share's logit
+    like: str | None = None  # in place of a spread: the number that it strays with, each from its own value
     doubt: Annotated[float, Strict(), Field(ge=0)] = (
         0.0  # the spreads themselves are uncertain by a factor exp(± doubt)
     )

@@ -1,12 +1,12 @@
 """The rules of a spec that concern more than one field: sweeps, paths, records and files."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
-from shockmesh.cluster.models import MOST, CutShock, Observe, PerFirm, RecoveryShock, Spec, TableShock
+from shockmesh.cluster.models import MOST, CutShock, Observe, PerFirm, RecoveryShock, Spec, TableShock, Unknown
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
@@ -14,6 +14,7 @@ from shockmesh.kernels.model import DEFAULTS
 type Broken = tuple[KeyPath, object, str]
 
 MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
+LEVELS_OR_LIKE = "needs a level (all, region, series, sector or firm), or like in its place"
 WHERE_NAMES = ("region", "sector", "firm")
 
 
@@ -165,19 +166,32 @@ def _calibration(spec: Spec) -> Iterator[Broken]:
     if spec.resources.devices_per_gang != 1:
         path = ("resources", "devices_per_gang")
         yield path, spec.resources.devices_per_gang, "must be 1: a calibration's simulations each run on one device"
-    known = inferable(spec)
-    for path in spec.infer.parameters:
-        if path not in known:
-            yield ("infer", "parameters", path), path, "is not a number that can be inferred" + suggestion(path, known)
-        elif not spec.infer.parameters[path].spread:
-            yield ("infer", "parameters", path, "spread"), "empty", "needs a level: all, region, sector or firm"
-    if not spec.infer.parameters:
-        yield ("infer", "parameters"), "empty", "nothing to infer"
+    yield from _unknowns(spec, spec.infer.parameters)
     variables = Counter(observe.variable for observe in spec.observe)
     for i, observe in enumerate(spec.observe):
         if variables[observe.variable] > 1:
             yield ("observe", i, "variable"), observe.variable, "each variable is observed once"
         yield from _windows(("observe", i), observe, spec.horizon.days)
+
+
+def _unknowns(spec: Spec, given: Mapping[str, Unknown]) -> Iterator[Broken]:
+    known, keys = inferable(spec), ("infer", "parameters")
+    if not given:
+        yield keys, "empty", "nothing to infer"
+    for path, unknown in given.items():
+        own = [name for name in given if name != path and given[name].spread and _number(name) == _number(path)]
+        if path not in known:
+            yield (*keys, path), path, "is not a number that can be inferred" + suggestion(path, known)
+        elif bool(unknown.spread) == (unknown.like is not None):
+            yield (*keys, path, "spread"), dict(unknown.spread) or "empty", LEVELS_OR_LIKE
+        elif unknown.like is not None and unknown.like not in own:
+            rule = "must be a number of the same kind that has a spread here" + suggestion(unknown.like, own)
+            yield (*keys, path, "like"), unknown.like, rule
+
+
+def _number(path: str) -> str:
+    """What a path is a number of: loss, inventory_days, …"""
+    return path.rpartition(".")[2]
 
 
 def inferable(spec: Spec) -> list[str]:

@@ -43,7 +43,7 @@ def scores(
     draws: Float[np.ndarray, "period series draw"],
     seen: Float[np.ndarray, "period series"],
     counted: Bool[np.ndarray, "period series"],
-    noise: float,
+    noise: float | Float[np.ndarray, "period series"],
     seed: int = 0,
 ) -> dict[str, float]:
     """Scores of predictions against what was seen, over the values that count; NaN if none does.
@@ -53,7 +53,8 @@ def scores(
     if not counted.any():
         return dict.fromkeys(("rmse", "crps", *(f"coverage_{level:.0%}".rstrip("%") for level in LEVELS)), np.nan)
     chosen, truth = draws[counted], seen[counted]
-    noisy = chosen + noise * np.random.default_rng(seed).standard_normal(chosen.shape)
+    spread = np.broadcast_to(noise, counted.shape)[counted][:, None]
+    noisy = chosen + spread * np.random.default_rng(seed).standard_normal(chosen.shape)
     covered = {f"coverage_{level:.0%}".rstrip("%"): coverage(noisy, truth, level) for level in LEVELS}
     return {"rmse": rmse(chosen, truth), "crps": crps(noisy, truth)} | covered
 

@@ -149,7 +149,7 @@ def latent_neighbourhoods(problem: Problem, neighbourhood: Int[np.ndarray, " fir
     by_site: dict[str, np.ndarray] = {}
     for field in problem.fields:
         for effect in field.effects:
-            site, firms, n = f"{field.name}.{effect.level}", np.asarray(effect.groups.index), effect.groups.n
+            site, firms, n = field.site(effect), np.asarray(effect.groups.index), effect.groups.n
             first, last = np.full(n, shared), np.full(n, -1)
             np.minimum.at(first, firms, neighbourhood)
             np.maximum.at(last, firms, neighbourhood)

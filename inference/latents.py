@@ -5,7 +5,8 @@ A field is one number per firm around its median, the number that the model woul
     value_i = T⁻¹(T(median_i) + Σ_k σ_k z_k[group_k(i)])        z_k ~ N(0, 1), one per group of effect k
 
 with T by the field's support: the logarithm above a lower bound, the logit for a share. Effects at several levels
-(all firms, region, sector, firm) make a hierarchical prior; where a spread is itself unknown, σ_k ← σ_k exp(s z).
+(all firms, region, series, sector, firm) make a hierarchical prior; where a spread is itself unknown,
+σ_k ← σ_k exp(s z).
 All latent numbers are standard normal a priori, so that a guide starts at the prior and a number that no data touch
 stays there."""
 
@@ -36,29 +37,36 @@ BOUNDS: dict[Support, tuple[float, float]] = {
 class Effect:
     """How far groups of firms stray from the median, and the firms of each group."""
 
-    level: str  # what a group is: all, region, sector, firm
+    level: str  # what a group is: all, region, series, sector, firm
     groups: Segments  # firms → groups
     spread: float  # σ, on the scale of T
     spread_doubt: float = 0.0  # s: σ itself is uncertain by a factor exp(± s); 0 takes σ as known
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["effects"], meta_fields=["name", "target", "support"])
+@partial(jax.tree_util.register_dataclass, data_fields=["effects"], meta_fields=["name", "target", "support", "like"])
 @dataclass(frozen=True)
 class LatentField:
     """One unknown number per firm, and which number of the model it is.
 
     target: ("parameters", a field of Parameters), or (a field of Scenario, position, a field of that shock).
+    like: the field whose latent numbers these are too, if not its own: what is learned of the one moves the other, each
+        from its own median. Both have the same effects.
     """
 
     name: str
     target: tuple[str, str] | tuple[str, int, str]
     support: Support
     effects: tuple[Effect, ...]
+    like: str = ""
+
+    def site(self, effect: Effect) -> str:
+        """The site of an effect's latent numbers."""
+        return f"{self.like or self.name}.{effect.level}"
 
     def sizes(self) -> dict[str, int]:
         """How many latent numbers each site of this field has."""
-        sites = {f"{self.name}.{effect.level}": effect.groups.n for effect in self.effects}
-        return sites | {f"{self.name}.{effect.level}.spread": 1 for effect in self.effects if effect.spread_doubt}
+        sites = {self.site(effect): effect.groups.n for effect in self.effects}
+        return sites | {f"{self.site(effect)}.spread": 1 for effect in self.effects if effect.spread_doubt}
 
     def values(self, latents: Latents, median: Float[Array, "#firm #member"]) -> Float[Array, "firm member"]:
         """The field at some latent numbers, each site (group, member).
@@ -76,7 +84,7 @@ class LatentField:
         return jnp.where(inside, value, median)
 
     def _stray(self, effect: Effect, latents: Latents) -> Float[Array, "firm member"]:
-        site = f"{self.name}.{effect.level}"
+        site = self.site(effect)
         spread = effect.spread
         if effect.spread_doubt:
             spread = spread * jnp.exp(effect.spread_doubt * latents[f"{site}.spread"])

@@ -23,7 +23,7 @@ from shockmesh.kernels.segments import Segments
 from shockmesh.kernels.shocks import Scenario
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["scenario", "seen"], meta_fields=["days"])
+@partial(jax.tree_util.register_dataclass, data_fields=["scenario", "seen"], meta_fields=["days", "fitted_days"])
 @dataclass(frozen=True)
 class Experiment:
     """A shock whose consequences were seen. Each variable is observed once."""
@@ -31,6 +31,7 @@ class Experiment:
     scenario: Scenario
     seen: tuple[Observed, ...]
     days: int
+    fitted_days: int | None = None  # of which the first so many reach all that is fitted; None: all of them
 
 
 @partial(
@@ -131,19 +132,25 @@ def field_values(problem: Problem, latents: Latents, experiment: int = 0) -> dic
 
 def predictions(problem: Problem, latents: Latents) -> Predictions:
     """What each member says of everything seen."""
-    return tuple(_predict(problem, experiment, latents) for experiment in problem.experiments)
+    return tuple(_predict(problem, experiment, latents, experiment.days) for experiment in problem.experiments)
 
 
-def _predict(problem: Problem, experiment: Experiment, latents: Latents) -> tuple[Array, ...]:
+def _predict(problem: Problem, experiment: Experiment, latents: Latents, days: int) -> tuple[Array, ...]:
     parameters, scenario = inputs(problem, experiment.scenario, latents)
     record: Mapping[str, Segments | None] = {seen.variable: seen.groups for seen in experiment.seen}
-    series = rollout(problem.layout, problem.switches, parameters, scenario, days=experiment.days, record=record)
+    series = rollout(problem.layout, problem.switches, parameters, scenario, days=days, record=record)
     return tuple(predicted(problem.layout, seen, series[seen.variable]) for seen in experiment.seen)
 
 
 def losses(problem: Problem, latents: Latents, *, held_out: bool = False) -> Float[Array, " member"]:
-    """The loss of each member, latents (group, member): over the fitted values, or over those held out."""
-    return score(problem, predictions(problem, latents), held_out=held_out)
+    """The loss of each member, latents (group, member): over the fitted values, or over those held out.
+
+    Days after the last that is fitted are simulated for the held-out values alone.
+    """
+    if held_out:
+        return score(problem, predictions(problem, latents), held_out=True)
+    found = [_predict(problem, of, latents, of.fitted_days or of.days) for of in problem.experiments]
+    return score(problem, tuple(found))
 
 
 def score(problem: Problem, found: Predictions, *, held_out: bool = False) -> Float[Array, " member"]:

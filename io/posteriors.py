@@ -30,7 +30,7 @@ class Seen:
     """An observed variable, and what the posterior and the prior say of it."""
 
     series: Series
-    noise: float
+    noise: Float[np.ndarray, "period series"]
     fitted: Bool[np.ndarray, "period series"]
     held_out: Bool[np.ndarray, "period series"]
     posterior: Float[np.ndarray, "period series draw"]
@@ -148,7 +148,7 @@ def _constants(seen: Mapping[str, Seen]) -> xr.Dataset:
         variables |= {
             f"{name}_fitted": (_dims(name), of.fitted),
             f"{name}_held_out": (_dims(name), of.held_out),
-            f"{name}_noise": ((), of.noise),
+            f"{name}_noise": (_dims(name), of.noise),
             f"{name}_first_day": (period, of.series.first_day),
             f"{name}_last_day": (period, of.series.last_day),
         }

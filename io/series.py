@@ -47,14 +47,8 @@ def read_series(path: str | Path, days: int) -> Series:
         SeriesError: no CSV, no day, periods that overlap or leave the run, a value that is not a number ≥ 0, or nothing
             seen at all.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise SeriesError(f"{path}: cannot be read as CSV: {error}") from error
-    ends = ("day", "day") if "day" in table else ("first_day", "last_day")
-    missing = [name for name in ends if name not in table]
-    if missing:
-        raise SeriesError(f"{path}:1: columns: no {missing[0]}: a row needs day, or first_day and last_day")
+    table = _read_table(path)
+    ends = _ends(path, table)
     first, last = (_whole(path, name, table[name].to_numpy(str)) for name in ends)
     names = tuple(str(name) for name in table.columns if name not in ends)
     values = np.stack([_numbers(path, name, table[name].to_numpy(str)) for name in names], axis=1) if names else None
@@ -62,6 +56,44 @@ def read_series(path: str | Path, days: int) -> Series:
         raise SeriesError(f"{path}: no series: every column but the days is one, and something must be seen")
     _check_periods(path, first, last, days)
     return Series(names, first, last, values)
+
+
+def read_noise(path: str | Path, series: Series) -> Float[np.ndarray, "period series"]:
+    """The standard deviation of each value of some series: a CSV with the same rows and columns.
+
+    Raises:
+        SeriesError: no such CSV, other periods or series, a value that is not a number > 0.
+    """
+    table = _read_table(path)
+    ends = _ends(path, table)
+    days = [_whole(path, name, table[name].to_numpy(str)) for name in ends]
+    if not all(map(np.array_equal, days, (series.first_day, series.last_day))):
+        raise SeriesError(f"{path}: {' and '.join(dict.fromkeys(ends))}: must be those of the series")
+    missing = [name for name in series.names if name not in table]
+    if missing:
+        raise SeriesError(f"{path}:1: columns: no {missing[0]}: each series needs one")
+    noise = np.stack([_numbers(path, name, table[name].to_numpy(str)) for name in series.names], axis=1)
+    bad = np.argwhere(~(noise > 0))
+    if len(bad):
+        row, column = bad[0]
+        raise SeriesError(f"{path}:{row + 2}: {series.names[column]}: {noise[row, column]:g}: must be > 0")
+    return noise
+
+
+def _read_table(path: str | Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise SeriesError(f"{path}: cannot be read as CSV: {error}") from error
+
+
+def _ends(path: str | Path, table: pd.DataFrame) -> tuple[str, str]:
+    """The columns that say a period's first and last day."""
+    ends = ("day", "day") if "day" in table else ("first_day", "last_day")
+    missing = [name for name in ends if name not in table]
+    if missing:
+        raise SeriesError(f"{path}:1: columns: no {missing[0]}: a row needs day, or first_day and last_day")
+    return ends
 
 
 def _check_periods(path: str | Path, first: np.ndarray, last: np.ndarray, days: int) -> None:
@@ -120,10 +152,7 @@ def firms_of_series(
 
 
 def _read_groups(path: str, by: str, names: tuple[str, ...]) -> dict[str, str]:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise SeriesError(f"{path}: cannot be read as CSV: {error}") from error
+    table = _read_table(path)
     if list(table.columns) != [by, "series"]:
         raise SeriesError(f"{path}:1: columns: {', '.join(table.columns)}: must be {by},series")
     for row, name in enumerate(table[by]):

@@ -8,6 +8,7 @@ A scenario holds any number of shocks of four kinds; those on one firm or link m
     damages                      capital destroyed, and rebuilt by suppliers who are asked for it
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import mul
@@ -19,7 +20,14 @@ from jaxtyping import Array, Float
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.segments import look_up, safe_ratio, segment_sum
 
-Course = Literal["exponential", "linear"]
+Course = Literal["exponential", "hyperbolic", "linear"]
+
+
+_REMAINING: dict[Course, Callable[[Array], Array]] = {
+    "exponential": lambda elapsed: jnp.exp(-elapsed),
+    "hyperbolic": lambda elapsed: 1 / (1 + elapsed),
+    "linear": lambda elapsed: jnp.maximum(1 - elapsed, 0),
+}
 
 
 @runtime_checkable
@@ -36,10 +44,12 @@ class Shock(Protocol):
 )
 @dataclass(frozen=True)
 class Recovery:
-    """A loss that recovers: z = 1 − δ exp(−λ (t − t*)⁺), or 1 − δ [1 − λ (t − t*)⁺]⁺, from the onset on, 1 before.
+    """A loss that recovers: z = 1 − δ r(λ (t − t*)⁺) from the onset on, 1 before.
 
-    Exponential: Hamid et al. (arXiv 2511.05231, 2025); the onset is the extension of shared use (theirs is 0).
-    Linear: whole again after 1 / λ days, as in BoARIO.
+    exponential  r = e^−s         Hamid et al. (arXiv 2511.05231, 2025); the onset is the extension of shared use
+    hyperbolic   r = 1 / (1 + s)  the mean of many that recover exponentially, with rates spread exponentially around
+                                  the mean λ: ∫ e^−kt e^−k/λ dk / λ; the slow ones are left to the end
+    linear       r = [1 − s]⁺     whole again after 1 / λ days, as in BoARIO
     """
 
     loss: Float[Array, "#firm #member"]  # δ, share lost, 0 … 1
@@ -50,8 +60,7 @@ class Recovery:
 
     def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
         elapsed = self.recovery_rate * jnp.maximum(day - self.recovery_start, 0)
-        remaining = jnp.exp(-elapsed) if self.course == "exponential" else jnp.maximum(1 - elapsed, 0)
-        return 1 - self.loss * jnp.where(day >= self.onset, remaining, 0)
+        return 1 - self.loss * jnp.where(day >= self.onset, _REMAINING[self.course](elapsed), 0)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["path"], meta_fields=[])

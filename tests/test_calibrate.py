@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 import arviz as az
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,11 +18,12 @@ from shockmesh.cluster.cli import main
 from shockmesh.cluster.run import status
 from shockmesh.cluster.spec import SpecError, load_spec
 from shockmesh.inference.diagnostics import pareto_k
+from shockmesh.inference.problem import field_values
 from shockmesh.io.networks import read_network, write_network
 from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.report_posterior import trust
 from shockmesh.io.results import ResultsError, open_run
-from shockmesh.io.series import SeriesError, read_series
+from shockmesh.io.series import SeriesError, read_noise, read_series
 
 run = cast(Callable[..., CalibrationSummary], runs.run)  # of calibrations
 resume = cast(Callable[..., CalibrationSummary], runs.resume)
@@ -209,12 +211,22 @@ def test_an_interval_without_a_finite_step_ends_with_the_names(spec, tmp_path, m
         ("sweep.members=4", "a calibration has no sweep"),
         ("observe=[]", "observe and infer come together"),
         ("infer.parameters={}", "nothing to infer"),
+        (
+            "infer.parameters.shocks.rain.loss={}",
+            "spread: empty: needs a level (all, region, series, sector or firm), or",
+        ),
+        (
+            "infer.parameters.shocks.rain.loss={like: model.inventory_days}",
+            "must be a number of the same kind that has",
+        ),
+        ("infer.parameters.shocks.rain.loss={like: shocks.strom.loss}", "did you mean «shocks.storm.loss»?"),
     ],
 )
 def test_a_spec_is_refused(spec, change, message):
     if change.startswith("infer.parameters."):
         path, _, value = change.removeprefix("infer.parameters.").partition("=")
-        spec.write_text(spec.read_text().replace("    model.inv", f"    {path}: {value}\n    model.inv", 1))
+        added = spec.read_text().replace("    model.inv", f"    {path}: {value}\n    model.inv", 1)
+        spec.write_text(added.replace("15}]", "15}, {name: rain, kind: recovery, loss: 0.1}]"))
         change = ""
     with pytest.raises(SpecError) as error:
         load_spec(spec, [change] if change else [])
@@ -253,6 +265,60 @@ def test_series_are_refused(spec, text, message):
     with pytest.raises(SeriesError) as error:
         bind_calibration(loaded, read_network(loaded.economy))
     assert message in str(error.value)
+
+
+def test_noise_by_period_and_series(spec):
+    noise = "day,S3,S0,S1,S2\n" + "".join(f"{day},0.4,{0.01 * (day + 1)},0.2,0.3\n" for day in range(20))
+    (spec.parent / "noise.csv").write_text(noise)
+    spec.write_text(spec.read_text().replace("noise: 0.02", "noise: {file: noise.csv}"))
+    loaded = load_spec(spec)
+    (seen,) = bind_calibration(loaded, read_network(loaded.economy)).problem.experiments[0].seen
+    np.testing.assert_allclose(seen.noise[:, 0, 0], 0.01 * np.arange(1, 21), rtol=1e-6)
+    np.testing.assert_allclose(seen.noise[5, 1:4, 0], [0.2, 0.3, 0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("day,S0\n0,1\n", "noise.csv: day: must be those of the series"),
+        ("day,S0\n0,1\n1,2\n", "noise.csv:1: columns: no S1: each series needs one"),
+        ("day,S0,S1\n0,1,1\n1,2,0\n", "noise.csv:3: S1: 0: must be > 0"),
+        ("day,S0,S1\n0,1,1\n1,2,\n", "noise.csv:3: S1: nan: must be > 0"),
+    ],
+)
+def test_noise_is_refused(tmp_path, text, message):
+    (tmp_path / "series.csv").write_text("day,S0,S1\n0,1,1\n1,1,1\n")
+    (tmp_path / "noise.csv").write_text(text)
+    with pytest.raises(SeriesError) as error:
+        read_noise(tmp_path / "noise.csv", read_series(tmp_path / "series.csv", 2))
+    assert message in str(error.value)
+
+
+def test_numbers_of_several_shocks_stray_together_and_by_series(spec):
+    (spec.parent / "series.csv").write_text("first_day,last_day,goods,services\n0,9,0.9,\n10,14,0.8,1.1\n")
+    (spec.parent / "groups.csv").write_text("sector,series\nS0,goods\nS1,goods\nS2,services\n")
+    text = spec.read_text().replace("by: sector", "by: sector, groups: groups.csv").replace("[0, 14]", "[0, 10]")
+    text = text.replace("loss: 0.5, recovery_days: 15}", "loss: 0.5}, {name: rain, kind: recovery, loss: 0.2}")
+    text = text.replace("    shocks.storm.recovery_days: {spread: {sector: 0.5}}\n", "")
+    text = text.replace("    shocks.storm.loss: {spread: {all: 0.5}, doubt: 0.3}", LIKE)
+    spec.write_text(text)
+    loaded = load_spec(spec)
+    bound = bind_calibration(loaded, read_network(loaded.economy))
+    assert {site: n for site, n in bound.problem.sites.items() if "loss" in site} == {"shocks.storm.loss.series": 3}
+    assert bound.problem.experiments[0].fitted_days == 10
+    latents = {site: jnp.zeros((n, 1)) for site, n in bound.problem.sites.items()}
+    latents["shocks.storm.loss.series"] = jnp.asarray([[1.0], [0.0], [0.0]])
+    found = field_values(bound.problem, latents)
+    goods = bound.neighbourhood == 0
+    for name, median, hit in (("storm", 0.5, goods), ("rain", 0.2, np.ones(30, bool))):
+        expected = np.where(goods, 1 / (1 + (1 - median) / median * np.exp(-0.7)), median) * hit
+        np.testing.assert_allclose(found[f"shocks.{name}.loss"][:, 0], expected, rtol=1e-5)
+
+
+LIKE = """
+    shocks.storm.loss: {spread: {series: 0.7}}
+    shocks.rain.loss: {like: shocks.storm.loss}
+"""
 
 
 def test_periods_and_groups_of_sectors(spec):

@@ -127,6 +127,18 @@ def test_hierarchy_of_effects_adds_up_on_the_scale_of_the_field() -> None:
     np.testing.assert_allclose(field.values(latents, jnp.full((1, 1), 9.0))[:, 0], expected, rtol=1e-6)
 
 
+def test_a_field_like_another_strays_with_it_from_its_own_median() -> None:
+    effects = (Effect("firm", segments(np.arange(3), 3), 2.0, spread_doubt=0.5),)
+    one = LatentField("spring", ("productivity", 0, "loss"), "share", effects)
+    other = LatentField("autumn", ("productivity", 1, "loss"), "share", effects, like="spring")
+    assert other.sizes() == one.sizes() == {"spring.firm": 3, "spring.firm.spread": 1}
+    latents = {"spring.firm": jnp.asarray([[1.0], [-1.0], [0.0]]), "spring.firm.spread": jnp.zeros((1, 1))}
+    for field, median in ((one, 0.6), (other, 0.3)):
+        values = field.values(latents, jnp.full((3, 1), median))[:, 0]
+        logit = np.log(median / (1 - median))
+        np.testing.assert_allclose(np.log(values / (1 - values)), [logit + 2, logit - 2, logit], rtol=1e-5)
+
+
 # -- losses
 
 
@@ -168,6 +180,20 @@ def test_temperature_of_correlated_noise() -> None:
     assert temperature_of(0.5) == 3
     with pytest.raises(ValueError, match="correlation = 1"):
         temperature_of(1.0)
+
+
+def test_days_after_the_last_that_is_fitted_change_no_loss(small: Problem) -> None:
+    early = np.repeat(np.arange(DAYS)[:, None] < 12, 3, axis=1)
+    (experiment,) = small.experiments
+    seen = replace(experiment.seen[0], fitted=jnp.asarray(early[..., None]), held_out=jnp.asarray(~early[..., None]))
+    whole = replace(small, experiments=(replace(experiment, seen=(seen,)),))
+    short = replace(small, experiments=(replace(experiment, seen=(seen,), fitted_days=12),))
+    latents = prior_draws(small, member_keys(5, range(3)))
+    for expected, found in zip(
+        batch_value_and_gradient(whole, latents), batch_value_and_gradient(short, latents), strict=True
+    ):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), expected, found)
+    np.testing.assert_allclose(losses(whole, latents, held_out=True), losses(short, latents, held_out=True))
 
 
 def test_periods_average_days_as_ratios_to_the_baseline(small: Problem) -> None:

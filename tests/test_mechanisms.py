@@ -173,6 +173,16 @@ def test_a_linear_recovery_ends(float64):
     np.testing.assert_allclose(found, [1, 1, 0.2, 0.4, 0.6, 0.8, 1, 1])
 
 
+def test_a_hyperbolic_recovery_is_the_mean_of_exponential_ones_of_many_rates(float64):
+    mean, n = 1 / 40, 100_000
+    rates = -mean * np.log((np.arange(n) + 0.5) / n)  # quantiles of an exponential distribution
+    many = Recovery(column(0.8), column(2), column(5), column(rates))
+    slow = Recovery(column(0.8), column(2), column(5), column(mean), course="hyperbolic")
+    for day in (0, 3, 5, 45, 300):
+        expected = many.factor(jnp.asarray(float(day))).mean()
+        np.testing.assert_allclose(slow.factor(jnp.asarray(float(day)))[0, 0], expected, rtol=1e-4)
+
+
 def run(network: FirmNetwork, scenario: Scenario, days: int, **given: float) -> dict[str, np.ndarray]:
     layout, record = lay_out(network, np.float64), dict.fromkeys(["output", "demand", "capacity", "final_consumption"])
     found = rollout(layout, Switches(), numbers(**given), scenario, days=days, record=record)

@@ -152,7 +152,7 @@ BAD = {
     "linear recovery misspelt": (
         "kind: recovery",
         "kind: recovery, course: straight",
-        "5: shocks.lockdown.course: straight: must be 'exponential' or 'linear'",
+        "5: shocks.lockdown.course: straight: must be 'exponential', 'hyperbolic' or 'linear'",
     ),
     "damage without builders": (
         "kind: recovery",
