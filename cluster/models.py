@@ -374,6 +374,7 @@ class Spec(_Frozen):
     observe: tuple[Observe, ...] = ()
     infer: Infer | None = None  # makes the run a calibration
     precision: Literal["float32", "float64"] = "float32"
+    engine: Literal["zarr", "icechunk"] = "zarr"  # what keeps the members, see shockmesh.io.engines
     _source: Source = PrivateAttr(default_factory=lambda: Source("spec", {}))
 
     @property

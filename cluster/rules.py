@@ -99,7 +99,9 @@ def _of_cuts(spec: Spec) -> set[str]:
 def _unknown_path(path: str, known: Sequence[str]) -> str:
     if base_of(path).removeprefix("model.") in MODEL_VALUES:
         return "is not read by the model's mechanisms"
-    if path.split(".")[0] in ("economy", "horizon", "record", "resources", "precision") or path.startswith("model."):
+    if path.split(".")[0] in ("economy", "horizon", "record", "resources", "precision", "engine") or path.startswith(
+        "model."
+    ):
         return "is fixed within a sweep" + suggestion(path, known)
     return "no such path" + (suggestion(path, known) or f"; a sweep may set {', '.join(known)}")
 
@@ -166,6 +168,8 @@ def _calibration(spec: Spec) -> Iterator[Broken]:
     if spec.resources.devices_per_gang != 1:
         path = ("resources", "devices_per_gang")
         yield path, spec.resources.devices_per_gang, "must be 1: a calibration's simulations each run on one device"
+    if spec.engine != "zarr":
+        yield ("engine",), spec.engine, "must be zarr: a calibration keeps no members"
     yield from _unknowns(spec, spec.infer.parameters)
     variables = Counter(observe.variable for observe in spec.observe)
     for i, observe in enumerate(spec.observe):

@@ -20,18 +20,20 @@ from shockmesh.cluster.progress import Pace, Progress, duration
 from shockmesh.cluster.seeing import seeing
 from shockmesh.cluster.spec import load_spec, parse_spec
 from shockmesh.cluster.work import Job
-from shockmesh.io import journal
+from shockmesh.io.engines import EngineError
 from shockmesh.io.networks import read_network
 from shockmesh.io.places import Place, place
 from shockmesh.io.results import (
     MANIFEST,
-    STORE,
     committed,
+    committing,
     create_folder,
     create_run,
     disk_bytes,
+    engine_of,
     failed_members,
     finalise,
+    notes,
     read_manifest,
 )
 from shockmesh.kernels.network import FirmNetwork
@@ -121,7 +123,7 @@ def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = (
     plan = make_plan(spec, sizes_of(network, shard_of))
     manifest = provenance.manifest(spec, plan, network)
     if spec.infer is None:
-        create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block))
+        create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block), spec.engine)
     else:
         bind_calibration(spec, network)
         create_folder(out, manifest)
@@ -161,18 +163,18 @@ def status(path: str | Place) -> dict[str, Any]:
         return calibration_status(run_path, said)
     plan, done = Plan(**said["plan"]), committed(path)
     members = sum(len(plan.block(block)) for block in done)
-    notes = [journal.read_marker(run_path, block) for block in done]
-    finished = [note["finished"] for note in notes]
-    span = max(finished) - min(note["finished"] - note["seconds"] for note in notes) if notes else 0.0
+    told = notes(path)
+    finished = [note["finished"] for note in told]
+    span = max(finished) - min(note["finished"] - note["seconds"] for note in told) if told else 0.0
     return {
         "members": f"{members:,} of {plan.members:,}",
         "failed": len(failed_members(path)),
         "state": "complete" if members == plan.members else "not complete",
         "members per second": f"{members / span:.3g}" if span else "–",
         "last commit": f"{duration(time.time() - max(finished))} ago" if finished else "none yet",
-        "workers": len({note["worker"] for note in notes}),
+        "workers": len({note["worker"] for note in told}),
         "started": said["created"],
-        "store": f"{run_path / STORE} ({human_bytes(disk_bytes(run_path))})",
+        "store": f"{engine_of(run_path).tree} ({human_bytes(disk_bytes(run_path))})",
     }
 
 
@@ -197,14 +199,20 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
             tally = latest
             done = already + _count(plan, latest.done)
             progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
+            commit(latest.done)
 
         try:
             if todo:
-                with interruptible(), executor_of(job, network, address, tell) as on, interruptible():
+                with (
+                    interruptible(),
+                    committing(path) as commit,
+                    executor_of(job, network, address, tell) as on,
+                    interruptible(),
+                ):
                     execute(todo, on, watch, tell)  # interruptible twice: Ray sets signals of its own
         except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
             interrupted = True
-        except WorkersError as error:
+        except (WorkersError, EngineError) as error:
             tally.stopped = str(error)
         done, seconds = _count(plan, committed(path)), time.monotonic() - start
         tell(RunEnded(done, plan.members, tally.stopped, interrupted, seconds))

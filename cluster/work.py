@@ -55,7 +55,7 @@ class BlockWork:
             "bytes": sum(of.nbytes for of in arrays.values()),
         }
         if jax.process_index() == 0:
-            write_block(self._job.run, block, arrays, note)
+            note["draft"] = write_block(self._job.run, block, arrays, note)
         return note
 
 

@@ -29,7 +29,8 @@ from urllib.parse import urlsplit
 import obstore
 import obstore.exceptions
 import obstore.store
-from zarr.storage import ObjectStore
+from zarr.abc.store import Store
+from zarr.storage import ObjectStore, WrapperStore
 
 ROOT = "zarr.json"  # of a tree: there once the tree is whole
 SCHEMES = ("s3", "gs", "az")
@@ -41,7 +42,7 @@ RETRIES: Any = {
 }
 TIMEOUT = timedelta(seconds=60)  # of an answer
 PAUSES = (0.2, 1.0, 5.0)  # seconds, before an answer that broke off is asked for again
-TORN = ("request or response body error",)  # how the client says that an answer broke off
+TORN = ("request or response body error", "streaming error")  # how clients say that an answer broke off
 LATE = ("kind: Timeout",)  # or did not come; it asks again by itself, but not for a conditional put
 DENIED = (obstore.exceptions.PermissionDeniedError, obstore.exceptions.UnauthenticatedError, PermissionError)
 METADATA = "/latest/api/token"  # where a cloud machine keeps its role's credentials, asked when there are no others
@@ -174,26 +175,27 @@ def zarr_store(at: Place, read_only: bool = False) -> Any:
         return str(at)
     with _told(at):
         store = _connect(f"{at.bucket}/{at.key}")
-    return _PatientStore(store, read_only=read_only)
+    return PatientStore(ObjectStore(store, read_only=read_only))
 
 
-class _PatientStore(ObjectStore):
-    """Asks again for an answer that broke off, as `_patient` does."""
+class PatientStore(WrapperStore):
+    """Asks a Zarr store again for an answer that broke off, as `_patient` does."""
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        read = super().get
-        return await _patiently(lambda: read(key, prototype, byte_range))
+        return await _patiently(lambda: self._store.get(key, prototype, byte_range))
+
+    def get_ranges(self, key: str, byte_ranges: Any, **limits: Any) -> Any:
+        return Store.get_ranges(self, key, byte_ranges, **limits)  # over `get`
 
     async def set(self, key: str, value: Any) -> None:
-        write = super().set
-        await _patiently(lambda: write(key, value))
+        await _patiently(lambda: self._store.set(key, value))
 
     async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
         for name in await _patiently(lambda: self._listed(prefix)):
             yield name
 
     async def _listed(self, prefix: str) -> list[str]:
-        return [name async for name in super().list_dir(prefix)]
+        return [name async for name in self._store.list_dir(prefix)]
 
 
 def create(at: Place, content: bytes) -> bool:
@@ -336,13 +338,18 @@ def _patient[T](at: Remote, ask: Callable[[], T], lost: tuple[str, ...] = TORN) 
         return ask()
 
 
+def broke_off(error: Exception) -> bool:
+    """Whether an error says that an answer began and broke off, which clients do not ask for again."""
+    return any(sign in str(error) for sign in TORN)
+
+
 async def _patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
     """`_patient` for Zarr."""
     for pause in PAUSES:
         try:
             return await ask()
-        except obstore.exceptions.GenericError as error:
-            if not any(sign in str(error) for sign in TORN):
+        except Exception as error:  # each kind of store has its own
+            if not broke_off(error):
                 raise
             await asyncio.sleep(pause)
     return await ask()

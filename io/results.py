@@ -6,13 +6,14 @@
     run/log/…                 what happened while it was made (`runlog`); nothing depends on it
 
 A block is the members that one task simulates together, and exactly one shard of every variable: two tasks never touch
-the same file. Readers see the members of committed blocks only.
+the same file. Readers see the members of committed blocks only. With the engine `icechunk` the same arrays are in a
+repository, run/results.icechunk, whose snapshots stand for the journal (`engines`).
 """
 
 import json
 import math
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,15 +21,16 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 import zarr
-import zarr.errors
 from shockmesh.io import journal
-from shockmesh.io.places import PARTIAL, Place, flush_file, name_below, place, stamp, tree_size, whole, zarr_store
+from shockmesh.io.engines import COMPLETE, FAILED, PENDING, Commit, Engine, ZarrEngine
+from shockmesh.io.icechunk_engine import IcechunkEngine
+from shockmesh.io.places import Place, place, tree_size
 from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 
 SCHEMA = "run/1"
-MANIFEST, STORE = "RUN.json", "results.zarr"
+MANIFEST = "RUN.json"
+ENGINES: dict[str, Callable[[Place], Engine]] = {"zarr": ZarrEngine, "icechunk": IcechunkEngine}
 FIRM_CHUNK = 8192
-PENDING, COMPLETE, FAILED = 0, 1, 2
 PROVENANCE = ("created", "seed", "versions", "git_commit", "inputs", "fingerprint")  # of RUN.json, kept in attrs too
 NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 TEXT = (ZstdCodec(level=1), Crc32cCodec())
@@ -69,28 +71,28 @@ class Template:
         return math.ceil(self.members / self.block)
 
 
-def create_run(path: str | Place, manifest: dict[str, Any], template: Template) -> None:
+def create_run(path: str | Place, manifest: dict[str, Any], template: Template, engine: str = "zarr") -> None:
     """Lay out an empty run. RUN.json is written last: a folder without it is not a run.
+
+    Args:
+        engine: what keeps the store, see `engines`.
 
     Raises:
         ResultsError: the folder exists and is not empty.
     """
     run = place(path)
     _refuse_used(run)
-    if isinstance(run, Path):
-        (run / journal.JOURNAL).mkdir(parents=True, exist_ok=True)
-    with whole(run / STORE) as store:
-        _lay_out(store, manifest, template)
-    _publish_manifest(run, manifest)
+    ENGINES[engine](run).lay_out(lambda store: _fill(store, manifest, template))
+    _publish_manifest(run, {**manifest, "engine": engine})
 
 
-def _lay_out(store: Path, manifest: dict[str, Any], template: Template) -> None:
+def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
     """A store without members."""
     provenance = {key: manifest[key] for key in PROVENANCE if key in manifest}
     own: dict[str, Any] = {"Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block}
     coordinates = {"coordinates": " ".join(template.member_coords)} if template.member_coords else {}
     attrs: dict[str, Any] = {**template.attrs, **provenance, **coordinates, **own}
-    group = zarr.create_group(str(store), attributes=attrs)
+    group = zarr.create_group(store, attributes=attrs)
     for variable in template.variables:
         _create_variable(group, variable, template)
     member_ids, days = np.arange(template.members), np.arange(template.days)
@@ -130,8 +132,10 @@ def _publish_manifest(path: Place, manifest: dict[str, Any]) -> None:
 _STATUS = {"flag_values": [PENDING, COMPLETE, FAILED], "flag_meanings": "pending complete failed"}
 
 
-def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray], note: dict[str, Any]) -> bool:
-    """Write all members of a block as whole shards, then publish its marker; False if it was committed already.
+def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray], note: dict[str, Any]) -> Any:
+    """Write all members of a block as whole shards, and commit it, or return what `committing` needs to.
+
+    False if the block was committed already.
 
     Args:
         arrays: variable → values (member of the block, time, …); every variable of the store, nothing else.
@@ -141,7 +145,8 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
         ResultsError: the arrays are not exactly this block of this store.
     """
     run = place(path)
-    group = zarr.open_group(zarr_store(run / STORE), mode="r+")
+    engine = engine_of(run)
+    group = zarr.open_group(engine.writes, mode="r+")
     stored = recorded_arrays(group)
     if set(arrays) != set(stored):
         raise ResultsError(f"{path}: block {block}: variables {sorted(arrays)}, the store has {sorted(stored)}")
@@ -151,28 +156,47 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
         if arrays[name].shape != want or arrays[name].dtype != array.dtype:
             got = f"{arrays[name].shape} {arrays[name].dtype}"
             raise ResultsError(f"{path}: block {block}: {name} is {got}, expected {want} {array.dtype}")
-    if block in journal.committed(run):
+    if block in engine.committed():
         return False
     for name, array in stored.items():
         array[lo:hi] = arrays[name]
-    files = _block_files(run, list(stored), block)
-    for file in files:
-        flush_file(file)
-    shards = {name_below(run, file): stamp(file) for file in files}
-    return journal.publish(
-        journal.marker_path(run, block), {"block": block, "shards": shards, **note, "members": [lo, hi]}
-    )
+    return engine.seal(block, list(stored), {**note, "members": [lo, hi]})
+
+
+def committing(path: str | Place) -> AbstractContextManager[Commit]:
+    """What the one process that coordinates a run's writers tells of the blocks they hand back.
+
+    Raises:
+        EngineError: the run's engine admits one such process, and there is another.
+    """
+    return engine_of(place(path)).committing()
 
 
 def committed(path: str | Place) -> set[int]:
     """The blocks that are committed."""
-    return journal.committed(place(path))
+    return engine_of(place(path)).committed()
 
 
 def failed_members(path: str | Place) -> list[int]:
-    """Committed members whose numbers failed, as their blocks' markers say."""
-    run = place(path)
-    return sorted(m for block in journal.committed(run) for m in journal.read_marker(run, block).get("failed", []))
+    """Committed members whose numbers failed."""
+    return engine_of(place(path)).failed()
+
+
+def notes(path: str | Place) -> list[dict[str, Any]]:
+    """What writers noted of the committed blocks."""
+    return engine_of(place(path)).notes()
+
+
+def engine_of(run: Place) -> Engine:
+    """What keeps a run's store, as it is now.
+
+    Raises:
+        ResultsError: no run there, or one of an engine that is not known.
+    """
+    name = read_manifest(run).get("engine", "zarr")
+    if name not in ENGINES:
+        raise ResultsError(f"{run / MANIFEST}: engine: {name!r}; there are {', '.join(ENGINES)}")
+    return ENGINES[name](run)
 
 
 def read_manifest(path: str | Place) -> dict[str, Any]:
@@ -200,59 +224,41 @@ def open_run(path: str | Place) -> xr.Dataset:
     Raises:
         ResultsError: no run there.
     """
-    run = place(path)
-    read_manifest(run)
-    ds = xr.open_zarr(zarr_store(run / STORE, read_only=True), chunks=None, consolidated=False)
-    done, block = journal.committed(run), ds.attrs["block"]
+    engine = engine_of(place(path))
+    ds = xr.open_zarr(engine.reads, chunks=None, consolidated=False)
     ids = np.arange(ds.sizes["member"])
-    seen = np.isin(ids // block, list(done))
-    status = np.where(np.isin(ids, failed_members(run)), FAILED, np.where(seen, COMPLETE, PENDING)).astype(np.int8)
+    seen = np.isin(ids // ds.attrs["block"], list(engine.committed()))
+    status = np.where(np.isin(ids, engine.failed()), FAILED, np.where(seen, COMPLETE, PENDING)).astype(np.int8)
     ds["status"] = ("member", status, _STATUS)
     return ds if seen.all() else ds.isel(member=seen)
 
 
 def verify(path: str | Place) -> list[str]:
-    """What is wrong with the committed blocks: shards that are missing or are not what their markers say."""
-    run, problems = place(path), []
-    for block in sorted(journal.committed(run)):
-        for name, said in journal.read_marker(run, block)["shards"].items():
-            file = run / name
-            if not file.is_file():
-                problems.append(f"{file}: missing, though block {block} is committed")
-            elif stamp(file) != said:
-                problems.append(f"{file}: contents changed since block {block} was committed")
-    return problems
+    """What is wrong with the committed blocks: shards that are missing, damaged, or not what was committed."""
+    return engine_of(place(path)).problems()
 
 
 def finalise(path: str | Place) -> None:
-    """Write the status of every member and consolidate the metadata; once all are there, remove what died half-written.
+    """Leave the store to readers that know only its kind: the status of every member, and once all are there no litter.
 
     Only the coordinator calls this, once its workers have ended.
     """
+    engine = engine_of(place(path))
     with open_run(path) as ds:
         status, members = ds.status.values, ds.member.values
-    run = place(path)
-    group = zarr.open_group(zarr_store(run / STORE), mode="r+")
-    array = cast(zarr.Array, group["status"])
-    flags = np.full(array.shape, PENDING, np.int8)
+    flags = np.full(cast(zarr.Array, zarr.open_group(engine.reads, mode="r")["member"]).shape, PENDING, np.int8)
     flags[members] = status
-    array[:] = flags
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part", zarr.errors.ZarrUserWarning)
-        zarr.consolidate_metadata(zarr_store(run / STORE))
-    if PENDING not in flags:
-        for litter in run.rglob(f"*{PARTIAL}"):
-            litter.unlink(missing_ok=True)
+    engine.finish(flags)
 
 
 def disk_bytes(path: str | Place) -> int:
     """Size of a run's store on disk, as far as it is written; workers may go on meanwhile."""
-    return tree_size(place(path) / STORE)
+    return tree_size(engine_of(place(path)).tree)
 
 
 def _is_unborn(path: Place) -> bool:
     """Whether a folder was left by a process that died while it laid out a run."""
-    left = (path / journal.JOURNAL).is_dir() or (path / STORE).is_dir()
+    left = (path / journal.JOURNAL).is_dir() or any(make(path).tree.is_dir() for make in ENGINES.values())
     return left and not (path / MANIFEST).exists()
 
 
@@ -278,15 +284,6 @@ def _block_range(path: Place, group: zarr.Group, block: int) -> tuple[int, int]:
     if not 0 <= block * length < members:
         raise ResultsError(f"{path}: block {block}: the store has blocks 0 … {math.ceil(members / length) - 1}")
     return block * length, min((block + 1) * length, members)
-
-
-def _block_files(path: Place, names: list[str], block: int) -> list[Place]:
-    return [
-        file
-        for name in names
-        for file in sorted((path / STORE / name / "c" / str(block)).rglob("*"))
-        if file.is_file() and file.suffix != PARTIAL
-    ]
 
 
 def _create_variable(group: zarr.Group, variable: Variable, template: Template) -> None:

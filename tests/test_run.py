@@ -15,7 +15,7 @@ from shockmesh.cluster import run as runs
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.progress import Pace, duration
 from shockmesh.cluster.run import ResumeError, RunSummary, status
-from shockmesh.io import results
+from shockmesh.io import engines
 from shockmesh.io.networks import write_network
 from shockmesh.io.results import ResultsError, committed, open_run, read_manifest, verify
 
@@ -168,7 +168,7 @@ def test_a_folder_that_cannot_be_made_is_named(spec, tmp_path, capsys):
 
 
 def test_a_full_disk_ends_the_run_with_a_sentence(spec, tmp_path, monkeypatch, capsys):
-    path, flush = tmp_path / "run", results.flush_file
+    path, flush = tmp_path / "run", engines.flush_file
 
     def flush_until_full(file: Path) -> None:
         if committed(path) == {0}:
@@ -177,7 +177,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence(spec, tmp_path, monkeypatch, c
 
     spec.write_text(SPEC.replace("members: 7", "members: 20"))
     with monkeypatch.context() as patch:
-        patch.setattr(results, "flush_file", flush_until_full)
+        patch.setattr(engines, "flush_file", flush_until_full)
         assert main(["run", str(spec), "--out", str(path), "--address", "local"]) == 3
     out = capsys.readouterr().out
     why = "OSError: [Errno 28] No space left on device"
