@@ -108,8 +108,7 @@ class Simulator:
 
     def layout(self) -> Layout:
         """The network on one device: as a table where that suits network, model and shocks."""
-        by_link = any(part_of(bound.shock) in ("cut", "damage") for bound in self.bound.shocks)
-        as_table = suits_table(self.network, self.spec.model.switches, by_link=by_link)
+        as_table = suits_table(self.network, self.spec.model.switches, by_link=self.spec.by_link)
         return lay_out(self.network, self.spec.precision, self.bound.criticality, as_table=as_table)
 
     @cached_property
