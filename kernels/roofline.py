@@ -13,8 +13,8 @@ device, m members and w bytes a number:
     capacity      any            10   19    5   6
 
 f is 22, 28 with hiring, 38 with overproduction. A cut adds 2 to l and 1 to i, a damage 7 and 5; water filling adds 13
-to l for each Newton step, counted as 5. Links that are a table have l = i = 0, and move its C cells, m or none, 2 w C
-bytes, 3 w C where orders are split by capacity.
+to l for each Newton step, counted as 5. Links that are a table have l = i = 0; instead its C cells are read twice a day
+for all members together, three times where orders are split by capacity: 2 w C or 3 w C bytes.
 
 A gradient runs every day 3 times (forwards, with its block, by itself) and its transpose once, which moves 3 times
 what the day does: 6 days. Both tables are the compiler's account of a step and of its transpose, within a fifth and
