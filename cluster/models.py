@@ -336,11 +336,6 @@ class Spec(_Frozen):
         combinations = math.prod(len(levels) for levels in self.sweep.grid.values())
         return len(self.sweep.entries) or (combinations if self.sweep.grid else self.sweep.members or 1)
 
-    @property
-    def by_link(self) -> bool:
-        """Whether its shocks tell links of one supplier apart."""
-        return any(shock.kind in ("cut", "damage") for shock in self.shocks)
-
     def problem(self, path: str | KeyPath, value: object, rule: str) -> Problem:
         """A problem at a path of this spec, placed at its line where it was read from a file."""
         keys = locate(self._source.data, path) if isinstance(path, str) else path

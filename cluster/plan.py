@@ -111,7 +111,7 @@ def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | No
 
 def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None) -> Sizes:
     """The integers of a network as a spec's model keeps it, and of its cut into shards."""
-    as_table = shard_of is None and suits_table(network, spec.model.switches, by_link=spec.by_link)
+    as_table = shard_of is None and kept_as_table(spec, network)
     return Sizes(
         firms=network.n_firms,
         links=network.n_links,
@@ -121,6 +121,12 @@ def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"
         cells=table_cells(network) if as_table else 0,
         cut=None if shard_of is None else cut_of(network, shard_of),
     )
+
+
+def kept_as_table(spec: Spec, network: FirmNetwork) -> bool:
+    """Whether a worker that is one device keeps the links as a table: see `suits_table`."""
+    by_link = any(shock.kind in ("cut", "damage") for shock in spec.shocks)
+    return suits_table(network, spec.model.switches, by_link=by_link)
 
 
 def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int | None = None) -> Plan:
