@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.binding import Bound, BoundShock, BoundTable, bind
 from shockmesh.cluster.devices import Batch, many_devices, on_host, one_device
 from shockmesh.cluster.models import DamageShock, RecoveryShock, Shock, Spec, TableShock
+from shockmesh.cluster.plan import kept_as_table
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
-from shockmesh.kernels.layout import Layout, lay_out, suits_table
+from shockmesh.kernels.layout import Layout, lay_out
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import baseline
@@ -108,8 +109,7 @@ class Simulator:
 
     def layout(self) -> Layout:
         """The network on one device: as a table where that suits network, model and shocks."""
-        by_link = any(part_of(bound.shock) in ("cut", "damage") for bound in self.bound.shocks)
-        as_table = suits_table(self.network, self.spec.model.switches, by_link=by_link)
+        as_table = kept_as_table(self.spec, self.network)
         return lay_out(self.network, self.spec.precision, self.bound.criticality, as_table=as_table)
 
     @cached_property

@@ -121,16 +121,19 @@ def validate(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """Print the integers that a spec implies."""
+    from shockmesh.cluster.forecast import forecasts, told_of
     from shockmesh.cluster.plan import make_plan, readable, shards_of, sizes_of
     from shockmesh.cluster.spec import load_spec
     from shockmesh.io.networks import read_network
 
     spec = load_spec(options.spec, _overrides(options))
     network = read_network(spec.economy)
-    planned = make_plan(spec, sizes_of(network, shards_of(spec, network)))
+    sizes = sizes_of(spec, network, shards_of(spec, network))
+    planned = make_plan(spec, sizes)
+    foreseen = forecasts(spec, sizes, planned)
     if options.json:
-        return _tell(options, planned.as_dict(), "")
-    return _table(options, readable(planned), f"Plan of {options.spec}")
+        return _tell(options, planned.as_dict() | {"devices": [asdict(one) for one in foreseen]}, "")
+    return _table(options, readable(planned) | told_of(foreseen, planned), f"Plan of {options.spec}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -325,7 +328,7 @@ def _parser() -> argparse.ArgumentParser:
     told = _add(verbs, "logs", logs, "what happened in a run, or what a job has printed", "job")
     told.add_argument("--address", help=f"of a job: {HEAD}")
     _ranking_parsers(verbs)
-    measured = verbs.add_parser("bench", help="run a benchmark: kernels or calibration", add_help=False)
+    measured = verbs.add_parser("bench", help="run a benchmark: kernels, scaling or calibration", add_help=False)
     measured.add_argument("name")
     measured.add_argument("arguments", nargs=argparse.REMAINDER)
     measured.set_defaults(verb=bench)

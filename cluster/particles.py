@@ -24,7 +24,7 @@ def steps_on(executor: Executor, plan: Plan) -> Callable[[Variational], Steps]:
     """
 
     def of_method(method: Variational) -> Steps:
-        move = jax.jit(lambda state, losses, gradient: take_step(method, state, losses, gradient))
+        move = jax.jit(lambda state, losses, gradient: take_step(method, state, losses, gradient), donate_argnums=0)
 
         def take(state: State, steps: int) -> tuple[State, Info]:
             infos: list[Info] = []

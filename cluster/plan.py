@@ -14,11 +14,11 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
     tables     12 T N per table shock        read in float64, kept on the device
 
 Measured against it: 0.52 GB for 200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16
-(formula 1.93), both without Ray's own 0.1–0.2 GB.
+(formula 1.93), both without Ray's own 0.1–0.2 GB. A GPU holds the layout (24 E′ + 48 N′, or a table's w C) instead of
+the first two rows.
 
-Time is E T M · SECONDS_PER_LINK_STEP · w / 4 over all devices, plus the start of the workers. It is an order of
-magnitude, without the collectives of gangs: measured on two cores, a link-step took 2 ns in a network that fits the
-cache and 10 ns in one that does not.
+Time is that of a block on a core by `kernels/roofline.py`, as often as the busiest worker has one (and, where particles
+step a guide, once a step), plus the start of the workers.
 """
 
 import math
@@ -29,12 +29,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from jaxtyping import Int
 from shockmesh.cluster.models import Spec, TableShock, parse_bytes
+from shockmesh.kernels.layout import pools_of, suits_table, table_cells
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import Cut, cut_of, partition
 from shockmesh.kernels.rollout import kept_states
+from shockmesh.kernels.roofline import CORE, Device, Work
 
 PROCESS = 600_000_000
-SECONDS_PER_LINK_STEP = 6e-9
 START_SECONDS = 10
 BLOCKS_PER_WORKER = 2
 LARGEST_BLOCK = 32
@@ -52,8 +53,10 @@ class Sizes:
 
     firms: int
     links: int
+    pools: int
     regions: int
     sectors: int
+    cells: int = 0  # of the table that holds the links, where the model suits one
     cut: Cut | None = None  # into shards, where a worker has several devices
 
     @property
@@ -82,6 +85,7 @@ class Plan:
     memory_bytes: int  # memory that it has
     output_bytes: int  # of the whole result, before compression
     link_steps: int  # links · days · members
+    block_seconds: int  # estimate of the time of a block
     seconds: int  # estimate of the wall time
 
     def as_dict(self) -> dict[str, int]:
@@ -105,10 +109,24 @@ def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | No
     return partition(network, devices) if devices > 1 else None
 
 
-def sizes_of(network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None) -> Sizes:
-    """The integers of a network, and of its cut into shards."""
-    cut = None if shard_of is None else cut_of(network, shard_of)
-    return Sizes(network.n_firms, network.n_links, len(network.regions), len(network.sectors), cut)
+def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None) -> Sizes:
+    """The integers of a network as a spec's model keeps it, and of its cut into shards."""
+    as_table = shard_of is None and kept_as_table(spec, network)
+    return Sizes(
+        firms=network.n_firms,
+        links=network.n_links,
+        pools=len(pools_of(network.buyer, network.product)[1]),
+        regions=len(network.regions),
+        sectors=len(network.sectors),
+        cells=table_cells(network) if as_table else 0,
+        cut=None if shard_of is None else cut_of(network, shard_of),
+    )
+
+
+def kept_as_table(spec: Spec, network: FirmNetwork) -> bool:
+    """Whether a worker that is one device keeps the links as a table: see `suits_table`."""
+    by_link = any(shock.kind in ("cut", "damage") for shock in spec.shocks)
+    return suits_table(network, spec.model.switches, by_link=by_link)
 
 
 def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int | None = None) -> Plan:
@@ -127,7 +145,7 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
     link_steps = sizes.links * spec.horizon.days * spec.members
     blocks = math.ceil(spec.members / block)
     workers = min(workers, blocks)
-    simulation = link_steps * SECONDS_PER_LINK_STEP * _width(spec) / 4 / (workers * devices)
+    of_block = block_seconds(spec, sizes, block, CORE)
     return Plan(
         firms=sizes.firms,
         links=sizes.links,
@@ -143,21 +161,52 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
         memory_bytes=available,
         output_bytes=spec.members * spec.horizon.days * _width(spec) * recorded(spec, sizes),
         link_steps=link_steps,
-        seconds=START_SECONDS + math.ceil(simulation),
+        block_seconds=math.ceil(of_block),
+        seconds=START_SECONDS + math.ceil(rounds(spec, blocks, workers) * of_block),
     )
 
 
 def worker_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     """Memory of one device of a worker with `block` members at once: the formula of this module's text."""
+    return PROCESS + 48 * sizes.links + 96 * sizes.firms + _block_bytes(spec, sizes, block)
+
+
+def device_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
+    """The part of it that lies on a GPU, where a device has memory of its own."""
+    firms, links = sizes.of_device
+    layout = _width(spec) * sizes.cells if sizes.cells else 24 * links
+    return layout + 48 * firms + _block_bytes(spec, sizes, block)
+
+
+def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     width, days = _width(spec), spec.horizon.days
     firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
-    network = 48 * sizes.links + 96 * sizes.firms
     per_link = 6 + sum({"damage": 2, "cut": 1}.get(shock.kind, 0) for shock in spec.shocks)
     state = block * width * (per_link * links + 12 * firms)
     records = 2 * block * days * width * recorded(spec, sizes)
     gradients = 0 if spec.infer is None else 2 * block * width * kept_states(days) * links
-    return PROCESS + network + state + gradients + records + tables * 12 * days * sizes.firms
+    return state + gradients + records + tables * 12 * days * sizes.firms
+
+
+def block_seconds(spec: Spec, sizes: Sizes, block: int, device: Device) -> float:
+    """Time of a block on a device of a worker: a rollout; a gradient for a guide's step; an ensemble's gradients."""
+    firms, links = sizes.of_device
+    kinds = [shock.kind for shock in spec.shocks]
+    work = Work(
+        spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
+        pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=kinds.count("cut"),
+        damages=kinds.count("damage"), rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
+    )  # fmt: skip
+    if spec.infer is None:
+        return work.seconds(device)
+    return (spec.infer.steps if spec.infer.method == "rml" else 1) * work.seconds(device, gradient=True)
+
+
+def rounds(spec: Spec, blocks: int, workers: int) -> int:
+    """How many blocks the busiest worker has, one after the other; the steps of a guide have theirs each."""
+    steps = spec.infer.steps if spec.infer is not None and spec.infer.method == "svi" else 1
+    return steps * math.ceil(blocks / workers)
 
 
 def recorded(spec: Spec, sizes: Sizes) -> int:

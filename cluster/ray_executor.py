@@ -109,7 +109,7 @@ class RayExecutor:
         self._job, self._network, self._size = ray.put(job), ray.put(network), job.plan.devices
         self._options: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, **options}
         self._shared: Any = None
-        self._patience, self._longest = patience, job.plan.seconds * job.plan.workers / job.plan.blocks
+        self._patience, self._longest = patience, float(job.plan.block_seconds)
         self._seen = False  # a block that was done
         self.gangs: list[Gang] = []
         self._tell, self._started = tell, 0

@@ -120,7 +120,7 @@ def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = (
     spec = load_spec(spec_path, overrides)
     network = read_network(spec.economy)
     shard_of = shards_of(spec, network)
-    plan = make_plan(spec, sizes_of(network, shard_of))
+    plan = make_plan(spec, sizes_of(spec, network, shard_of))
     manifest = provenance.manifest(spec, plan, network)
     if spec.infer is None:
         create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block), spec.engine)

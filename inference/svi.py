@@ -56,8 +56,9 @@ class Variational:
     seed: int
 
     def init(self) -> State:
-        """The state before the first step: the guide's start."""
-        return State(self.start, self.optimiser.init(self.start), jnp.zeros((), jnp.int32))
+        """The state before the first step: the guide's start, in arrays of its own, which steps may take over."""
+        start = jax.tree.map(jnp.copy, self.start)
+        return State(start, self.optimiser.init(start), jnp.zeros((), jnp.int32))
 
 
 def variational(
@@ -78,11 +79,14 @@ def variational(
 
 
 def advance(method: Variational, problem: Problem, state: State, steps: int) -> tuple[State, Info]:
-    """Take `steps` steps in one compiled program. The same steps taken one by one give the same state."""
+    """Take `steps` steps in one compiled program. The same steps taken one by one give the same state.
+
+    The new state takes over the memory of `state`, which cannot be used again.
+    """
     return _advance(problem, state, method, steps)
 
 
-@partial(jax.jit, static_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3), donate_argnums=1)
 def _advance(problem: Problem, state: State, method: Variational, steps: int) -> tuple[State, Info]:
     particles = jnp.arange(method.particles)
 

@@ -159,9 +159,14 @@ def suits_table(network: FirmNetwork, switches: Switches, *, by_link: bool = Fal
     """
     if by_link or switches.order_split == "link" or switches.rationing == "water_filling" or not network.n_links:
         return False
-    product = _product_of_firm(network)
-    cells = len(np.bincount(product)) * int(np.bincount(product).max()) * network.n_firms
-    return 10 * network.n_links >= cells and np.array_equal(product[network.supplier], network.product)
+    one_product = np.array_equal(_product_of_firm(network)[network.supplier], network.product)
+    return 10 * network.n_links >= table_cells(network) and one_product
+
+
+def table_cells(network: FirmNetwork) -> int:
+    """Numbers of a table that holds the network's links: products × suppliers of the largest product × firms."""
+    suppliers = np.bincount(_product_of_firm(network))
+    return len(suppliers) * int(suppliers.max()) * network.n_firms
 
 
 def criticality_of(

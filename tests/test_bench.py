@@ -26,6 +26,18 @@ def test_kernels_beside_their_peers(capsys):
         assert row["link_steps_per_second"] == pytest.approx(steps / row["seconds"])
 
 
+def test_scaling_of_a_size(tmp_path: Path, capsys):
+    given = ["--firms", "400", "--days", "5", "--repeat", "1", "--out", str(tmp_path / "scaling.json")]
+    assert main(["bench", "scaling", *given]) == 0
+    lines, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "scaling.json").read_text())
+    assert [line.split()[0] for line in lines[1:]] == ["400"]
+    for row in found["rows"]:
+        assert row["ms_a_day"] > 0
+        assert row["gradient_to_forward"] > 0
+        assert all(0 < peak < 10**10 for peak in row["peak_bytes"])
+        assert row["planned_bytes"][1] > row["planned_bytes"][0] > 600_000_000
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_calibration_beside_rejection(tmp_path, capsys):
@@ -81,4 +93,4 @@ def test_wins_of_gradients_are_counted_by_seed_and_drawn(tmp_path: Path) -> None
 
 def test_unknown_benchmark_is_refused(capsys):
     assert main(["bench", "speed"]) == 2
-    assert "speed: no such benchmark; there are kernels, calibration" in capsys.readouterr().err
+    assert "speed: no such benchmark; there are kernels, scaling, calibration" in capsys.readouterr().err

@@ -49,12 +49,14 @@ def test_a_plan_is_printed(chain: Path, capsys: Any):
     told = capsys.readouterr().out
     assert "Plan of outage.yaml" in told
     assert "1 in 1 blocks of 1" in told
+    assert "on one RTX 5090" in told
 
 
 def test_a_plan_is_printed_as_json(chain: Path, capsys: Any):
     assert main(["plan", "outage.yaml", "--json", "--set", "horizon.days=7"]) == DONE
     told = json.loads(capsys.readouterr().out)
     assert (told["firms"], told["links"], told["days"], told["output_bytes"]) == (5, 4, 7, 7 * 8 * 6)
+    assert [one["device"] for one in told["devices"]] == ["H100", "H200", "A100", "RTX 5090"]
 
 
 def test_a_network_is_described(chain: Path, capsys: Any):

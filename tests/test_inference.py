@@ -331,6 +331,16 @@ def test_steps_taken_in_two_parts_are_the_same_steps(small: Problem) -> None:
     np.testing.assert_array_equal(info.loss, np.concatenate([first.loss, second.loss]))
 
 
+def test_steps_take_over_the_memory_of_the_state_before(small: Problem) -> None:
+    method = variational(small, make_guide("mean_field", small, np.arange(24) % 3), steps=12)
+    state = method.init()
+    held = {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)}
+    after, _ = advance(method, small, state, 2)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert {leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(after)} == held
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(method.start))
+
+
 def test_particles_may_be_computed_apart_and_averaged(small: Problem) -> None:
     method = variational(small, make_guide("mean_field", small, np.arange(24) % 3), steps=12, particles=4)
     state = method.init()

@@ -140,7 +140,7 @@ def test_a_polite_end_says_how_to_go_on(quiet, polite):
 
 def test_workers_that_cannot_start_end_the_run(quiet):
     spec = load_spec(quiet / "storm.yaml")
-    plan = make_plan(spec, sizes_of(_network()))
+    plan = make_plan(spec, sizes_of(spec, _network()))
     broken = spec.model_dump(mode="json") | {"record": {"output": ["galaxy"]}}
     with ray_cluster(None, 2) as options:
         executor = RayExecutor(Job(quiet / "none", broken, plan), _network(), 2, options)

@@ -1,8 +1,9 @@
 """A plan is integers, and it refuses what does not fit before anything starts."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,26 +11,33 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shockmesh.cluster.models import Infer, Spec
+from shockmesh.cluster.forecast import forecasts, told_of
+from shockmesh.cluster.models import Infer, Model, Spec
 from shockmesh.cluster.plan import (
+    START_SECONDS,
     Plan,
     PlanError,
     Sizes,
+    block_seconds,
+    device_bytes,
     human_bytes,
     make_plan,
     readable,
+    rounds,
     shards_of,
     sizes_of,
     worker_bytes,
 )
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.network import firm_network
 from shockmesh.kernels.partition import Cut
 from shockmesh.kernels.rollout import kept_states, rollout
+from shockmesh.kernels.roofline import CORE, DEVICES
 from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shocks import Recovery, Scenario
 
-SIZES = Sizes(firms=20_000, links=200_000, regions=44, sectors=56)
+SIZES = Sizes(firms=20_000, links=200_000, pools=190_000, regions=44, sectors=56)
 GB = 10**9
 
 
@@ -79,7 +87,7 @@ def test_a_calibration_has_room_for_the_states_of_its_backward_pass(days: int, r
     state = 2 * network.n_links * members * 4
     needed = compiled.temp_size_in_bytes / state
     assert 0.7 * kept_states(days) < needed < kept_states(days)
-    sizes, sweep = Sizes(network.n_firms, network.n_links, 1, 1), spec()
+    sizes, sweep = replace(SIZES, firms=network.n_firms, links=network.n_links), spec()
     fit = sweep.model_copy(update={"infer": Infer(parameters={})})
     assert worker_bytes(fit, sizes, 4) - worker_bytes(sweep, sizes, 4) == kept_states(180) * state
 
@@ -174,7 +182,7 @@ def test_a_network_is_cut_where_a_gang_has_several_devices(random_network):
     assert shards_of(spec(), network) is None
     shard_of = shards_of(spec(devices_per_gang=3), network)
     assert shard_of is not None
-    sizes = sizes_of(network, shard_of)
+    sizes = sizes_of(spec(), network, shard_of)
     assert sizes.of_device == (np.bincount(shard_of).max(), np.bincount(shard_of[network.buyer]).max())
     with pytest.raises(PlanError, match=r"resources.devices_per_gang: 61: the economy has only 60 firms"):
         shards_of(spec(devices_per_gang=61), network)
@@ -191,6 +199,75 @@ def test_a_plan_reads_as_text_and_as_integers():
     assert readable(plan)["members"] == "64 in 4 blocks of 16"
     assert Plan(**plan.as_dict()) == plan
     assert all(type(value) is int for value in plan.as_dict().values())
+
+
+def test_a_table_is_planned_as_one():
+    n = 40
+    supplier, buyer = np.nonzero(~np.eye(n, dtype=bool))
+    industries = firm_network(
+        supplier, buyer, np.ones(len(supplier)), np.full(n, 30.0), sector=np.arange(n) % 4, sectors=list("abcd")
+    )
+    pooled = spec().model_copy(update={"model": Model(preset="hallegatte2014")})
+    assert sizes_of(spec(), industries).cells == 0
+    sizes = sizes_of(pooled, industries)
+    assert (sizes.cells, sizes.pools) == (4 * 10 * n, 4 * n)
+    links = replace(sizes, cells=0)
+    assert device_bytes(pooled, links, 1) - device_bytes(pooled, sizes, 1) == 24 * sizes.links - 4 * sizes.cells
+
+
+def fitted(method: Literal["svi", "rml"], steps: int = 50) -> Spec:
+    return spec().model_copy(update={"infer": Infer(parameters={}, method=method, steps=steps, particles=4, draws=8)})
+
+
+def test_a_calibration_is_planned_with_all_its_steps():
+    guide, ensemble = (make_plan(of, SIZES, cpus=2, memory=16 * GB) for of in (fitted("svi"), fitted("rml")))
+    assert (guide.blocks, ensemble.blocks) == (4, 4)
+    assert ensemble.block_seconds == math.ceil(50 * block_seconds(fitted("svi"), SIZES, 2, CORE))
+    step = rounds(fitted("svi", 1), guide.blocks, guide.workers) * block_seconds(fitted("svi"), SIZES, 1, CORE)
+    assert guide.seconds == START_SECONDS + math.ceil(50 * step)
+
+
+def test_forecasts_for_devices_that_are_not_here():
+    plan = make_plan(spec(), SIZES, cpus=2, memory=16 * GB)
+    found = {one.device: one for one in forecasts(spec(), SIZES, plan)}
+    assert list(found) == ["H100", "H200", "A100", "RTX 5090"]
+    for device in DEVICES:
+        one = found[device.name]
+        assert one.members == plan.members_per_block
+        assert one.block_seconds == block_seconds(spec(), SIZES, 16, device)
+        assert one.seconds == pytest.approx(plan.blocks * one.block_seconds)
+        fits = [device_bytes(spec(), SIZES, members) < 0.75 * device.memory for members in (one.most_members, 10**5)]
+        assert fits == [True, False]
+    times = [found[name].seconds for name in ("H200", "H100", "A100", "RTX 5090")]
+    assert (
+        times[0] == times[1] < times[2] < times[3]
+    )  # kernels of 200,000 links are short: their launches bound the first two
+
+
+def test_a_forecast_says_what_fits():
+    world = replace(SIZES, firms=10_000_000, links=100_000_000, pools=95_000_000)
+    plan = make_plan(spec(), world, cpus=1, memory=1000 * GB)
+    found = forecasts(spec(), world, plan)
+    assert (found[0].device, found[0].members, plan.members_per_block) == ("H100", 19, 32)
+    assert found[0].seconds == pytest.approx(4 * found[0].block_seconds)
+    told = told_of(found, plan)
+    assert told["on one H100"] == f"at least {found[0].seconds:.2g} s, 7.5 s for 19 members; 19 fit at once"
+    huge = replace(world, firms=100_000_000, links=1_000_000_000, pools=950_000_000)
+    told = told_of(forecasts(spec(), huge, plan), plan)
+    assert told["on one RTX 5090"] == "does not fit: one member needs 57.6 GB on a device"
+
+
+def test_a_gang_shares_the_time_and_pays_for_its_exchanges():
+    gang = spec(devices_per_gang=4)
+    apart, together = (make_plan(of, replace(SIZES, cut=cut), cpus=4, memory=16 * GB) for of, cut in
+                       ((spec(), None), (gang, CUT)))  # fmt: skip
+    whole, shard = (forecasts(of, replace(SIZES, cut=cut), plan)[0] for of, cut, plan in
+                    ((spec(), None, apart), (gang, CUT, together)))  # fmt: skip
+    assert (whole.members, shard.members) == (8, 32)
+    assert told_of([shard], together).keys() == {"on 4 × H100"}
+    exchange = 180 * 2 * (DEVICES[0].latency + 300 * 32 * 4 / DEVICES[0].exchange)
+    alone = block_seconds(gang, replace(SIZES, cut=replace(CUT, exchanged=0)), 32, DEVICES[0])
+    assert shard.block_seconds == pytest.approx(alone + exchange)
 
 
 @pytest.mark.parametrize(("number", "text"), {0: "0 B", 999: "999 B", 1000: "1 kB", 2_345_000: "2.35 MB"}.items())

@@ -102,6 +102,8 @@ def test_limits_that_never_bind_have_exactly_no_effect(float64, random_network):
 
 
 def test_ranks_firms_as_esri_does(random_network: Callable[..., FirmNetwork]):
+    """Spearman's correlation is above 0.7, and not 1: the derivative is of losses of a few per cent in 30 days in which
+    stocks and orders move, ESRI the end of a cascade of whole failures without stocks, where substitutes step in."""
     network = random_network(firms=400, links=2000, sectors=12, seed=6)
     model, scenario = scarce(network, 8, loss=0.1)
     found = sensitivity(lay_out(network), Switches(), model, scenario, days=DAYS)

@@ -181,6 +181,19 @@ def test_whole_regions_stay_together():
     assert set(of) == {0, 1, 2}
 
 
+def test_regions_are_kept_whole_where_that_is_less_work():
+    """Four regions whose firms trade at home but for four links."""
+    rng, region = np.random.default_rng(3), np.repeat(np.arange(4), 20)
+    home = [(20 * r + a, 20 * r + b) for r in range(4) for a, b in rng.integers(0, 20, (80, 2)) if a != b]
+    pairs = np.unique([*home, (0, 25), (25, 45), (45, 65), (65, 0)], axis=0)
+    network = firm_network(
+        pairs[:, 0], pairs[:, 1], np.ones(len(pairs)), np.full(80, 30.0), region=region, regions=list("abcd")
+    )
+    chosen, by_region = (cut_of(network, of) for of in (partition(network, 4), partition_by_region(network, 4)))
+    assert chosen.work <= by_region.work
+    assert chosen.exchanged <= by_region.exchanged
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [

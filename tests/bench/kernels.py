@@ -31,7 +31,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Parameters, Switches
-from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shocks import Recovery, Scenario
@@ -39,21 +39,9 @@ from shockmesh.kernels.shocks import Recovery, Scenario
 sys.path.insert(0, str(Path(__file__).parent))
 import numba_loop
 import table
+from networks import random_network
 
 OURS = "shockmesh, 1 member"
-
-
-def random_network(firms: int, links: int, sectors: int = 56) -> FirmNetwork:
-    """Suppliers drawn by a heavy-tailed size, buyers evenly; most firms add value."""
-    rng = np.random.default_rng(0)
-    size = rng.pareto(1.1, firms) + 1
-    pairs = np.unique(rng.choice(firms, links, p=size / size.sum()) * firms + rng.integers(0, firms, links))
-    supplier, buyer = pairs // firms, pairs % firms
-    keep = supplier != buyer
-    return firm_network(
-        supplier[keep], buyer[keep], rng.uniform(0.1, 1, keep.sum()), rng.uniform(1, 20, firms),
-        sector=rng.integers(0, sectors, firms), sectors=[f"S{k}" for k in range(sectors)],
-    )  # fmt: skip
 
 
 def ours(network: FirmNetwork, loss: np.ndarray, members: int, days: int) -> Callable[[], np.ndarray]:
