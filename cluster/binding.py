@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from shockmesh.cluster.domains import DOMAINS
+from shockmesh.cluster.fields import PerFirm
 from shockmesh.cluster.members import Members, draw_members
-from shockmesh.cluster.models import CutShock, DamageShock, PerFirm, RecoveryShock, Shock, Spec, TableShock
+from shockmesh.cluster.models import CutShock, DamageShock, RecoveryShock, Shock, Spec, TableShock
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.rules import MODEL_VALUES, WHERE_NAMES
 from shockmesh.cluster.selection import Directory, Selection

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from shockmesh.cluster.batch import Simulator, part_of
 from shockmesh.cluster.domains import DOMAINS
-from shockmesh.cluster.models import Infer, Observe, Spec, Spreads, Unknown, Window
+from shockmesh.cluster.fields import Window
+from shockmesh.cluster.models import Infer, Observe, Spec, Spreads, Unknown
 from shockmesh.inference.latents import Effect, LatentField, Support
 from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
 from shockmesh.inference.problem import Experiment, Problem, problem

@@ -1,30 +1,53 @@
 """The models of a spec: frozen, every key known, every number within its domain. `load_spec` reads one from a file."""
 
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     AliasGenerator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    PlainSerializer,
-    PlainValidator,
     PrivateAttr,
     Strict,
     Tag,
     model_validator,
 )
-from shockmesh.cluster.distributions import Distribution, Scalar, parse_distribution, same_kind
-from shockmesh.cluster.domains import DOMAINS
+from shockmesh.cluster.distributions import Scalar
+from shockmesh.cluster.fields import (
+    AdjustmentDays,
+    Capacity,
+    CapitalDays,
+    Cost,
+    Count,
+    Dim,
+    Drawn,
+    Elasticity,
+    FilePath,
+    FirmIds,
+    Frozen,
+    InventoryDays,
+    InventoryThreshold,
+    Levels,
+    Loss,
+    Name,
+    Names,
+    Onset,
+    OverproductionDays,
+    PerFirm,
+    Positive,
+    RecoveryDays,
+    RecoveryStart,
+    Share,
+    Value,
+    Window,
+    byte_text,
+    known,
+)
 from shockmesh.cluster.source import KeyPath, Problem, Source, locate
 from shockmesh.inference.choices import GuideName, Penalty, Residual
 from shockmesh.kernels.model import (
@@ -42,87 +65,6 @@ from shockmesh.kernels.model import (
 from shockmesh.kernels.rollout import RECORDABLE
 from shockmesh.kernels.shocks import Course
 
-UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-
-
-def _in_folder(name: str, info: Any) -> str:
-    """A file name, made absolute from the spec's folder."""
-    folder: Path | None = (info.context or {}).get("folder")
-    return name if folder is None or "://" in name else str((folder / name).resolve())
-
-
-def _one_or_more(value: object) -> object:
-    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
-
-
-def _known(kind: str, names: Sequence[str], value: str) -> str:
-    if value not in names:
-        raise ValueError(f"no such {kind}; there are {', '.join(names)}")
-    return value
-
-
-def _bytes(text: str) -> str:
-    if text != "auto":
-        parse_bytes(text)
-    return text
-
-
-def parse_bytes(text: str) -> int:
-    """Bytes in a text such as `8 GB` or `512 MiB`. Raises ValueError if it is not one."""
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?)?B?\s*", text)
-    if not found or float(found[1]) == 0:
-        raise ValueError("must be auto, or a size such as 8 GB or 512 MiB")
-    return int(float(found[1]) * UNITS[found[2] or ""])
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
-
-
-FilePath = Annotated[str, AfterValidator(_in_folder)]
-
-
-class PerFirm[N](_Frozen):
-    """A number for each firm: the last that applies of default, by_region, by_sector, file."""
-
-    default: N | None = None
-    by_region: dict[str, N] = Field(default_factory=dict[str, N])
-    by_sector: dict[str, N] = Field(default_factory=dict[str, N])
-    file: FilePath | None = None  # CSV with columns firm, value
-
-
-def _value_tag(value: object) -> str:
-    return "per firm" if isinstance(value, dict | PerFirm) else "number"
-
-
-type Value[N] = Annotated[
-    Annotated[N, Tag("number")] | Annotated[PerFirm[N], Tag("per firm")], Discriminator(_value_tag)
-]
-InventoryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_days"].check)]
-AdjustmentDays = Annotated[float, Strict(), AfterValidator(DOMAINS["adjustment_days"].check)]
-Capacity = Annotated[float, Strict(), AfterValidator(DOMAINS["capacity"].check)]
-Elasticity = Annotated[float, Strict(), AfterValidator(DOMAINS["elasticity"].check)]
-InventoryThreshold = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_threshold"].check)]
-OverproductionDays = Annotated[float, Strict(), AfterValidator(DOMAINS["overproduction_days"].check)]
-Loss = Annotated[float, Strict(), AfterValidator(DOMAINS["loss"].check)]
-Onset = Annotated[float, Strict(), AfterValidator(DOMAINS["onset"].check)]
-RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_start"].check)]
-CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].check)]
-Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
-RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
-Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
-MOST = 10_000_000  # members of a sweep, days, steps: what is more is a slip of the pen
-Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
-FirmIds = Annotated[tuple[Annotated[int | str, Field(union_mode="left_to_right")], ...], BeforeValidator(_one_or_more)]
-Dim = Literal["region", "sector", "firm"]
-Drawn = Annotated[
-    Distribution, PlainValidator(parse_distribution), PlainSerializer(lambda drawn: drawn.as_dict(), dict[str, Any])
-]
-Levels = Annotated[tuple[Scalar, ...], PlainValidator(same_kind), PlainSerializer(list, list[Any])]
-
-
 BOARIO = {  # our name of a parameter → BoARIO's, which a spec may use as well
     "inventory_days": "main_inv_dur",
     "adjustment_days": "inventory_restoration_tau",
@@ -139,11 +81,11 @@ def _both_names(name: str) -> AliasChoices | str:
     return AliasChoices(name, BOARIO[name]) if name in BOARIO else name
 
 
-class Model(_Frozen):
+class Model(Frozen):
     """A preset, and what differs from it. Left out, a number or a switch is the preset's."""
 
     model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_both_names))
-    preset: Annotated[str, AfterValidator(lambda name: _known("preset", list(PRESETS), name))] = "hamid2025"
+    preset: Annotated[str, AfterValidator(lambda name: known("preset", list(PRESETS), name))] = "hamid2025"
     inventory_days: Value[InventoryDays] | None = None  # n [days of use]
     adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
     capacity: Value[Capacity] | None = None  # κ, multiple of baseline output
@@ -189,13 +131,13 @@ class Model(_Frozen):
         return float(self.published.defaults.get(name, DEFAULTS.get(name, math.nan)))
 
 
-class Horizon(_Frozen):
+class Horizon(Frozen):
     """How long to simulate."""
 
     days: Count
 
 
-class Where(_Frozen):
+class Where(Frozen):
     """Which firms: in any of the regions, and any of the sectors, and any of the firms named; empty means all.
 
     Of those, `share` draws a fraction at random, each firm alike: afresh in each member, or once if `redraw` is off.
@@ -208,7 +150,7 @@ class Where(_Frozen):
     redraw: bool = True
 
 
-class RecoveryShock(_Frozen):
+class RecoveryShock(Frozen):
     """A loss of output (or of final demand) that recovers: exponentially, loss · exp(−(t − start)⁺ / recovery_days), or
     linearly, whole again after recovery_days."""
 
@@ -225,7 +167,7 @@ class RecoveryShock(_Frozen):
     recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent
 
 
-class DamageShock(_Frozen):
+class DamageShock(Frozen):
     """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in shockmesh.kernels.shocks."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "capital_days", "cost", "onset", "rebuild_start", "rebuild_days")
@@ -242,7 +184,7 @@ class DamageShock(_Frozen):
     rebuild_days: Value[AdjustmentDays] = 60.0  # 1 / part of what is missing that is asked for each day
 
 
-class CutShock(_Frozen):
+class CutShock(Frozen):
     """A route that is cut: orders from firms at the destination to firms at the origin do not get through."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
@@ -258,7 +200,7 @@ class CutShock(_Frozen):
     recovery_days: RecoveryDays | None = None
 
 
-class TableShock(_Frozen):
+class TableShock(Frozen):
     """Factors read from a file, day by day."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ()
@@ -272,7 +214,7 @@ class TableShock(_Frozen):
 type Shock = Annotated[RecoveryShock | DamageShock | CutShock | TableShock, Field(discriminator="kind")]
 
 
-class Sweep(_Frozen):
+class Sweep(Frozen):
     """Members, and what differs between them: at most one of `vary`, `grid` and `list`."""
 
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
@@ -287,19 +229,16 @@ class Sweep(_Frozen):
         return tuple(dict.fromkeys([*self.vary, *self.grid, *(path for entry in self.entries for path in entry)]))
 
 
-class Resources(_Frozen):
+class Resources(Frozen):
     """What a run may use."""
 
     devices_per_gang: Count = 1  # over which one simulation is sharded
     gangs: Literal["auto"] | Count = "auto"  # workers: devices, or gangs of them
-    memory: Annotated[str, AfterValidator(_bytes)] = "auto"  # for one device
+    memory: Annotated[str, AfterValidator(byte_text)] = "auto"  # for one device
     members_per_block: Literal["auto"] | Count = "auto"  # simulated together, written as one shard
 
 
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
-
-
-class Spreads(_Frozen):
+class Spreads(Frozen):
     """A standard deviation for each period and series, in a file like that of the series."""
 
     file: FilePath
@@ -310,14 +249,13 @@ def _noise_tag(value: object) -> str:
 
 
 Noise = Annotated[Annotated[Positive, Tag("number")] | Annotated[Spreads, Tag("file")], Discriminator(_noise_tag)]
-Window = tuple[Annotated[int, Strict(), Field(ge=0)], Count]
 
 
-class Observe(_Frozen):
+class Observe(Frozen):
     """Series that were seen, as ratios to the undisturbed day."""
 
     file: FilePath  # CSV, see shockmesh.io.series
-    variable: Annotated[str, AfterValidator(lambda name: _known("variable", RECORDABLE, name))] = "output"
+    variable: Annotated[str, AfterValidator(lambda name: known("variable", RECORDABLE, name))] = "output"
     by: Literal["total", "region", "sector"] = "sector"
     groups: FilePath | None = None  # CSV of sector,series or region,series; left out: series are named as sectors
     noise: Noise = 0.01  # standard deviation, share of the undisturbed day
@@ -328,7 +266,7 @@ class Observe(_Frozen):
 Level = Literal["all", "region", "series", "sector", "firm"]  # series: firms that the first observed variable sums
 
 
-class Unknown(_Frozen):
+class Unknown(Frozen):
     """What is not known of a number: how far groups of firms stray from the value that the spec says."""
 
     spread: dict[Level, Positive] = Field(
@@ -340,7 +278,7 @@ class Unknown(_Frozen):
     )
 
 
-class Infer(_Frozen):
+class Infer(Frozen):
     """How the unknown is learned."""
 
     parameters: dict[str, Unknown]  # model.inventory_days, shocks.lockdown.loss, … → prior
@@ -359,7 +297,7 @@ class Infer(_Frozen):
     patience: Count | None = None  # checkpoints without a better held-out loss before stopping
 
 
-class Spec(_Frozen):
+class Spec(Frozen):
     """A whole spec, as resolved: files absolute, overrides applied. Make one with `load_spec` or `parse_spec`."""
 
     economy: FilePath
@@ -367,7 +305,7 @@ class Spec(_Frozen):
     horizon: Horizon
     shocks: tuple[Shock, ...] = ()
     sweep: Sweep = Sweep()
-    record: dict[Annotated[str, AfterValidator(lambda name: _known("variable", RECORDABLE, name))], tuple[Dim, ...]] = (
+    record: dict[Annotated[str, AfterValidator(lambda name: known("variable", RECORDABLE, name))], tuple[Dim, ...]] = (
         Field(default_factory=lambda: {"output": ("region", "sector")})
     )
     resources: Resources = Resources()

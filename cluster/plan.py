@@ -28,7 +28,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Int
-from shockmesh.cluster.models import Spec, TableShock, parse_bytes
+from shockmesh.cluster.fields import parse_bytes
+from shockmesh.cluster.models import Spec, TableShock
 from shockmesh.kernels.layout import pools_of, suits_table, table_cells
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import Cut, cut_of, partition

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
-from shockmesh.cluster.models import MOST, CutShock, Observe, PerFirm, RecoveryShock, Spec, TableShock, Unknown
+from shockmesh.cluster.fields import MOST, PerFirm
+from shockmesh.cluster.models import CutShock, Observe, RecoveryShock, Spec, TableShock, Unknown
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from shockmesh.cluster.domains import Domain
-from shockmesh.cluster.models import PerFirm
+from shockmesh.cluster.fields import PerFirm
 from shockmesh.io.scenarios import ScenarioError, read_numbers
 from shockmesh.kernels.network import FirmNetwork
 
