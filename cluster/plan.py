@@ -9,7 +9,7 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
     network    48 E + 96 N                   on the host, and its layout on the device
     state      m w ((6 + 2 D + C) E′ + 12 N′)  stocks and orders of two days, and what a step needs in between; what
                                              each of D damages still asks for, and each of C cuts lets through
-    gradients  2 m w (2 ⌈√T⌉ + 8) E′         a calibration: the states that its backward pass keeps (`kept_states`)
+    gradients  2 m w k E′                    a calibration: k = `kept_states`, about 2 ⌈√T⌉ + 4, for its backward pass
     records    2 m T w G                     on the device, and on the host while they are written
     tables     12 T N per table shock        read in float64, kept on the device
 

@@ -41,7 +41,10 @@ def rank_by_sensitivity(
     simulator = Simulator(loaded, network, block)
     columns: dict[str, np.ndarray] = {}
     with jax.enable_x64(loaded.precision == "float64"):
-        derive = sensitivity_function(simulator.layout(), loaded.model.switches, days=loaded.horizon.days, loss=loss)
+        derive = sensitivity_function(
+            simulator.layout(), loaded.model.switches, days=loaded.horizon.days, loss=loss,
+            states=max(kept_states(loaded.horizon.days), memory // (block * state_bytes(loaded, network))),
+        )  # fmt: skip
         for members in _blocks(loaded.members, block):
             parameters, scenario = simulator.inputs(members)
             for name, values in _columns(loaded, derive(parameters, scenario), parameters):
@@ -52,8 +55,12 @@ def rank_by_sensitivity(
 
 def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
     """How many members' backward passes fit into `memory` bytes; at least one, at most all."""
-    state = 2 * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize
-    return max(1, min(spec.members, memory // (kept_states(spec.horizon.days) * state)))
+    return max(1, min(spec.members, memory // (kept_states(spec.horizon.days) * state_bytes(spec, network))))
+
+
+def state_bytes(spec: Spec, network: FirmNetwork) -> int:
+    """Bytes of one member's state: stock and orders of every link."""
+    return 2 * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize
 
 
 def _blocks(members: int, block: int) -> Iterator[range]:

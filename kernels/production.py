@@ -33,7 +33,7 @@ def attainable(
     layout: Layout, switches: Switches, parameters: Parameters, pool_stock: Float[Array, "pool member"]
 ) -> Float[Array, "firm member"]:
     """r, the output that stocks allow, as a multiple of x⁰; ∞ where no input is needed."""
-    return _PRODUCTION[switches.production](layout, parameters, pool_stock / layout.pool_amount)
+    return _PRODUCTION[switches.production](layout, parameters, pool_stock * (1 / layout.pool_amount))
 
 
 def _leontief(layout: Layout, parameters: Parameters, cover: Array) -> Array:

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Switches
-from shockmesh.kernels.segments import Links, anywhere, look_up, safe_ratio, segment_sum
+from shockmesh.kernels.segments import GROUPED, Links, anywhere, look_up, safe_ratio, segment_sum
 
 
 def ration(
@@ -74,7 +75,8 @@ def _water_filling(layout: Layout, claims: _Claims, short: Bool[Array, "firm mem
         return higher, anywhere(higher > level, layout.supplier)
 
     first = rise((jnp.where(short, 0, jnp.inf).astype(claims.output.dtype), short))
-    links, consumers = _capped(layout, fixed, jax.lax.while_loop(lambda carry: carry[1], rise, first)[0])
+    reached = checkpoint_name(jax.lax.while_loop(lambda carry: carry[1], rise, first)[0], GROUPED)
+    links, consumers = _capped(layout, fixed, reached)
     level = _level(layout, claims, links, consumers)
     met = jnp.where(links, look_up(level, layout.supplier) * layout.amount, claims.links)
     consumption = jnp.where(consumers, level * layout.final_demand, claims.final_demand)

@@ -1,14 +1,15 @@
 """Many days: a checkpointed scan over the step, observables reduced inside it."""
 
 from collections.abc import Callable, Mapping
-from math import isqrt
+from functools import partial
+from math import ceil, isqrt
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
-from shockmesh.kernels.segments import Pools, Segments, segment_sum
+from shockmesh.kernels.segments import GROUPED, Pools, Segments, segment_sum
 from shockmesh.kernels.shocks import Scenario, standing, today
 from shockmesh.kernels.step import Flows, State, initial_state, step
 
@@ -34,11 +35,13 @@ def rollout(
     days: int,
     record: Record,
     start: State | None = None,
+    states: int | None = None,
 ) -> dict[str, Float[Array, "time group member"]]:
     """Simulate `days` days of a batch of members, from the unshocked steady state unless a `start` is given.
 
     `record` names what to keep and over which groups of firms to sum it; None keeps every firm. Values are in the
-    network's unit per day (inventory: in the unit). Reverse mode stores about 2 √days states, not 6 · `days`.
+    network's unit per day (inventory: in the unit). Reverse mode holds `kept_states(days, states)` of the states that
+    one day hands to the next (two numbers a link), and runs fewer days again the more `states` it may hold.
 
     Raises:
         ValueError: an unknown observable, days < 1, or a number that the switches need is not there.
@@ -55,7 +58,7 @@ def rollout(
         state, flows = step(layout, switches, parameters, today(layout, scenario, fixed, day), state)
         return state, observe(layout, flows, record, members)
 
-    return _scan(one_day, state, jnp.arange(days, dtype=layout.output.dtype))
+    return _scan(one_day, state, jnp.arange(days, dtype=layout.output.dtype), _block_days(days, states))
 
 
 def baseline(layout: Layout, record: Record) -> dict[str, Float[Array, "group"]]:
@@ -93,36 +96,55 @@ def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[
 
 
 def _scan(
-    one_day: Callable[[State, Array], tuple[State, dict[str, Array]]], state: State, days: Float[Array, " time"]
+    one_day: Callable[[State, Array], tuple[State, dict[str, Array]]],
+    state: State,
+    days: Float[Array, " time"],
+    block: int,
 ) -> dict[str, Float[Array, "time group member"]]:
-    """Scan over the days in blocks of √days; the backward pass recomputes each block, and within it each day.
+    """Scan over the days in blocks; the backward pass runs all again but the last, with whose days it begins.
 
-    Reverse mode keeps the state at the start of every block and of every day of the block that it works on:
-    days / block + block states, least at block = √days, and the intermediate results of one day.
+    Reverse mode keeps the state at the start of every block, and that of every day of the block that it works on with
+    what is named `GROUPED`: all else of a day is computed anew from these.
     """
-    block = _block_days(len(days))
-    day_anew = jax.checkpoint(one_day, prevent_cse=False)  # within a scan nothing is merged across passes
+    keep = jax.checkpoint_policies.save_only_these_names(GROUPED)
+    day_anew = jax.checkpoint(one_day, prevent_cse=False, policy=keep)  # within a scan nothing is merged across passes
     run_block = jax.checkpoint(lambda state, block_days: jax.lax.scan(day_anew, state, block_days))
-    whole = len(days) // block * block
-    state, records = jax.lax.scan(run_block, state, days[:whole].reshape(-1, block))
-    records = jax.tree.map(lambda values: values.reshape(whole, *values.shape[2:]), records)
-    if whole == len(days):
-        return records
-    _, rest = run_block(state, days[whole:])
-    return jax.tree.map(lambda head, tail: jnp.concatenate([head, tail]), records, rest)
+    early = _days_run_again(len(days), block)
+    state, records = jax.lax.scan(run_block, state, days[:early].reshape(-1, block)) if early else (state, None)
+    _, rest = jax.lax.scan(day_anew, state, days[early:])
+    if records is None:
+        return rest
+    return jax.tree.map(lambda head, tail: jnp.concatenate([head.reshape(early, *tail.shape[1:]), tail]), records, rest)
 
 
-def kept_states(days: int) -> int:
-    """How many states (stock and orders) a backward pass holds at most, its intermediate results included.
+def kept_states(days: int, states: int | None = None) -> int:
+    """How many states (stock and orders) a backward pass holds at most that may hold `states`, if it can do with them.
 
-    A state at the start of each block and of each day of one block, and eight for what a day and its transpose need:
-    measured by the compiler's own account, 14.4, 23.4, 34.4 and 46.4 for 10, 60, 180 and 365 days.
+    2 ⌈√days⌉ + 4 unless given: then 10, 20, 31 and 44 for 10, 60, 180 and 365 days.
     """
-    return 2 * _block_days(days) + 8
+    return ceil(_held(days, _block_days(days, states)))
 
 
-def _block_days(days: int) -> int:
-    return isqrt(days - 1) + 1
+def _block_days(days: int, states: int | None) -> int:
+    """The length of a block for which the fewest days are run again, of those that fit; the least costly if none do."""
+    most = 2 * (isqrt(days - 1) + 1) + 4 if states is None else states
+    lengths = [block for block in range(1, days + 1) if _days_run_again(days, block) != block]
+    fitting = [block for block in lengths if _held(days, block) <= most]
+    return min(fitting, key=partial(_days_run_again, days)) if fitting else min(lengths, key=partial(_held, days))
+
+
+def _days_run_again(days: int, block: int) -> int:
+    """The days of all blocks but the last. (A loop of one block would be unrolled, and held whole: not used.)"""
+    return (days - 1) // block * block
+
+
+def _held(days: int, block: int) -> float:
+    """States that reverse mode holds, by the compiler's own account for ten links a firm: see kernels/DESIGN.md.
+
+    A state at the start of a block is its stock and little else, hence a half; a day also has its sums by firm; six
+    are for a day and its transpose. The index arrays, which members share, come on top: two states of one member.
+    """
+    return 0.8 * block + 0.55 * (_days_run_again(days, block) // block) + 6
 
 
 def members_of(parameters: Parameters, scenario: Scenario) -> int:

@@ -20,7 +20,10 @@ from typing import Any, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
+
+GROUPED = "grouped"  # the name of what sums, minima and exchanges give: few numbers that cost much to compute anew
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["index"], meta_fields=["n", "is_sorted", "is_identity"])
@@ -34,9 +37,13 @@ class Segments:
     is_identity: bool  # item i is group i: sums and look-ups are free
 
     def sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
-        if self.is_identity:
-            return values
-        sums = jax.ops.segment_sum(values, self.index, self.n, indices_are_sorted=self.is_sorted)
+        return values if self.is_identity else _kept(self.linear_sum(values), values)
+
+    def linear_sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
+        """The sum without its name, for tangents."""
+        sums = jax.ops.segment_sum(
+            values, self.index, self.n, indices_are_sorted=self.is_sorted, mode="promise_in_bounds"
+        )
         return jax.lax.optimization_barrier(sums)
 
     def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
@@ -155,7 +162,7 @@ class Exchange:
         return jax.lax.psum(flags.any().astype(jnp.int32), self.axis) > 0
 
     def _swap(self, rows: Float[Array, "row member"]) -> Float[Array, "row member"]:
-        return jax.lax.all_to_all(rows, self.axis, split_axis=0, concat_axis=0, tiled=True)
+        return checkpoint_name(jax.lax.all_to_all(rows, self.axis, split_axis=0, concat_axis=0, tiled=True), GROUPED)
 
 
 def segments(index: Int[np.ndarray, " item"], n: int) -> Segments:
@@ -169,6 +176,11 @@ def segments(index: Int[np.ndarray, " item"], n: int) -> Segments:
     is_identity = len(index) == n and bool(np.array_equal(index, np.arange(n)))
     is_sorted = bool(np.all(index[1:] >= index[:-1]))
     return Segments(jnp.asarray(index, jnp.int32), n, is_sorted, is_identity)
+
+
+def _kept(grouped: Float[Array, "group member"], items: Float[Array, "item member"]) -> Float[Array, "group member"]:
+    """Name what is worth its memory in the backward pass: groups that are few beside their items."""
+    return checkpoint_name(grouped, GROUPED) if 2 * grouped.size <= items.size else grouped
 
 
 def segment_sum(values: Links, groups: Segments | Exchange | Sellers | Pools) -> Float[Array, "group member"]:
@@ -190,22 +202,31 @@ def anywhere(flags: Bool[Array, "..."], groups: Segments | Exchange | Sellers) -
     return groups.any(flags)
 
 
+@jax.custom_jvp
 def safe_ratio(over: Float[Array, "..."], under: Float[Array, "..."]) -> Float[Array, "..."]:
     """over / under, and 0 where under is 0 or so small that its square is: in value and in gradient."""
     some = under > jnp.finfo(under.dtype).tiny ** 0.5
     return jnp.where(some, over / jnp.where(some, under, 1), 0)
 
 
+@safe_ratio.defjvp
+def _safe_ratio_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    ratio, under = safe_ratio(*primals), primals[1]
+    return ratio, safe_ratio(tangents[0] - ratio * tangents[1], under)
+
+
 def segment_min(values: Float[Array, "item member"], groups: Segments) -> Float[Array, "group member"]:
     """min of each group's items; +∞ for an empty group. Ties share the derivative equally."""
-    return values if groups.is_identity else _segment_min(values, groups.index, groups.n, groups.is_sorted)
+    if groups.is_identity:
+        return values
+    return _kept(_segment_min(values, groups.index, groups.n, groups.is_sorted), values)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _segment_min(
     values: Float[Array, "item member"], index: Int[Array, " item"], n: int, is_sorted: bool
 ) -> Float[Array, "group member"]:
-    return jax.ops.segment_min(values, index, n, indices_are_sorted=is_sorted)
+    return jax.ops.segment_min(values, index, n, indices_are_sorted=is_sorted, mode="promise_in_bounds")
 
 
 @_segment_min.defjvp
@@ -214,8 +235,8 @@ def _segment_min_jvp(
 ) -> tuple[Float[Array, "group member"], Float[Array, "group member"]]:
     (values, index), (tangent, _) = primals, tangents
     groups = Segments(index, n, is_sorted, is_identity=False)
-    least = _segment_min(values, index, n, is_sorted)
+    least = _kept(_segment_min(values, index, n, is_sorted), values)
     binding: Bool[Array, "item member"] = values == look_up(least, groups)
     count = segment_sum(binding.astype(values.dtype), groups)
     share = jnp.where(binding, tangent, 0)
-    return least, segment_sum(share, groups) / jnp.maximum(count, 1)
+    return least, groups.linear_sum(share) / jnp.maximum(count, 1)

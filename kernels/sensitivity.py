@@ -45,13 +45,16 @@ def sensitivity(
 
 
 def sensitivity_function(
-    layout: Layout, switches: Switches, *, days: int, loss: Flow = "output"
+    layout: Layout, switches: Switches, *, days: int, loss: Flow = "output", states: int | None = None
 ) -> Callable[[Parameters, Scenario], Sensitivity]:
-    """`sensitivity` as a compiled function of parameters and scenario, to be called for many batches of members."""
+    """`sensitivity` as a compiled function of parameters and scenario, to be called for many batches of members.
+
+    `states` as in `rollout`.
+    """
     record = {loss: segments(np.zeros(layout.n_firms, np.int32), 1)}
 
     def total(inputs: tuple[Parameters, Scenario], layout: Layout) -> tuple[Array, Array]:
-        records = rollout(layout, switches, *inputs, days=days, record=record)
+        records = rollout(layout, switches, *inputs, days=days, record=record, states=states)
         losses = days * baseline(layout, record)[loss][0] - records[loss][:, 0].sum(axis=0)
         return losses.sum(), losses  # members are independent: the derivative of the sum is each member's own
 

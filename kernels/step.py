@@ -10,6 +10,7 @@ text leaves a choice:
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.capacity import initial_level, level_today, level_tomorrow, utmost
@@ -21,11 +22,19 @@ from shockmesh.kernels.segments import Links, Segments, look_up, safe_ratio, seg
 from shockmesh.kernels.shocks import Day, Scenario, outstanding
 
 
+class Wish(NamedTuple):
+    """What orders answer to besides stocks, as multiples of x⁰. Only what the switches read."""
+
+    use: Float[Array, "firm member"]  # B / x⁰, the use that a buyer expects
+    target: Float[Array, "firm member"] | None = None  # S* / (n Z⁰), unless the target is fixed at 1
+    capacity: Float[Array, "firm member"] | None = None  # of suppliers, where orders are split by it
+
+
 class State(NamedTuple):
     """What one day hands to the next. Level and output only where the capacity rule has a memory."""
 
     stock: Float[Array, "holding member"]  # S, what the buyer holds of a link's product, or of a whole pool's
-    orders: Links  # O, placed yesterday for delivery today
+    wish: Wish  # with the stock, the orders placed yesterday for delivery today: `placed`
     level: Float[Array, "firm member"] | None = None  # α or l of `capacity.py`
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
@@ -50,17 +59,18 @@ def initial_state(
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
     rebuild = tuple(outstanding(layout, damage, members) for damage in scenario.damages)
-    orders = layout.amount * jnp.ones((1, members), layout.output.dtype)
-    if switches.order_split == "link":
-        stock = orders * look_up(parameters.inventory_days, layout.buyer)
-    else:
-        stock = segment_sum(orders, layout.pool) * look_up(parameters.inventory_days, layout.pool_buyer)
-    return State(stock, orders, level, output, rebuild)
+    amount = layout.amount if switches.order_split == "link" else segment_sum(layout.amount, layout.pool)
+    buyer = layout.buyer if switches.order_split == "link" else layout.pool_buyer
+    stock = amount * look_up(parameters.inventory_days, buyer) * jnp.ones((1, members), layout.output.dtype)
+    at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
+    wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
+    return State(stock, wish, level, output, rebuild)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
     """Advance one day."""
-    orders = state.orders if day.passing is None else state.orders * day.passing
+    orders = placed(layout, switches, parameters, state)
+    orders = orders if day.passing is None else orders * day.passing
     asked = [left * look_up(work.pace, layout.buyer) for left, work in zip(state.rebuild, day.rebuilding, strict=True)]
     claims = sum(asked, orders)
     received = segment_sum(claims, layout.supplier)
@@ -77,12 +87,12 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
     built = [share * of for of in asked]
     potential = _potential(layout, switches, demand, most, built)
-    levels = {"fixed": jnp.ones_like(activity), "demand": pressure, "output": activity, "potential": potential}
-    orders = _orders(layout, switches, parameters, stock, levels, most)
+    levels = {"demand": pressure, "output": activity, "potential": potential}
+    wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, jnp.minimum(pressure, inputs))
     flows = Flows(output, demand, most * layout.output, day.final_demand, consumption, pool_stock)
     rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
-    return State(stock, orders, level, None if state.output is None else output, rebuild), flows
+    return State(stock, wish, level, None if state.output is None else output, rebuild), flows
 
 
 def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]:
@@ -120,9 +130,32 @@ def _stocks(
     use = layout.pool_amount * look_up(activity, layout.pool_buyer)
     if switches.production == "leontief":
         kept = 1 - safe_ratio(use, pool_stock)
-        return jnp.maximum(stock * look_up(kept, holding), 0) + delivered
+        return _floor(stock * look_up(kept, holding)) + delivered
     kept = jnp.maximum(1 - safe_ratio(use, pool_stock + segment_sum(delivered, holding)), 0)
     return (stock + delivered) * look_up(kept, holding)
+
+
+@jax.custom_jvp
+def _floor(stock: Array) -> Array:
+    """Round-off below 0 taken away; the derivative is that of what is exact, which never is below 0."""
+    return jnp.maximum(stock, 0)
+
+
+_floor.defjvp(lambda primals, tangents: (_floor(*primals), *tangents))
+
+
+@jax.custom_jvp
+def _asked(amount: Array, wanted: Array, stock: Array, pace: Array) -> Array:
+    """[Z⁰ w − S / τ]⁺ of each link; whole, as is its derivative relative to Z⁰: both have several readers."""
+    return jax.lax.optimization_barrier(jnp.maximum(amount * wanted - stock * pace, 0))
+
+
+@_asked.defjvp
+def _asked_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (amount, wanted, stock, pace), (grown, raised, bought, paced) = primals, tangents
+    found, once = _asked(*primals), safe_ratio(jnp.ones_like(amount), amount)
+    relative = raised + (grown * wanted - bought * pace - stock * paced) * once
+    return found, amount * jnp.where(found > 0, jax.lax.optimization_barrier(relative), 0)
 
 
 def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, built: list[Array]) -> Array:
@@ -132,24 +165,32 @@ def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, b
     return jnp.minimum(safe_ratio(demand, layout.output), most)
 
 
-def _orders(
-    layout: Layout, switches: Switches, parameters: Parameters, stock: Array, levels: dict[str, Array], most: Array
-) -> Links:
-    """Orders with basis B and target S* by the switches: `levels` as multiples of x⁰, `most` the capacity.
+def _wish(switches: Switches, levels: dict[str, Array], most: Float[Array, "firm member"]) -> Wish:
+    """Basis B and target S* by the switches: `levels` as multiples of x⁰, `most` the capacity."""
+    return Wish(
+        levels[switches.order_basis],
+        levels.get(switches.order_target),
+        most if switches.order_split == "capacity" else None,
+    )
+
+
+def placed(layout: Layout, switches: Switches, parameters: Parameters, state: State) -> Links:
+    """The orders of yesterday evening, after the stocks that it left.
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
     the capacity of j (capacity).
     """
-    basis, target = levels[switches.order_basis], parameters.inventory_days * levels[switches.order_target]
+    stock, wish = state.stock, state.wish
+    target = parameters.inventory_days if wish.target is None else parameters.inventory_days * wish.target
     pace = 1 / parameters.adjustment_days
     if switches.order_split == "link":
-        wanted = basis + pace * target
-        return jnp.maximum(layout.amount * look_up(wanted, layout.buyer) - stock * look_up(pace, layout.buyer), 0)
+        wanted = look_up(wish.use + pace * target, layout.buyer)
+        return _asked(layout.amount, wanted, stock, look_up(pace, layout.buyer))
     gap = jnp.maximum(look_up(target, layout.pool_buyer) - stock / layout.pool_amount, 0)
-    wanted = look_up(basis, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)
-    if switches.order_split == "baseline":
+    wanted = look_up(wish.use, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)
+    if wish.capacity is None:
         return layout.amount * look_up(wanted, layout.pool)
-    weight = layout.amount * look_up(most, layout.supplier)
-    weights = jnp.broadcast_to(segment_sum(weight, layout.pool), wanted.shape)
+    weight = layout.amount * look_up(wish.capacity, layout.supplier)
+    weights = segment_sum(weight, layout.pool)
     return weight * look_up(safe_ratio(layout.pool_amount * wanted, weights), layout.pool)

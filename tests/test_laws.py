@@ -1,7 +1,7 @@
 """Laws of a step and a rollout over random networks: conservation, symmetry, a dense second implementation."""
 
 import itertools
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, get_args
 
@@ -18,7 +18,7 @@ from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
 from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table, standing, today
-from shockmesh.kernels.step import initial_state, step
+from shockmesh.kernels.step import initial_state, placed, step
 
 ORDERS = [
     Switches(target, basis, rationing)
@@ -120,7 +120,8 @@ def test_mass_balance(seed, firms, which):
             day = today(layout, scenario, fixed, jnp.asarray(float(t)))
             after, flows = step(layout, switches, model, day, state)
             assert day.passing is not None
-            asked, orders = state.rebuild[0] * day.rebuilding[0].pace, state.orders * day.passing
+            asked = state.rebuild[0] * day.rebuilding[0].pace
+            orders = placed(layout, switches, model, state) * day.passing
             share, consumption = ration(
                 layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier), day.final_demand,
                 flows.output,
@@ -240,6 +241,28 @@ def test_gradient_equals_finite_differences(float64, random_network, switches):
         up, down = (value(jax.tree.map(lambda a, d, h=h: a + h * d, at, direction)) for h in (1e-7, -1e-7))
         exact = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True))
         np.testing.assert_allclose(exact, (up - down) / 2e-7, rtol=2e-5)
+
+
+def test_gradients_are_the_same_whatever_may_be_kept(float64, random_network):
+    """Days run again from the start of their block, from other starts, or not at all."""
+    network = random_network(seed=8)
+    model, scenario = varied(network, seed=5, members=1)
+    layout = laid_out(network)
+
+    def loss(inputs: tuple[Parameters, Scenario], amount: jax.Array, states: int | None) -> jax.Array:
+        of = replace(layout, amount=amount)
+        found = rollout(of, Switches(), *inputs, days=23, record={"output": None}, states=states)
+        return jnp.square(found["output"]).mean()
+
+    slopes = jax.jit(jax.grad(loss, argnums=(0, 1)), static_argnums=2)
+    expected = slopes((model, scenario), layout.amount, 1000)
+    for states in (1, None):
+        found = slopes((model, scenario), layout.amount, states)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    direction = jax.random.normal(jax.random.key(0), layout.amount.shape) * layout.amount
+    up, down = (loss((model, scenario), layout.amount + h * direction, None) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose(jnp.vdot(expected[1], direction), (up - down) / 2e-6, rtol=1e-5)
 
 
 def _direction(like: Any, seed: int) -> Any:

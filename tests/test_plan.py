@@ -70,8 +70,10 @@ def test_the_integers_of_a_sweep():
     assert plan.memory_bytes == 6_400_000_000
 
 
-@pytest.mark.parametrize("days", [10, 60, 180])
-def test_a_calibration_has_room_for_the_states_of_its_backward_pass(days: int, random_network: Callable):
+@pytest.mark.parametrize(("days", "states"), [(10, None), (60, None), (180, None), (60, 500)])
+def test_a_calibration_has_room_for_the_states_of_its_backward_pass(
+    days: int, states: int | None, random_network: Callable
+):
     network, members = random_network(firms=400, links=6000), 4
     layout, one = lay_out(network), jnp.ones((1, 1))
     shock = Recovery(jnp.full((network.n_firms, 1), 0.3), 5 * one, 20 * one, 0.05 * one)
@@ -79,14 +81,15 @@ def test_a_calibration_has_room_for_the_states_of_its_backward_pass(days: int, r
 
     def loss(stocks):
         model = Parameters(stocks, 6 * one, 1.25 * one)
-        return rollout(layout, Switches(), model, Scenario((shock,)), days=days, record=total)["output"].sum()
+        scenario = Scenario((shock,))
+        return rollout(layout, Switches(), model, scenario, days=days, record=total, states=states)["output"].sum()
 
     stocks = jnp.full((network.n_firms, members), 9.0)
     compiled = jax.jit(jax.value_and_grad(loss)).lower(stocks).compile().memory_analysis()
     assert compiled is not None
     state = 2 * network.n_links * members * 4
     needed = compiled.temp_size_in_bytes / state
-    assert 0.7 * kept_states(days) < needed < kept_states(days)
+    assert 0.7 * kept_states(days, states) < needed < kept_states(days, states)
     sizes, sweep = replace(SIZES, firms=network.n_firms, links=network.n_links), spec()
     fit = sweep.model_copy(update={"infer": Infer(parameters={})})
     assert worker_bytes(fit, sizes, 4) - worker_bytes(sweep, sizes, 4) == kept_states(180) * state

@@ -163,7 +163,7 @@ def test_the_verb_ranks_the_firms_of_a_spec(tmp_path: Path, monkeypatch: pytest.
     assert (ranking.loc[ranking["region"] == "R", "d_shocks.strike.loss"] > 0).any()
     np.testing.assert_allclose(ranking["importance"], -ranking["d_capacity"])  # κ = 1
     spec = load_spec("strike.yaml")
-    assert [members_at_once(spec, network, memory) for memory in (1, 5_000, 10**9)] == [1, 4, 9]
+    assert [members_at_once(spec, network, memory) for memory in (1, 5_000, 10**9)] == [1, 7, 9]
     in_blocks = rank_by_sensitivity("strike.yaml", "blocks.csv", loss="final_consumption", memory=5_000)
     pd.testing.assert_frame_equal(in_blocks, ranking, rtol=1e-9, check_dtype=False)
     assert main(["sensitivity", "strike.yaml"]) == BAD_INPUT
