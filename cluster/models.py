@@ -269,9 +269,8 @@ Level = Literal["all", "region", "series", "sector", "firm"]  # series: firms th
 class Unknown(Frozen):
     """What is not known of a number: how far groups of firms stray from the value that the spec says."""
 
-    spread: dict[Level, Positive] = Field(
-        default_factory=dict[Level, Positive]
-    )  # σ of the logarithm, of a share's logit
+    # σ of the logarithm, or of the logit of a share
+    spread: dict[Level, Positive] = Field(default_factory=dict[Level, Positive])
     like: str | None = None  # in place of a spread: the number that it strays with, each from its own value
     doubt: Annotated[float, Strict(), Field(ge=0)] = (
         0.0  # the spreads themselves are uncertain by a factor exp(± doubt)

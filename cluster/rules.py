@@ -7,7 +7,7 @@ from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import MOST, PerFirm
-from shockmesh.cluster.models import CutShock, Observe, RecoveryShock, Spec, TableShock, Unknown
+from shockmesh.cluster.models import CutShock, Observe, RecoveryShock, Spec, Spreads, TableShock, Unknown
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
@@ -238,6 +238,8 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
         yield ("observe", i, "file"), observe.file
         if observe.groups is not None:
             yield ("observe", i, "groups"), observe.groups
+        if isinstance(observe.noise, Spreads):
+            yield ("observe", i, "noise", "file"), observe.noise.file
     for keys, value in fields:
         if isinstance(value, PerFirm) and value.file is not None:
             yield (*keys, "file"), value.file

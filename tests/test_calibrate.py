@@ -271,6 +271,8 @@ def test_noise_by_period_and_series(spec):
     noise = "day,S3,S0,S1,S2\n" + "".join(f"{day},0.4,{0.01 * (day + 1)},0.2,0.3\n" for day in range(20))
     (spec.parent / "noise.csv").write_text(noise)
     spec.write_text(spec.read_text().replace("noise: 0.02", "noise: {file: noise.csv}"))
+    with pytest.raises(SpecError, match=r"observe\[0\]\.noise\.file: .*none\.csv: no such file"):
+        load_spec(spec, ["observe.0.noise.file=none.csv"])
     loaded = load_spec(spec)
     (seen,) = bind_calibration(loaded, read_network(loaded.economy)).problem.experiments[0].seen
     np.testing.assert_allclose(seen.noise[:, 0, 0], 0.01 * np.arange(1, 21), rtol=1e-6)

@@ -4,22 +4,29 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from shockmesh.cluster.batch import Simulator
+from shockmesh.cluster.run import run
 from shockmesh.cluster.spec import load_spec
 from shockmesh.inference.baselines import first_order, through_leontief, weighted_error
 from shockmesh.io.examples import copy_example
 from shockmesh.io.generate import generate_network
 from shockmesh.io.import_table import import_table
 from shockmesh.io.networks import write_network
-from shockmesh.io.series import firms_of_series, read_series
+from shockmesh.io.posteriors import open_posterior
+from shockmesh.io.series import firms_of_series, read_noise, read_series
 from shockmesh.io.tables import TableError, open_table
 from shockmesh.kernels.network import FirmNetwork
 
 DAYS, NOT_MARKET = 335, {"O", "P", "Q", "T"}
-FITTED, HELD_OUT = slice(1, 5), slice(5, 11)  # months since February
+SCORED = (  # series, their sectors, rows: months of the fit, months held out, quarters held out
+    ("observed.csv", "sections.csv", slice(1, 5)),
+    ("observed.csv", "sections.csv", slice(5, 11)),
+    ("quarterly_observed.csv", "divisions.csv", slice(1, 3)),
+)
 
 
 class Example(NamedTuple):
@@ -48,20 +55,26 @@ def flows(example: Example) -> tuple[np.ndarray, np.ndarray]:
         return table["Z"].to_numpy()[0, :, 0], table["Y"].to_numpy()[0, :, 0].sum(axis=1)
 
 
-def errors(example: Example, daily: np.ndarray) -> list[str]:
-    """Errors of daily output relative to before [day, sector]: fitted and held out, as the README writes them."""
-    series = read_series(example.folder / "observed.csv", DAYS)
-    of_sector = pd.read_csv(example.folder / "sections.csv", index_col=0).series[list(example.network.sectors)]
+def errors(example: Example, daily: np.ndarray) -> list[float]:
+    """Errors of daily output relative to before [day, sector], as the README has them: see SCORED."""
+    return [error(example, daily, *scored) for scored in SCORED]
+
+
+def error(example: Example, daily: np.ndarray, file: str, groups: str, rows: slice) -> float:
+    """Error over some rows of a file of series [% points], each series by the value added of its sectors."""
+    series = read_series(example.folder / file, DAYS)
+    of_sector = pd.read_csv(example.folder / groups, index_col=0).series.reindex(list(example.network.sectors))
     parts = (of_sector.to_numpy()[:, None] == np.array(series.names)) * shocks(example)[["value_added"]].to_numpy()
     weight = parts.sum(axis=0)
-    ends = zip(series.first_day, series.last_day, strict=True)
-    months = np.array([daily[first : last + 1].mean(axis=0) @ parts / weight for first, last in ends])
-    return [f"{weighted_error(months[at], series.values[at], weight):.2f}" for at in (FITTED, HELD_OUT)]
+    ends = zip(series.first_day[rows], series.last_day[rows], strict=True)
+    predicted = np.array([daily[first : last + 1].mean(axis=0) @ parts / weight for first, last in ends])
+    return weighted_error(predicted, series.values[rows], weight)
 
 
-def stated(example: Example, row: str) -> list[str]:
+def stated(example: Example, row: str) -> list[float]:
     readme = (example.folder / "README.md").read_text("utf-8")
-    return re.findall(rf"^\| {re.escape(row)}[^|]*\| (\S+) \| (\S+) \|$", readme, re.MULTILINE)[0]
+    found = re.findall(rf"^\| {re.escape(row)}[^|]*\| (\S+) \| (\S+) \| (\S+) \|$", readme, re.MULTILINE)
+    return [float(number) for number in found[0]]
 
 
 def recoveries(example: Example) -> list[Any]:
@@ -71,16 +84,16 @@ def recoveries(example: Example) -> list[Any]:
 
 def losses(example: Example) -> dict[str, np.ndarray]:
     """Share lost on each day [day, sector] by each shock of the spec."""
-    day, given = np.arange(DAYS), recoveries(example)
-    return {
-        shock.name: np.outer(
-            np.where(
-                day < shock.onset, 0, np.exp(-np.maximum(day - shock.recovery_start, 0) / shock.recovery_days)
-            ),
-            [shock.loss.by_sector.get(sector, 0) for sector in example.network.sectors],
-        )
-        for shock in given
-    }  # fmt: skip
+    spec = load_spec(example.folder / "lockdown.yaml")
+    _, scenario = Simulator(spec, example.network).inputs(range(1))
+    first = [int(np.flatnonzero(example.network.sector == k)[0]) for k in range(len(example.network.sectors))]
+    lost: dict[str, np.ndarray] = {}
+    for part, of in (("production", scenario.productivity), ("final_demand", scenario.final_demand)):
+        names = [shock.name for shock in recoveries(example) if shock.on == part]
+        for name, shock in zip(names, of, strict=True):
+            days = np.stack([np.asarray(shock.factor(jnp.asarray(float(day))))[:, 0] for day in range(DAYS)])
+            lost[name] = 1 - days[:, first]
+    return lost
 
 
 def test_the_table_passes_its_checks_and_adds_up(example):
@@ -114,23 +127,50 @@ def test_every_market_section_is_seen_in_every_month(example):
     np.testing.assert_allclose(series.values[:, -1], told[["R", "S"]].mean(axis=1), atol=1e-4)
 
 
+def test_quarters_of_divisions_are_those_of_the_file(example):
+    series = read_series(example.folder / "quarterly_observed.csv", DAYS)
+    path = str(example.folder / "divisions.csv")
+    of_firm = firms_of_series(series, "sector", path, example.network, "quarterly_observed.csv")
+    market = ~np.isin([code[0] for code in example.network.sectors], list(NOT_MARKET))
+    assert (of_firm < len(series.names)).tolist() == market[example.network.sector].tolist()
+    told = pd.read_csv(example.folder / "quarterly_gva.csv", index_col=0)
+    ratio = (told / told.loc["2019-Q4"]).loc["2020-Q2":]
+    alike = [name for name in series.names if name in told.columns]
+    assert len(alike) == 24
+    for name in alike:
+        np.testing.assert_allclose(series.values[:, series.names.index(name)], ratio[name], atol=1e-4)
+    hotels = series.values[:, series.names.index("I")]
+    np.testing.assert_allclose(hotels, ratio[["I55", "I56"]].mean(axis=1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("series", "noise"), [("observed.csv", "noise.csv"), ("quarterly_observed.csv", "quarterly_noise.csv")]
+)
+def test_noise_is_the_model_s_and_what_other_years_bring(example, series, noise):
+    found = read_noise(example.folder / noise, read_series(example.folder / series, DAYS))
+    assert found.min() >= 0.03
+    assert (found[-1] > found[0]).all()
+
+
 def test_the_shocks_of_the_specs_are_those_of_the_file(example):
     given = recoveries(example)
     assert list(load_spec(example.folder / "calibration.yaml").shocks) == given
     lost = {shock.name: dict(shock.loss.by_sector) for shock in given}
-    for name, column in (("lockdown", "supply_shock"), ("caution", "final_demand_shock")):
+    supply = lost["closure"] | lost["lockdown"]
+    assert not set(lost["closure"]) & set(lost["lockdown"])
+    for given_loss, column in ((supply, "supply_shock"), (lost["caution"], "final_demand_shock")):
         lower = (-shocks(example)[column].to_numpy(float)).round(3)
-        assert lost[name] == {
+        assert given_loss == {
             of: loss for of, loss in zip(example.network.sectors, lower.tolist(), strict=True) if loss > 0
         }
-    for sector, loss in lost["november"].items():
-        assert loss == pytest.approx(lost["lockdown"][sector] / 2, abs=1e-3)
+    for sector, loss in (lost["november"] | lost["tiers"]).items():
+        assert loss == pytest.approx(supply[sector] / 2, abs=1e-3)
 
 
 @pytest.mark.parametrize("row", ["no change at all", "supply shock alone", "first order", "demand through Leontief"])
 def test_baselines_give_the_errors_of_the_readme(example, row):
     lost = losses(example)
-    supply = 1 - (1 - lost["lockdown"]) * (1 - lost["november"])
+    supply = 1 - np.prod([1 - lost[name] for name in ("closure", "lockdown", "november", "tiers")], axis=0)
     sold, final = flows(example)
     share = final / (sold.sum(axis=1) + final)
     daily = {
@@ -139,9 +179,7 @@ def test_baselines_give_the_errors_of_the_readme(example, row):
         "first order": lambda: first_order(supply, lost["caution"], share),
         "demand through Leontief": lambda: np.array([through_leontief(sold, final, one) for one in lost["caution"]]),
     }[row]()
-    np.testing.assert_allclose(
-        [float(error) for error in errors(example, daily)], [float(error) for error in stated(example, row)], atol=0.06
-    )
+    np.testing.assert_allclose(errors(example, daily), stated(example, row), atol=0.06)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +193,29 @@ def test_presets_give_the_errors_of_the_readme(example, row, overrides):
     spec = load_spec(example.folder / "lockdown.yaml", overrides)
     found = Simulator(spec, example.network).simulate(range(1))["value_added"][0]
     daily = found / found[0]
-    np.testing.assert_allclose(
-        [float(error) for error in errors(example, daily)], [float(error) for error in stated(example, row)], atol=0.06
-    )
+    np.testing.assert_allclose(errors(example, daily), stated(example, row), atol=0.06)
 
 
 def test_leontief_without_a_shock_is_no_change():
     assert through_leontief(np.array([[0.0, 2], [1, 0]]), np.array([3.0, 4]), np.zeros(2)) == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_the_calibration_gives_the_errors_of_the_readme(example):
+    """A few minutes on two quiet cores."""
+    run(example.folder / "calibration.yaml", example.folder / "run", address="local", quiet=True)
+    tree: Any = open_posterior(example.folder / "run")
+    weights = shocks(example).value_added
+    found: list[float] = []
+    for file, groups, rows in SCORED:
+        variable = "value_added" if file == "observed.csv" else "output"
+        seen = tree["observed_data"][variable].values[rows]
+        names = tree["observed_data"][variable][f"{variable}_series"].values
+        of_sector = pd.read_csv(example.folder / groups, index_col=0).series
+        weight = weights.groupby(of_sector).sum()[list(names)].to_numpy()
+        mean = tree["posterior_predictive"][variable].values[0].mean(axis=0)[rows]
+        found.append(weighted_error(mean, seen, weight))
+    readme = (example.folder / "README.md").read_text("utf-8")
+    row = re.findall(r"^\| `pichler2022` \| (\S+) \| (\S+) \| (\S+) \| .*%", readme, re.MULTILINE)[0]
+    np.testing.assert_allclose(found, [float(number) for number in row], atol=0.2)
+    assert 0.85 <= float(tree["scores"]["value_added_held_out"].sel(score="coverage_90")) <= 0.95
