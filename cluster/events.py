@@ -24,6 +24,14 @@ class GangFormed:
 
 
 @dataclass(frozen=True)
+class GangLeaves:
+    """A gang's node is to be taken away; it finishes the block it is at, and another takes its place."""
+
+    gang: int
+    message: str
+
+
+@dataclass(frozen=True)
 class GangEnded:
     """A gang was lost, hung or failed to form; another takes its place."""
 
@@ -33,7 +41,7 @@ class GangEnded:
 
 @dataclass(frozen=True)
 class BlockDone:
-    """A block was simulated and committed."""
+    """A block was simulated and committed, or handed to the one process that commits."""
 
     gang: int
     block: int
@@ -82,7 +90,9 @@ class RunEnded:
     seconds: float
 
 
-type Event = RunBegan | GangFormed | GangEnded | BlockDone | BlockLost | BlockGivenUp | StepsTaken | RunEnded
+type Event = (
+    RunBegan | GangFormed | GangLeaves | GangEnded | BlockDone | BlockLost | BlockGivenUp | StepsTaken | RunEnded
+)
 type Tell = Callable[[Event], None]
 
 TROUBLE = (GangEnded, BlockLost, BlockGivenUp)

@@ -115,7 +115,7 @@ class Gang:
             ]
         self.ranks: list[Any] = [Rank.options(**own).remote(job, network) for own in placed]  # pyright: ignore
         self.places: list[Place] = []
-        self.formed = False
+        self.formed, self.leaves = False, False
         self._formation = self._form()
         self.calls = deque([next(self._formation)])
 

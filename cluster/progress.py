@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from shockmesh.cluster.events import BlockDone, BlockGivenUp, Event, GangEnded, GangFormed
+from shockmesh.cluster.events import BlockDone, BlockGivenUp, Event, GangEnded, GangFormed, GangLeaves
 
 LOG_SECONDS = 10.0
 GANGS_SHOWN = 16
@@ -114,6 +114,8 @@ class Progress:
         match event:
             case GangFormed():
                 self._gangs[event.gang] = _GangRow(event.places)
+            case GangLeaves():
+                self.say(f"gang {event.gang} leaves: {event.message}")
             case GangEnded():
                 self._gangs.pop(event.gang, None)
                 self.say(f"gang {event.gang} ended: {event.message}")

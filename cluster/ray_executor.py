@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
-from shockmesh.cluster.events import GangEnded, GangFormed, Tell, silent
+from shockmesh.cluster.events import GangEnded, GangFormed, GangLeaves, Tell, silent
 from shockmesh.cluster.execute import ATTEMPTS, Outcome, WorkersError
 from shockmesh.cluster.gang import FAILED, LOST, Gang, why
 from shockmesh.cluster.work import Job
@@ -23,7 +23,9 @@ from shockmesh.kernels.network import FirmNetwork
 QUEUE = 2  # blocks per gang: one at work, one waiting, so that no gang waits for the driver
 PATIENCE_SECONDS, PATIENCE = 120.0, 10.0
 POLL_SECONDS = 0.5
+LOOK_SECONDS = 2.0  # between looks at which nodes have joined and which are to go
 CONNECT_SECONDS = 10.0
+LEFT = "its node is to be taken away"
 WORKER_ENVIRONMENT = {  # one core, or most of one GPU
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "OMP_NUM_THREADS": "1",
@@ -92,6 +94,10 @@ class RayExecutor:
     gang that fails is ended and replaced, and so is one that is at a step or a block for longer than `patience` seconds
     and than `PATIENCE` times the longest block so far (before there is one, the plan's estimate).
 
+    With `resources.gangs: auto` there are as many gangs as the cluster has room for, also on nodes that join later;
+    else as many as were asked for, and those without room wait for it. A gang on a node that is to be taken away
+    leaves: it ends after the block it is at, and another is started at once.
+
     Raises:
         WorkersError: the cluster is too small for one gang.
     """
@@ -107,6 +113,7 @@ class RayExecutor:
     ) -> None:
         gpus = int(ray.cluster_resources().get("GPU", 0))
         self._job, self._network, self._size = ray.put(job), ray.put(network), job.plan.devices
+        self._auto, self._plan = job.spec["resources"]["gangs"] == "auto", job.plan
         self._options: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, **options}
         self._shared: Any = None
         self._patience, self._longest = patience, float(job.plan.block_seconds)
@@ -115,8 +122,10 @@ class RayExecutor:
         self._tell, self._started = tell, 0
         self._stillborn = 0  # gangs in a row that died while they formed
         _check_room(self._size, gpus)
-        for _ in range(min(workers, gpus // self._size) if gpus else workers):
+        self._looked, self._wanted = time.monotonic(), 0 if self._auto and gpus else workers
+        for _ in range(self._wanted):
             self._start()
+        self._grow()
 
     @property
     def room(self) -> int:
@@ -133,6 +142,10 @@ class RayExecutor:
         min(self._formed, key=lambda gang: len(gang.calls)).submit(block, self._shared)
 
     def outcomes(self) -> list[Outcome]:
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._heed_notices()
+            self._grow()
         waited = {reference: gang for gang in self.gangs if gang.calls for reference in gang.calls[0].unanswered}
         ready, _ = ray.wait([*waited], num_returns=1, timeout=POLL_SECONDS) if waited else ([], [])
         heard = [found for reference in ready for found in self._heard(waited[reference], reference)]
@@ -145,7 +158,27 @@ class RayExecutor:
 
     @property
     def _formed(self) -> list[Gang]:
-        return [gang for gang in self.gangs if gang.formed]
+        """The gangs that take blocks."""
+        return [gang for gang in self.gangs if gang.formed and not gang.leaves]
+
+    def _grow(self) -> None:
+        """Start gangs where nodes have joined."""
+        if self._auto:
+            room = min(_devices(self._plan.worker_bytes) // self._size, self._plan.blocks)
+            for _ in range(room - self._wanted):
+                self._start()
+            self._wanted = max(self._wanted, room)
+
+    def _heed_notices(self) -> None:
+        """Let the gangs leave whose nodes are to be taken away; one that has no block ends at once."""
+        leaving = nodes_that_leave()
+        for gang in [*self.gangs]:
+            if not gang.leaves and any(place.node in leaving for place in gang.places):
+                gang.leaves = True
+                self._tell(GangLeaves(gang.number, LEFT))
+                self._start()
+                if not gang.formed or not gang.calls:
+                    self._end(gang, LEFT)
 
     def _start(self) -> None:
         self.gangs.append(Gang(self._started, self._size, self._job, self._network, self._options))
@@ -166,19 +199,23 @@ class RayExecutor:
             return []
         seconds = time.monotonic() - call.since
         self._longest, self._seen = max(self._longest if self._seen else 0.0, seconds), True
-        return [Outcome(call.block, "done", ray.get(call.references[0]), gang=gang.number)]
+        return self._let_go(gang, Outcome(call.block, "done", ray.get(call.references[0]), gang=gang.number))
 
     def _failed(self, gang: Gang, error: Exception) -> list[Outcome]:
         """A block raised in a rank, or a rank is lost. Only a gang of one goes on after an exception."""
         if isinstance(error, LOST):
             return self._drop(gang, why(error))
         if len(gang.ranks) == 1:
-            return [_raised(gang, error)]
+            return self._let_go(gang, _raised(gang, error))
         broken = gang.broke(error)
         if broken:
             return self._drop(gang, why(broken))
         raised = _raised(gang, error)
         return [raised, *self._drop(gang, "its gang ended", charged=False)]
+
+    def _let_go(self, gang: Gang, over: Outcome) -> list[Outcome]:
+        """A block is over: if the gang leaves, it goes now, and blocks that it has not begun go elsewhere."""
+        return [over, *(self._drop(gang, LEFT, charged=False) if gang.leaves else [])]
 
     def _overdue(self, gang: Gang) -> bool:
         if not gang.calls or gang.calls[0].waits_for_room:
@@ -192,7 +229,8 @@ class RayExecutor:
     def _drop(self, gang: Gang, message: str, charged: bool = True) -> list[Outcome]:
         """End a gang and start another; all its blocks are lost, the one at work by its fault."""
         self._end(gang, message)
-        self._start()
+        if not gang.leaves:  # else another was started then
+            self._start()
         blocks = [call.block for call in gang.calls if call.block is not None]
         return [
             Outcome(lost, "lost", message=message, charged=charged and i == 0, gang=gang.number)
@@ -213,6 +251,26 @@ class RayExecutor:
         self.gangs.remove(gang)
         gang.end()
         self._tell(GangEnded(gang.number, message))
+
+
+def nodes_that_leave() -> set[str]:
+    """Ray's names of the nodes that are to be taken away: spot instances with a notice, pods that are being deleted.
+
+    Ray has no public call for it; where this one does not work any more, nodes go without notice.
+    """
+    try:
+        from ray._private.state import state
+
+        return {*state.get_draining_nodes()}
+    except Exception:
+        return set()
+
+
+def _devices(memory: int) -> int:
+    """GPUs of the cluster; if there are none, cores, as far as each node has the memory for a worker on each."""
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return gpus or sum(min(int(of.get("CPU", 0)), int(of.get("memory", 0)) // memory) for of in nodes)
 
 
 def _check_room(size: int, gpus: int) -> None:

@@ -1,16 +1,22 @@
-"""Files for other machines: what can be checked without them, by the rules that KubeRay's operator and Ray enforce."""
+"""Files for other machines: what can be checked without them, by the rules and schemas that others enforce."""
 
+import os
 import re
 import shlex
 import subprocess
+import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from ray.autoscaler._private.util import fillout_defaults, validate_config
 from shockmesh.cluster.cli import _parser
+from shockmesh.io.networks import write_network
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 TEXTS = {file.name: file.read_text("utf-8") for file in DEPLOY.iterdir() if file.is_file()}
@@ -66,6 +72,27 @@ def test_worker_groups(name: str) -> None:
     assert spot["minReplicas"] == 0
 
 
+def core_objects() -> list[dict[str, Any]]:
+    """What the files hold of Kubernetes' own kinds: volume claims, and the pods of the clusters as templates."""
+    of_pods = [
+        {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "pod"}, "template": group["template"]}
+        for name in MANIFESTS
+        for group in (cluster(name)["headGroupSpec"], *cluster(name)["workerGroupSpecs"])
+    ]
+    documents = [found for name in MANIFESTS for found in yaml.safe_load_all(TEXTS[name])]
+    return of_pods + [found for found in documents if found["apiVersion"] == "v1"]
+
+
+def test_pods_and_claims_are_valid_to_kubernetes() -> None:
+    objects = core_objects()
+    assert [found["kind"] for found in objects] == ["PodTemplate"] * 6 + ["PersistentVolumeClaim"]
+    for found in objects:
+        kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+    objects[0]["template"]["spec"]["containers"][0]["volumeMount"] = []
+    with pytest.raises(kubernetes_validate.ValidationError, match="'volumeMount' was unexpected"):
+        kubernetes_validate.validate(objects[0], kubernetes_validate.latest_version(), strict=True)
+
+
 def test_a_job_ends_with_its_cluster_and_a_retry_goes_on() -> None:
     spec = manifest("rayjob.yaml")["spec"]
     assert spec["submissionMode"] in ("K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode")
@@ -90,6 +117,44 @@ def test_the_slurm_script_is_bash() -> None:
     subprocess.run(["bash", "-n", DEPLOY / "slurm.sh"], check=True)
     assert "RAY_AUTH_MODE=token" in TEXTS["slurm.sh"]
     assert "--exclusive" in TEXTS["slurm.sh"]  # symmetric-run ends every Ray process of its nodes
+
+
+SPEC = """
+economy: net.zarr
+horizon: {days: 6}
+shocks: [{name: storm, kind: recovery, loss: 0.5, recovery_days: 6}]
+sweep: {seed: 2, members: 4, vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}}}
+resources: {members_per_block: 2, gangs: 1}
+"""
+SLURM = {  # what the script asks of Slurm, where the allocation is this machine
+    "srun": 'while [[ $1 == --* ]]; do shift; done; exec "$@"',
+    "scontrol": "hostname",
+}
+
+
+@pytest.mark.ray
+def test_the_slurm_script_runs_a_sweep_and_goes_on(tmp_path: Path, random_network: Callable) -> None:
+    """With Ray's own symmetric-run, which at its end stops every Ray process that it sees: those of a namespace."""
+    namespace = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    write_network(random_network(), tmp_path / "net.zarr")
+    (tmp_path / "storm.yaml").write_text(SPEC)
+    (tmp_path / "bin").mkdir()
+    for name, text in SLURM.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    job = os.getpid()  # of which the script makes the port
+    with TemporaryDirectory(dir="/tmp") as short:  # Ray's sockets need a short path
+        environment = {
+            "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": short,
+            "RAY_TMPDIR": short, "SLURM_JOB_ID": f"{job}", "SLURM_JOB_NODELIST": "here", "SLURM_NNODES": "1",
+            "JAX_PLATFORMS": "cpu", "RAY_worker_niceness": "0",
+        }  # fmt: skip
+        script = [*namespace, "bash", DEPLOY / "slurm.sh", tmp_path / "storm.yaml", tmp_path / "run"]
+        for _ in range(2):
+            done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "4 of 4 members" in done.stdout
+        assert not [*Path(short).rglob("*.token")]
 
 
 def commands() -> list[str]:

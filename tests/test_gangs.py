@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]
 from ray.cluster_utils import Cluster
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # pyright: ignore[reportAttributeAccessIssue]
+from shockmesh.cluster import ray_executor
+from shockmesh.cluster.events import BlockDone, BlockLost, Event, GangFormed, GangLeaves, Tell, silent
 from shockmesh.cluster.execute import Tally, execute
 from shockmesh.cluster.gang import Gang
 from shockmesh.cluster.ray_executor import PATIENCE_SECONDS, QUIET_RAY, RayExecutor, ray_cluster
@@ -104,7 +108,7 @@ def cluster() -> Iterator[Cluster]:
     quick = {"health_check_period_ms": 500, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 4}
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
-        for name, value in QUIET_RAY.items():
+        for name, value in (QUIET_RAY | {"RAY_worker_niceness": "0"}).items():  # others may use this machine
             patch.setenv(name, value)
         nodes = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": quick}
@@ -174,13 +178,15 @@ class Attack:
         return [*filter(alive, left)]
 
 
-def attacked(spec: Path, path: Path, attack: Attack, *overrides: str, patience: float = PATIENCE_SECONDS) -> Tally:
+def attacked(
+    spec: Path, path: Path, attack: Attack, *overrides: str, patience: float = PATIENCE_SECONDS, tell: Tell = silent
+) -> Tally:
     """Run a spec to its end under an attack."""
     job, network = create(spec, path, overrides)
     with ray_cluster(None, 0) as own:
-        executor = RayExecutor(job, network, job.plan.workers, own, patience=patience)
+        executor = RayExecutor(job, network, job.plan.workers, own, tell, patience)
         try:
-            return execute(range(job.plan.blocks), executor, partial(attack.watch, executor))
+            return execute(range(job.plan.blocks), executor, partial(attack.watch, executor), tell)
         finally:
             executor.close()
 
@@ -238,6 +244,57 @@ def test_a_node_that_goes_takes_its_gang_along(cluster, undisturbed, tmp_path):
     assert (set(tally.done), tally.given_up) == (set(range(12)), {})
     assert 0 < attack.found - attack.struck < 30
     assert_equal(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("gangs", ["auto", "one more than fit"])
+def test_nodes_that_join_are_used(cluster, undisturbed, tmp_path, monkeypatch, gangs):
+    monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.5)
+    cores = int(ray.cluster_resources()["CPU"])
+    asked = {"gangs": gangs if gangs == "auto" else cores + 1, "devices_per_gang": 1, "memory": "2 GB"}
+    settings = [f"resources.{name}={value}" for name, value in asked.items()]
+    job, network = create(undisturbed.parent / "long.yaml", tmp_path / "run", settings)
+    with ray_cluster(None, 0) as own:
+        executor = RayExecutor(job, network, job.plan.workers, own)
+        try:
+            wait_for_gangs(executor, cores)
+            node = cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+            wait_for_gangs(executor, cores + 1)
+            assert node.node_id in {gang.places[0].node for gang in executor.gangs}
+        finally:
+            executor.close()
+
+
+def wait_for_gangs(executor: RayExecutor, formed: int) -> None:
+    end = time.monotonic() + 90
+    while executor.idle < formed and time.monotonic() < end:
+        executor.outcomes()
+        time.sleep(0.05)
+    assert executor.idle == formed
+
+
+@pytest.mark.ray
+def test_a_gang_leaves_a_node_that_is_to_be_taken_away(cluster, undisturbed, tmp_path, monkeypatch):
+    """It ends after the block it is at, without a charge, and another forms elsewhere."""
+    monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.1)
+    cluster.add_node(num_cpus=2, object_store_memory=100_000_000)
+    attack, told = Attack(lambda gang: drain(gang.places[0].node), after=1), list[Event]()
+    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack, tell=told.append)
+    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
+    (left,) = [i for i, event in enumerate(told) if isinstance(event, GangLeaves)]
+    lost = [event for event in told if isinstance(event, BlockLost)]
+    assert [(event.charged, event.message) for event in lost] == [(False, ray_executor.LEFT)] * len(lost)
+    assert len([event for event in told[left:] if isinstance(event, BlockDone) and event.gang == 0]) <= 1
+    assert [event.gang for event in told if isinstance(event, GangFormed)] == [0, 1]
+    assert not attack.survivors()
+    assert_equal(tmp_path / "run", undisturbed)
+
+
+def drain(node: str) -> None:
+    """Give notice that a node will be taken away, as an autoscaler does."""
+    client = GcsClient(address=ray.get_runtime_context().gcs_address)
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    assert client.drain_node(node, reason, "spot", int(1000 * (time.time() + 600)))[0]
 
 
 @pytest.mark.slow
