@@ -247,6 +247,7 @@ def test_a_node_that_goes_takes_its_gang_along(cluster, undisturbed, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.filterwarnings(r"ignore:os\.fork:RuntimeWarning")  # a node that joins is a new program
 @pytest.mark.parametrize("gangs", ["auto", "one more than fit"])
 def test_nodes_that_join_are_used(cluster, undisturbed, tmp_path, monkeypatch, gangs):
     monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.5)
@@ -274,6 +275,7 @@ def wait_for_gangs(executor: RayExecutor, formed: int) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.filterwarnings(r"ignore:os\.fork:RuntimeWarning")  # a node that joins is a new program
 def test_a_gang_leaves_a_node_that_is_to_be_taken_away(cluster, undisturbed, tmp_path, monkeypatch):
     """It ends after the block it is at, without a charge, and another forms elsewhere."""
     monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.1)
