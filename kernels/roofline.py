@@ -16,8 +16,8 @@ f is 22, 28 with hiring, 38 with overproduction. A cut adds 2 to l and 1 to i, a
 to l for each Newton step, counted as 5. Links that are a table have l = i = 0; instead its C cells are read twice a day
 for all members together, three times where orders are split by capacity: 2 w C or 3 w C bytes.
 
-A gradient runs every day 3 times (forwards, with its block, by itself) and its transpose once, which moves 3 times
-what the day does: 6 days. Both tables are the compiler's account of a step and of its transpose, within a fifth and
+A gradient runs every day 3 times (forwards, with its block, and by itself without its sums and collectives) and its
+transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's account of a step and of its transpose, within a fifth and
 within two fifths (tests/test_roofline.py).
 
     time of a day = max(bytes / bandwidth, KERNELS · launch) + collectives · (latency + rows m w / exchange)
@@ -38,6 +38,7 @@ from shockmesh.kernels.model import Switches
 KERNELS = 25  # that a step is compiled into: 18 (hamid2025) to 29 (hallegatte2014)
 RUNS = 3  # times that a gradient runs a day
 TRANSPOSE = 3  # what the transpose of a day moves, in days
+EXCHANGES = 3  # times that a gradient has a day's collectives: forwards, with its block, transposed
 NEWTON_STEPS = 5  # of water filling, where three to six are usual
 GB = 10**9
 
@@ -118,8 +119,8 @@ class Work:
         return 2 + water + (self.switches.order_split == "capacity") + rebuilt
 
     def seconds(self, device: Device, *, gradient: bool = False) -> float:
-        """Time of all days forwards, or of all days and their gradient. A transpose has the collectives of its day."""
-        passes, exchanges = (RUNS + TRANSPOSE, RUNS + 1) if gradient else (1, 1)
+        """Time of all days forwards, or of all days and their gradient."""
+        passes, exchanges = (RUNS + TRANSPOSE, EXCHANGES) if gradient else (1, 1)
         memory = max(self.day_bytes / device.bandwidth, KERNELS * device.launch)
         collective = device.latency + self.rows * self.members * self.width / device.exchange
         return self.days * (passes * memory + exchanges * self.collectives * collective)

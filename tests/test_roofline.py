@@ -15,7 +15,7 @@ from shockmesh.kernels.layout import Layout, lay_out, table_cells
 from shockmesh.kernels.model import DEFAULTS, PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import members_of, rollout
-from shockmesh.kernels.roofline import CORE, DEVICES, RUNS, TRANSPOSE, Work
+from shockmesh.kernels.roofline import CORE, DEVICES, EXCHANGES, RUNS, TRANSPOSE, Work
 from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, standing, today
 from shockmesh.kernels.step import initial_state, step
@@ -171,7 +171,7 @@ def test_collectives_take_their_latency_and_their_rows():
     more = shard.seconds(device) - WORLD.seconds(device)
     assert more == pytest.approx(365 * 2 * (device.latency + 50_000 * 4 / device.exchange))
     backwards = shard.seconds(device, gradient=True) - WORLD.seconds(device, gradient=True)
-    assert backwards == pytest.approx((RUNS + 1) * more)
+    assert backwards == pytest.approx(EXCHANGES * more)
     split = replace(shard, switches=PRESETS["hallegatte2014"].switches)
     assert (shard.collectives, split.collectives, replace(split, damages=1).collectives) == (2, 3, 4)
     assert replace(shard, switches=Switches(rationing="water_filling")).collectives == 12
