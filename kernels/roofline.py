@@ -17,8 +17,8 @@ to l for each Newton step, counted as 5. Links that are a table have l = i = 0; 
 for all members together, three times where orders are split by capacity: 2 w C or 3 w C bytes.
 
 A gradient runs every day 3 times (forwards, with its block, and by itself without its sums and collectives) and its
-transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's account of a step and of its transpose, within a fifth and
-within two fifths (tests/test_roofline.py).
+transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's
+account of a step and of its transpose, within a fifth and within two fifths (tests/test_roofline.py).
 
     time of a day = max(bytes / bandwidth, KERNELS · launch) + collectives · (latency + rows m w / exchange)
 
