@@ -174,8 +174,9 @@ def committing(path: str | Place) -> AbstractContextManager[Commit]:
 
 
 def committed(path: str | Place) -> set[int]:
-    """The blocks that are committed."""
-    return engine_of(place(path)).committed()
+    """The blocks that are committed; none where there is no run yet."""
+    run = place(path)
+    return engine_of(run).committed() if (run / MANIFEST).is_file() else set()
 
 
 def failed_members(path: str | Place) -> list[int]:
