@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from shockmesh.cluster.calibration import Calibration, noise_of
 from shockmesh.cluster.models import Infer, Spec
+from shockmesh.cluster.plan import EVALUATED
 from shockmesh.cluster.progress import duration
 from shockmesh.inference.diagnostics import moved, pareto_k, scores
 from shockmesh.inference.ensemble import Pull, pull
@@ -22,7 +23,6 @@ from shockmesh.io.checkpoints import last_checkpoint, write_checkpoint
 from shockmesh.io.places import Place
 from shockmesh.io.posteriors import Posterior, Seen, Weights
 
-BATCH = 32  # members simulated together when draws are evaluated
 LAST_STEPS = 20  # whose objectives are averaged, where one is told
 VALIDATION_DRAWS = 16  # of the guide, for the held-out loss at a checkpoint
 
@@ -97,7 +97,7 @@ def describe_guide(spec: Spec, bound: Calibration, fitted: Fitted) -> Posterior:
     """What a fitted guide says of the firms and of the series, and how each of its draws weighs in the posterior."""
     given = (fitted.method, bound.problem, fitted.state, _infer(spec).draws, spec.sweep.seed)
     found = describe_draws(spec, bound, posterior_draws(*given), fitted.track.objective)
-    weights = log_weights(*given, batch=BATCH)
+    weights = log_weights(*given, batch=EVALUATED)
     return replace(found, weights=Weights(weights, pareto_k(weights)))
 
 
@@ -155,8 +155,8 @@ def _evaluate(bound: Calibration, latents: Latents) -> dict[str, np.ndarray]:
     """Fields, predictions and losses of draws, a batch at a time; the draws are the last axis."""
     draws = next(iter(latents.values())).shape[-1]
     parts: list[dict[str, np.ndarray]] = []
-    for start in range(0, draws, BATCH):
-        ids = np.minimum(np.arange(start, start + BATCH), draws - 1)  # a short batch is padded: one program
+    for start in range(0, draws, EVALUATED):
+        ids = np.minimum(np.arange(start, start + EVALUATED), draws - 1)  # a short batch is padded: one program
         found = jax.device_get(_of_batch(bound.problem, {site: values[:, ids] for site, values in latents.items()}))
         parts.append({name: values[..., : draws - start] for name, values in found.items()})
     return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}

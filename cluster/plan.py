@@ -13,9 +13,13 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
     records    2 m T w G                     on the device, and on the host while they are written
     tables     12 T N per table shock        read in float64, kept on the device
 
-Measured against it: 0.52 GB for 200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16
-(formula 1.93), both without Ray's own 0.1–0.2 GB. A GPU holds the layout (24 E′ + 48 N′, or a table's w C) instead of
-the first two rows.
+A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps F fields of all d of them, of the prior too:
+
+    driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C) E + 12 N) + 4 d w F N
+
+Measured against it: 4.7 GB for a million unknown numbers of 500,000 firms (formula 5.5). Against the rest: 0.52 GB for
+200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16 (formula 1.93), both without Ray's own
+0.1–0.2 GB. A GPU holds the layout (24 E′ + 48 N′, or a table's w C) instead of the first two rows.
 
 Time is that of a block on a core by `kernels/roofline.py`, as often as the busiest worker has one (and, where particles
 step a guide, once a step), plus the start of the workers.
@@ -40,6 +44,7 @@ PROCESS = 600_000_000
 START_SECONDS = 10
 BLOCKS_PER_WORKER = 2
 LARGEST_BLOCK = 32
+EVALUATED = 32  # draws of a calibration that are simulated together
 LANES = 8
 MEMORY_SHARE = 0.8
 
@@ -83,6 +88,7 @@ class Plan:
     ghosts: int  # firms that a device sees on another, over all devices
     collective_bytes: int  # that one of a day's two collectives moves between the devices of a worker, for a block
     worker_bytes: int  # memory that one device of a worker needs
+    driver_bytes: int  # memory that the driver of a calibration needs; 0 for a sweep
     memory_bytes: int  # memory that it has
     output_bytes: int  # of the whole result, before compression
     link_steps: int  # links · days · members
@@ -138,10 +144,12 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
         memory: bytes of memory of the whole machine, where `resources.memory` is auto; this machine's if left out.
 
     Raises:
-        PlanError: one worker with one member needs more memory than it has.
+        PlanError: one worker with one member needs more memory than it has, or a calibration's driver does.
     """
     devices = spec.resources.devices_per_gang
-    workers, available = _workers(spec, sizes, cpus or usable_cpus(), memory or physical_memory())
+    memory = memory or physical_memory()
+    workers, available = _workers(spec, sizes, cpus or usable_cpus(), memory)
+    _check_driver(spec, sizes, memory)
     block = _block(spec, sizes, workers, available)
     link_steps = sizes.links * spec.horizon.days * spec.members
     blocks = math.ceil(spec.members / block)
@@ -159,6 +167,7 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
         ghosts=sum(sizes.cut.ghosts) if sizes.cut else 0,
         collective_bytes=sizes.cut.exchanged * block * _width(spec) if sizes.cut else 0,
         worker_bytes=worker_bytes(spec, sizes, block),
+        driver_bytes=driver_bytes(spec, sizes),
         memory_bytes=available,
         output_bytes=spec.members * spec.horizon.days * _width(spec) * recorded(spec, sizes),
         link_steps=link_steps,
@@ -172,6 +181,24 @@ def worker_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     return PROCESS + 48 * sizes.links + 96 * sizes.firms + _block_bytes(spec, sizes, block)
 
 
+def driver_bytes(spec: Spec, sizes: Sizes) -> int:
+    """Memory that evaluating a calibration's draws takes, by the formula of this module's text; 0 for a sweep."""
+    if spec.infer is None:
+        return 0
+    state = EVALUATED * (_per_link(spec) * sizes.links + 12 * sizes.firms)
+    fields = 4 * spec.infer.draws * len(spec.infer.parameters) * sizes.firms
+    return PROCESS + 48 * sizes.links + 96 * sizes.firms + _width(spec) * (state + fields)
+
+
+def _check_driver(spec: Spec, sizes: Sizes, memory: int) -> None:
+    need, available = driver_bytes(spec, sizes), int(memory * MEMORY_SHARE)
+    if need > available:
+        raise PlanError(
+            f"memory: evaluating draws needs {human_bytes(need)} and the machine has {human_bytes(available)}; "
+            "use fewer draws (infer.draws), or a machine with more memory"
+        )
+
+
 def device_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     """The part of it that lies on a GPU, where a device has memory of its own."""
     firms, links = sizes.of_device
@@ -183,11 +210,15 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     width, days = _width(spec), spec.horizon.days
     firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
-    per_link = 6 + sum({"damage": 2, "cut": 1}.get(shock.kind, 0) for shock in spec.shocks)
-    state = block * width * (per_link * links + 12 * firms)
+    state = block * width * (_per_link(spec) * links + 12 * firms)
     records = 2 * block * days * width * recorded(spec, sizes)
     gradients = 0 if spec.infer is None else 2 * block * width * kept_states(days) * links
     return state + gradients + records + tables * 12 * days * sizes.firms
+
+
+def _per_link(spec: Spec) -> int:
+    """Numbers that a member has for each link."""
+    return 6 + sum({"damage": 2, "cut": 1}.get(shock.kind, 0) for shock in spec.shocks)
 
 
 def block_seconds(spec: Spec, sizes: Sizes, block: int, device: Device) -> float:
@@ -272,6 +303,7 @@ def readable(plan: Plan) -> dict[str, str]:
         "days": f"{plan.days:,}",
         "members": f"{plan.members:,} in {plan.blocks:,} blocks of {plan.members_per_block}",
         **(worker if plan.devices == 1 else gang),
+        **({"memory of the driver": f"{human_bytes(plan.driver_bytes)}, for its draws"} if plan.driver_bytes else {}),
         "output": f"{human_bytes(plan.output_bytes)} before compression",
         "link-steps": f"{plan.link_steps:.3g}",
         "time": f"about {plan.seconds:,} s",

@@ -20,6 +20,7 @@ from shockmesh.cluster.plan import (
     Sizes,
     block_seconds,
     device_bytes,
+    driver_bytes,
     human_bytes,
     make_plan,
     readable,
@@ -93,6 +94,22 @@ def test_a_calibration_has_room_for_the_states_of_its_backward_pass(
     sizes, sweep = replace(SIZES, firms=network.n_firms, links=network.n_links), spec()
     fit = sweep.model_copy(update={"infer": Infer(parameters={})})
     assert worker_bytes(fit, sizes, 4) - worker_bytes(sweep, sizes, 4) == kept_states(180) * state
+
+
+def test_the_driver_of_a_calibration_has_room_for_its_draws():
+    unknown = {"model.inventory_days": {"spread": {"firm": 0.3}}, "model.capacity": {"spread": {"firm": 0.3}}}
+    fit = spec().model_copy(update={"infer": Infer.model_validate({"parameters": unknown, "draws": 100})})
+    world = replace(SIZES, firms=500_000, links=4_822_557, pools=4_000_000)
+    need = driver_bytes(fit, world)
+    assert need == 600_000_000 + 48 * world.links + 96 * world.firms + 4 * (
+        32 * (6 * world.links + 12 * world.firms) + 4 * 100 * 2 * world.firms
+    )
+    assert make_plan(fit, world, cpus=1, memory=16 * GB).driver_bytes == need
+    assert make_plan(spec(), world, cpus=1, memory=16 * GB).driver_bytes == 0
+    with pytest.raises(
+        PlanError, match=r"evaluating draws needs 6\.95 GB and the machine has 3\.2 GB; use fewer draws"
+    ):
+        make_plan(fit, world, cpus=1, memory=4 * GB)
 
 
 def test_what_is_rebuilt_and_what_is_cut_takes_memory():
