@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ def run_size(firms: int, days: int, repeat: int, gradient: bool) -> dict[str, An
     import jax
     import jax.numpy as jnp
     import numpy as np
+    from memory import peak_bytes
     from networks import random_network
     from shockmesh.cluster.models import Infer, Spec
     from shockmesh.cluster.plan import sizes_of, worker_bytes
@@ -62,7 +62,7 @@ def run_size(firms: int, days: int, repeat: int, gradient: bool) -> dict[str, An
         "links": network.n_links,
         "seconds": seconds,
         "core_seconds": core_seconds,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        "peak_bytes": peak_bytes(),
         "planned_bytes": worker_bytes(spec, sizes_of(spec, network), 1),
         "predicted_to_measured": work.seconds(CORE, gradient=gradient) / core_seconds,
     }

@@ -7,7 +7,6 @@ memory of the process and its memory before the table was made, and the total ou
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import peak_bytes
 
 SECTORS, HIT, LOSS, OCCURRENCE, DURATION, TAU = 56, 56, 0.3, 3, 5, 40
 MILLION = 10**6
@@ -39,7 +39,7 @@ def by_boario(regions: int, days: int) -> tuple[float, float, np.ndarray]:
     from boario.extended_models import ARIOPsiModel
     from boario.simulation import Simulation
 
-    before = peak()
+    before = peak_bytes()
     flows, final = table(regions)
     names: Any = pd.MultiIndex.from_product(
         [[f"r{k:02}" for k in range(regions)], [f"s{k:02}" for k in range(SECTORS)]], names=["region", "sector"]
@@ -76,7 +76,7 @@ def by_us(regions: int, days: int, repeat: int) -> tuple[float, float, np.ndarra
     from shockmesh.kernels.shocks import Recovery, Scenario
 
     one = jnp.ones((1, 1)).block_until_ready()
-    before = peak()
+    before = peak_bytes()
     flows, final = table(regions)
     n, sector = len(final), np.tile(np.arange(SECTORS), regions)
     sells = np.argsort(sector, kind="stable").astype(np.int32)
@@ -107,11 +107,6 @@ def by_us(regions: int, days: int, repeat: int) -> tuple[float, float, np.ndarra
     return before, statistics.median(seconds), output
 
 
-def peak() -> float:
-    """The most memory that this process has held [bytes]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def rows_of_table(regions: int, days: int, repeat: int) -> list[dict[str, Any]]:
     """BoARIO and shockmesh, one process after the other; they must agree."""
     found: dict[str, Any] = {}
@@ -136,7 +131,7 @@ def rows_of_table(regions: int, days: int, repeat: int) -> list[dict[str, Any]]:
 def main(name: str, regions: int, days: int, repeat: int) -> None:
     warnings.simplefilter("ignore")
     before, seconds, output = by_boario(regions, days) if name == "boario" else by_us(regions, days, repeat)
-    found = {"seconds": seconds, "peak_bytes": peak(), "import_bytes": before, "output": output.tolist()}
+    found = {"seconds": seconds, "peak_bytes": peak_bytes(), "import_bytes": before, "output": output.tolist()}
     sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 
