@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from shockmesh.cluster.calibration import Calibration, noise_of
-from shockmesh.cluster.models import Infer, Spec
+from shockmesh.cluster.calibration import Calibration, infer_of, noise_of
+from shockmesh.cluster.models import Spec
 from shockmesh.cluster.plan import EVALUATED
 from shockmesh.cluster.progress import duration
 from shockmesh.inference.diagnostics import moved, pareto_k, scores
@@ -65,7 +65,7 @@ def fit_guide(
     Raises:
         CalibrationError: no step of a whole interval could be taken.
     """
-    infer, method = _infer(spec), make_method(spec, bound)
+    infer, method = infer_of(spec), make_method(spec, bound)
     take = steps(method) if steps else lambda state, n: advance(method, bound.problem, state, n)
     state, track = _restore(run, method)
     while (step := int(state.step)) < infer.steps:
@@ -81,7 +81,7 @@ def fit_guide(
 
 def make_method(spec: Spec, bound: Calibration) -> Variational:
     """The guide of a spec and how it is stepped. It is the same in every process."""
-    infer = _infer(spec)
+    infer = infer_of(spec)
     guide = make_guide(infer.guide, bound.problem, bound.neighbourhood, rank=infer.rank)
     return variational(
         bound.problem, guide, steps=infer.steps, seed=spec.sweep.seed, particles=infer.particles, rate=infer.rate
@@ -95,7 +95,7 @@ def stale(held_out: np.ndarray) -> int:
 
 def describe_guide(spec: Spec, bound: Calibration, fitted: Fitted) -> Posterior:
     """What a fitted guide says of the firms and of the series, and how each of its draws weighs in the posterior."""
-    given = (fitted.method, bound.problem, fitted.state, _infer(spec).draws, spec.sweep.seed)
+    given = (fitted.method, bound.problem, fitted.state, infer_of(spec).draws, spec.sweep.seed)
     found = describe_draws(spec, bound, posterior_draws(*given), fitted.track.objective)
     weights = log_weights(*given, batch=EVALUATED)
     return replace(found, weights=Weights(weights, pareto_k(weights)))
@@ -103,7 +103,7 @@ def describe_guide(spec: Spec, bound: Calibration, fitted: Fitted) -> Posterior:
 
 def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np.ndarray) -> Posterior:
     """What draws of latent numbers (group, draw) say of the firms and of the series, beside as many of the prior."""
-    prior = prior_draws(bound.problem, member_keys(spec.sweep.seed, range(_infer(spec).draws)))
+    prior = prior_draws(bound.problem, member_keys(spec.sweep.seed, range(infer_of(spec).draws)))
     after, before = _evaluate(bound, latents), _evaluate(bound, prior)
     seen = {
         observe.variable: Seen(
@@ -132,7 +132,7 @@ def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np
 
 def pull_members(spec: Spec, bound: Calibration, members: range) -> dict[str, np.ndarray]:
     """Members of the ensemble pulled to the data: their latent numbers (group, member), objective and failures."""
-    infer = _infer(spec)
+    infer = infer_of(spec)
     with jax.enable_x64(spec.precision == "float64"):
         found = pull(bound.problem, member_keys(spec.sweep.seed, members), Pull(infer.steps, infer.rate))
     latents = {f"latent.{site}": np.asarray(values) for site, values in found.latents.items()}
@@ -186,11 +186,6 @@ def _held_out(bound: Calibration, method: Variational, state: State) -> float:
     latents = posterior_draws(method, bound.problem, state, VALIDATION_DRAWS, seed=1)
     held = any(np.asarray(seen.held_out).any() for seen in bound.problem.experiments[0].seen)
     return float(_evaluate(bound, latents)["held_out" if held else "loss"].mean())
-
-
-def _infer(spec: Spec) -> Infer:
-    assert spec.infer is not None
-    return spec.infer
 
 
 def _extend(track: Track, info: Info, held_out: float) -> Track:

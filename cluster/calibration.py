@@ -36,7 +36,7 @@ def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
     Raises:
         SpecError: as `bind`. SeriesError: a file of observations breaks a rule.
     """
-    infer = _infer(spec)
+    infer = infer_of(spec)
     with jax.enable_x64(spec.precision == "float64"):
         simulator = Simulator(spec, network)
         parameters, scenario = simulator.inputs(range(1))
@@ -58,7 +58,8 @@ def _fitted_days(seen: Sequence[Observed]) -> int:
     )
 
 
-def _infer(spec: Spec) -> Infer:
+def infer_of(spec: Spec) -> Infer:
+    """What a calibration infers, and how. Raises ValueError if the spec is none."""
     if spec.infer is None:
         raise ValueError("infer: missing: this spec is no calibration")
     return spec.infer
@@ -110,7 +111,7 @@ def _within(series: Series, window: Window | None, otherwise: tuple[int, int]) -
 def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork, series: np.ndarray) -> LatentField:
     *_, owner, name = path.split(".")
     target = ("parameters", name) if owner == "model" else _shock_target(spec, owner, name)
-    prior = _infer(spec).parameters[unknown.like] if unknown.like else unknown
+    prior = infer_of(spec).parameters[unknown.like] if unknown.like else unknown
     effects = tuple(
         Effect(level, _level(level, network, series), spread, prior.doubt) for level, spread in prior.spread.items()
     )

@@ -178,7 +178,12 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
 
 def worker_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     """Memory of one device of a worker with `block` members at once: the formula of this module's text."""
-    return PROCESS + 48 * sizes.links + 96 * sizes.firms + _block_bytes(spec, sizes, block)
+    return _process_bytes(sizes) + _block_bytes(spec, sizes, block)
+
+
+def _process_bytes(sizes: Sizes) -> int:
+    """A process that holds the network and its layout."""
+    return PROCESS + 48 * sizes.links + 96 * sizes.firms
 
 
 def driver_bytes(spec: Spec, sizes: Sizes) -> int:
@@ -187,7 +192,7 @@ def driver_bytes(spec: Spec, sizes: Sizes) -> int:
         return 0
     state = EVALUATED * (_per_link(spec) * sizes.links + 12 * sizes.firms)
     fields = 4 * spec.infer.draws * len(spec.infer.parameters) * sizes.firms
-    return PROCESS + 48 * sizes.links + 96 * sizes.firms + _width(spec) * (state + fields)
+    return _process_bytes(sizes) + _width(spec) * (state + fields)
 
 
 def _check_driver(spec: Spec, sizes: Sizes, memory: int) -> None:
