@@ -95,7 +95,7 @@ class Simulator:
     def template(self, block: int) -> Template:
         """The store that the whole sweep fills, in blocks of `block` members."""
         with self._precision():
-            steady = jax.device_get(baseline(self.layout(), self._record))
+            steady = jax.device_get(baseline(self.layout(), self.record))
         used = {dim for dims in self.spec.record.values() for dim in dims}
         names = {"region": self.network.regions, "sector": self.network.sectors, "firm": self.network.firm}
         return Template(
@@ -116,7 +116,7 @@ class Simulator:
     @cached_property
     def _batch(self) -> Batch:
         spec, shard_of = self.spec, self._shard_of
-        program = (self._record, spec.model.switches, spec.horizon.days)
+        program = (self.record, spec.model.switches, spec.horizon.days)
         if shard_of is None:
             return one_device(self.layout(), *program)
         with self._memory():
@@ -124,7 +124,8 @@ class Simulator:
             return many_devices(sharded, *program)
 
     @cached_property
-    def _record(self) -> dict[str, Segments | None]:
+    def record(self) -> dict[str, Segments | None]:
+        """The groups of firms that each recorded variable is summed over."""
         with self._memory():
             return {name: _groups(self.network, dims) for name, dims in self.spec.record.items()}
 

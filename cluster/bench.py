@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "bench"
-NAMES = ("kernels", "scaling", "calibration")
+NAMES = ("kernels", "scaling", "sweeps", "calibration")
 
 
 class BenchError(ValueError):

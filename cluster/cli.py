@@ -328,7 +328,9 @@ def _parser() -> argparse.ArgumentParser:
     told = _add(verbs, "logs", logs, "what happened in a run, or what a job has printed", "job")
     told.add_argument("--address", help=f"of a job: {HEAD}")
     _ranking_parsers(verbs)
-    measured = verbs.add_parser("bench", help="run a benchmark: kernels, scaling or calibration", add_help=False)
+    measured = verbs.add_parser(
+        "bench", help="run a benchmark: kernels, scaling, sweeps or calibration", add_help=False
+    )
     measured.add_argument("name")
     measured.add_argument("arguments", nargs=argparse.REMAINDER)
     measured.set_defaults(verb=bench)
