@@ -60,9 +60,18 @@ class Simulator:
 
         Numbers that fail are left as they are: `failed_members` names their members.
         """
+        return self.shaped(self.roll(members), members)
+
+    def roll(self, members: range) -> dict[str, Float[np.ndarray, "time group member"]]:
+        """The same as the devices leave it, padded to the block: what keeps them busy, and no more."""
         inputs = self.inputs(members)
         with self._precision():
-            found = self._batch(*inputs)
+            return self._batch(*inputs)
+
+    def shaped(
+        self, found: Mapping[str, Float[np.ndarray, "time group member"]], members: range
+    ) -> dict[str, np.ndarray]:
+        """What `simulate` gives, of what `roll` gave."""
         return {name: self._shaped(name, values[..., : len(members)]) for name, values in found.items()}
 
     def prepare(self) -> None:

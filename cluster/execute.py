@@ -25,8 +25,10 @@ ATTEMPTS = 3
 HOPELESS = 3
 STRAGGLING, STRAGGLING_SECONDS = 3.0, 5.0  # times the median, and seconds at least, before a block is given out again
 
-type Work = Callable[[int, Any], dict[str, Any]]
-"""Simulate a block, commit it, and say a few numbers about it. The second argument is what all blocks share."""
+type Note = dict[str, Any]
+"""A few numbers about a block."""
+type Work = Callable[[int, Any], Callable[[], Note]]
+"""Compute a block; what is returned commits it and says the note. The second argument is what all blocks share."""
 
 
 class WorkersError(ValueError):
@@ -39,7 +41,7 @@ class Outcome:
 
     block: int
     kind: Literal["done", "lost", "error"]
-    note: dict[str, Any] = field(default_factory=dict)  # of a block done
+    note: Note = field(default_factory=dict)  # of a block done
     message: str = ""  # of a block lost or in error
     charged: bool = True  # lost: it was being worked on when the worker died
     gang: int = 0  # whose block it was
@@ -84,7 +86,7 @@ class Executor(Protocol):
 class Tally:
     """How far the work is."""
 
-    done: dict[int, dict[str, Any]] = field(default_factory=dict)  # block → note
+    done: dict[int, Note] = field(default_factory=dict)
     given_up: dict[int, str] = field(default_factory=dict)  # block → why
     lost: int = 0  # times a block had to run again because its worker died
     in_a_row: int = 0  # blocks given up since one was done
@@ -229,7 +231,7 @@ class LocalExecutor:
     def outcomes(self) -> list[Outcome]:
         block = self._given.popleft()
         try:
-            return [Outcome(block, "done", self._work(block, self._shared))]
+            return [Outcome(block, "done", self._work(block, self._shared)())]
         except Exception as error:
             return [Outcome(block, "error", message=f"{type(error).__name__}: {error}")]
 

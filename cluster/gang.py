@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ import ray.exceptions
 from ray.util import get_node_ip_address
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from shockmesh.cluster.work import Job, make_work
+from shockmesh.cluster.execute import Note
+from shockmesh.cluster.work import Job, Overlap, make_work
 from shockmesh.kernels.network import FirmNetwork
 
 LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
@@ -46,6 +47,7 @@ class Rank:
     def __init__(self, job: Job, network: FirmNetwork) -> None:
         self._job, self._network = job, network
         self._alone, self._broken = True, False
+        self._overlap = Overlap(self._compute)
 
     def place(self) -> Place:
         gpus = tuple(str(gpu).zfill(4) for gpu in ray.get_gpu_ids())
@@ -72,8 +74,12 @@ class Rank:
     def prepare(self) -> None:
         self._work = make_work(self._job, self._network)
 
-    def run(self, block: int, shared: Any) -> dict[str, Any]:
-        """Simulate a block and commit it.
+    async def run(self, block: int, shared: Any) -> Note:
+        """Simulate a block and commit it."""
+        return await self._overlap.run(block, shared)
+
+    def _compute(self, block: int, shared: Any) -> Callable[[], Note]:
+        """A block, not committed.
 
         A rank that failed must not take part in another block: the others may still wait in the collectives of the
         one before, and would be given the numbers of this one.
@@ -81,9 +87,9 @@ class Rank:
         if self._broken:
             raise RuntimeError("this rank failed at an earlier block")
         self._broken = not self._alone
-        note = self._work(block, shared)
+        commit = self._work(block, shared)
         self._broken = False
-        return note
+        return commit
 
 
 @dataclass

@@ -10,7 +10,7 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
     state      m w ((6 + 2 D + C) E′ + 12 N′)  stocks and orders of two days, and what a step needs in between; what
                                              each of D damages still asks for, and each of C cuts lets through
     gradients  2 m w k E′                    a calibration: k = `kept_states`, about 2 ⌈√T⌉ + 4, for its backward pass
-    records    2 m T w G                     on the device, and on the host while they are written
+    records    3 m T w G                     on the device, and twice on the host while those of before are written
     tables     12 T N per table shock        read in float64, kept on the device
 
 A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps F fields of all d of them, of the prior too:
@@ -216,7 +216,7 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
     state = block * width * (_per_link(spec) * links + 12 * firms)
-    records = 2 * block * days * width * recorded(spec, sizes)
+    records = 3 * block * days * width * recorded(spec, sizes)
     gradients = 0 if spec.infer is None else 2 * block * width * kept_states(days) * links
     return state + gradients + records + tables * 12 * days * sizes.firms
 

@@ -20,7 +20,7 @@ from shockmesh.cluster.gang import FAILED, LOST, Gang, why
 from shockmesh.cluster.work import Job
 from shockmesh.kernels.network import FirmNetwork
 
-QUEUE = 2  # blocks per gang: one at work, one waiting, so that no gang waits for the driver
+QUEUE = 2  # blocks per gang: one at work, one waiting or being committed, so that no device waits for the driver
 PATIENCE_SECONDS, PATIENCE = 120.0, 10.0
 POLL_SECONDS = 0.5
 LOOK_SECONDS = 2.0  # between looks at which nodes have joined and which are to go

@@ -1,8 +1,14 @@
-"""What a worker does with a block: simulate its members, commit them, say a few numbers. The same in every executor."""
+"""What a worker does with a block: simulate its members, then commit them and say a few numbers.
 
+The two are apart so that a worker's device can be at the next block meanwhile. The same in every executor.
+"""
+
+import asyncio
 import os
 import socket
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 from shockmesh.cluster.batch import Simulator, failed_members
-from shockmesh.cluster.execute import Work
+from shockmesh.cluster.execute import Note, Work
 from shockmesh.cluster.plan import Plan
 from shockmesh.cluster.spec import parse_spec
 from shockmesh.io.checkpoints import write_arrays
@@ -32,8 +38,21 @@ class Job:
     shard_of: Int[np.ndarray, " firm"] | None = None  # which device of a gang each firm lives on
 
 
+class Overlap:
+    """Commits each block while the next is computed; both in the order of the calls, each in a thread of its own."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._computer, self._writer = work, ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+
+    async def run(self, block: int, shared: Any) -> Note:
+        """Both steps of a block."""
+        loop = asyncio.get_running_loop()
+        commit = await loop.run_in_executor(self._computer, self._work, block, shared)
+        return await loop.run_in_executor(self._writer, commit)
+
+
 class BlockWork:
-    """Holds the compiled simulator of a job; called with a block number, simulates and commits that block.
+    """Holds the compiled simulator of a job; called with a block number, simulates that block.
 
     In a gang every process does the same and has the same results; the first commits them.
     """
@@ -43,20 +62,26 @@ class BlockWork:
         self._simulator = Simulator(parse_spec(job.spec), network, job.plan.members_per_block, job.shard_of)
         self._simulator.prepare()
 
-    def __call__(self, block: int, shared: None = None) -> dict[str, Any]:
+    def __call__(self, block: int, shared: None = None) -> Callable[[], Note]:
         start, members = time.time(), self._job.plan.block(block)
-        arrays = self._simulator.simulate(members)
-        note = {
-            "failed": failed_members(arrays, members),
-            "seconds": time.time() - start,
-            "finished": time.time(),
-            "worker": f"{socket.gethostname()}:{os.getpid()}",
-            "members": [members.start, members.stop],
-            "bytes": sum(of.nbytes for of in arrays.values()),
-        }
-        if jax.process_index() == 0:
-            note["draft"] = write_block(self._job.run, block, arrays, note)
-        return note
+        found = self._simulator.roll(members)
+        seconds = time.time() - start
+
+        def commit() -> Note:
+            if jax.process_index() != 0:
+                return {}
+            arrays = self._simulator.shaped(found, members)
+            note: Note = {
+                "failed": failed_members(arrays, members),
+                "seconds": seconds,
+                "finished": time.time(),
+                "worker": f"{socket.gethostname()}:{os.getpid()}",
+                "members": [members.start, members.stop],
+                "bytes": sum(of.nbytes for of in arrays.values()),
+            }
+            return note | {"draft": write_block(self._job.run, block, arrays, note)}
+
+        return commit
 
 
 class EnsembleWork:
@@ -71,20 +96,24 @@ class EnsembleWork:
         self._job, self._spec = job, parse_spec(job.spec)
         self._bound = bind_calibration(self._spec, network)
 
-    def __call__(self, block: int, shared: None = None) -> dict[str, Any]:
+    def __call__(self, block: int, shared: None = None) -> Callable[[], Note]:
         from shockmesh.cluster.calibrate import pull_members
 
         start, members = time.time(), self._job.plan.block(block)
         arrays = pull_members(self._spec, self._bound, members)
-        write_arrays(self._job.run / MEMBERS / f"{block}.npz", arrays)
-        failed = [members[i] for i in np.flatnonzero(arrays["failed"])]
-        return {
-            "failed": failed,
-            "seconds": time.time() - start,
-            "finished": time.time(),
-            "members": [members.start, members.stop],
-            "bytes": sum(of.nbytes for of in arrays.values()),
-        }
+        seconds = time.time() - start
+
+        def commit() -> Note:
+            write_arrays(self._job.run / MEMBERS / f"{block}.npz", arrays)
+            return {
+                "failed": [members[i] for i in np.flatnonzero(arrays["failed"])],
+                "seconds": seconds,
+                "finished": time.time(),
+                "members": [members.start, members.stop],
+                "bytes": sum(of.nbytes for of in arrays.values()),
+            }
+
+        return commit
 
 
 class ParticleWork:
@@ -102,12 +131,12 @@ class ParticleWork:
             method = make_method(spec, bound)
         self._problem, self._gradients = bound.problem, jax.jit(partial(particle_gradients, method))
 
-    def __call__(self, block: int, state: Any) -> dict[str, Any]:
+    def __call__(self, block: int, state: Any) -> Callable[[], Note]:
         particles = np.asarray(self._plan.block(block % self._plan.blocks))
         with jax.enable_x64(self._x64):
             state = jax.tree.map(jax.numpy.asarray, state)
             losses, gradient = jax.device_get(self._gradients(self._problem, state, particles))
-        return {"losses": losses, "gradient": gradient}
+        return lambda: {"losses": losses, "gradient": gradient}
 
 
 def make_work(job: Job, network: FirmNetwork) -> Work:

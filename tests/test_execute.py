@@ -1,11 +1,15 @@
 """The policy above the workers, without Ray: what runs again, what is given up, in whatever order outcomes come."""
 
+import asyncio
+import threading
 from collections import deque
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shockmesh.cluster.execute import HOPELESS, LocalExecutor, Outcome, Tally, WorkersError, execute
+from shockmesh.cluster.execute import HOPELESS, LocalExecutor, Note, Outcome, Tally, WorkersError, execute
+from shockmesh.cluster.work import Overlap
 
 
 class Scripted:
@@ -198,11 +202,40 @@ def test_a_lost_copy_leaves_the_other_at_work():
 
 
 def test_this_process_as_a_worker():
-    def work(block: int, shared: int) -> dict[str, int]:
-        return {"part": shared // (block - 2)}
+    def work(block: int, shared: int) -> Callable[[], Note]:
+        part = shared // (block - 2)
+        return lambda: {"part": part}
 
     worker = LocalExecutor(work)
     worker.share(10)
     tally: Tally = execute(range(4), worker)
     assert tally.done == {0: {"part": -5}, 1: {"part": -10}, 3: {"part": 10}}
     assert tally.given_up == {2: "ZeroDivisionError: integer division or modulo by zero"}
+
+
+def test_a_block_is_committed_while_the_next_is_computed():
+    computing, events = threading.Event(), list[str]()
+
+    def work(block: int, shared: None) -> Callable[[], Note]:
+        events.append(f"compute {block}")
+        if block == 1:
+            computing.set()
+
+        def commit() -> Note:
+            assert computing.wait(10), "block 1 is not computed before block 0 is committed"
+            events.append(f"commit {block}")
+            if block == 1:
+                raise OSError("disk full")
+            return {"block": block}
+
+        return commit
+
+    async def both() -> list[Note | BaseException]:
+        overlap = Overlap(work)
+        return await asyncio.gather(*(overlap.run(block, None) for block in (0, 1, 2)), return_exceptions=True)
+
+    first, second, third = asyncio.run(both())
+    assert (first, third) == ({"block": 0}, {"block": 2})
+    assert isinstance(second, OSError)
+    for kind in ("compute", "commit"):
+        assert [event for event in events if event.startswith(kind)] == [f"{kind} {block}" for block in range(3)]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from shockmesh.cluster.calibrate import Fitted, fit_guide, make_method
 from shockmesh.cluster.calibration import bind_calibration
-from shockmesh.cluster.execute import LocalExecutor, WorkersError
+from shockmesh.cluster.execute import LocalExecutor, Note, WorkersError
 from shockmesh.cluster.particles import steps_on
 from shockmesh.cluster.run import create
 from shockmesh.cluster.spec import parse_spec
@@ -81,7 +81,7 @@ def test_a_block_that_fails_is_told_with_its_step(folder: Path) -> None:
     job, network = create(folder / "fit.yaml", folder / "fails")
     spec = parse_spec(job.spec)
 
-    def work(block: int, shared: object) -> dict[str, object]:
+    def work(block: int, shared: object) -> Callable[[], Note]:
         raise MemoryError("no room")
 
     with jax.enable_x64(True):

@@ -125,7 +125,7 @@ def test_the_memory_formula():
         600_000_000
         + 48 * 200_000 + 96 * 20_000
         + 8 * 4 * (6 * 200_000 + 12 * 20_000)
-        + 2 * 8 * 180 * 4 * (44 * 56 + 44 + 1)
+        + 3 * 8 * 180 * 4 * (44 * 56 + 44 + 1)
     )  # fmt: skip
 
 
@@ -158,12 +158,12 @@ def test_little_memory_makes_fewer_workers():
 REFUSED = {
     "one member does not fit": (
         {"memory": "500 MB"},
-        "memory: a worker with 1 members at once needs 621 MB and has 500 MB; use fewer workers (resources.gangs), "
+        "memory: a worker with 1 members at once needs 623 MB and has 500 MB; use fewer workers (resources.gangs), "
         "record less, or a machine with more memory",
     ),
     "the block asked for does not fit": (
         {"memory": "700 MB", "members_per_block": 64},
-        "memory: a worker with 64 members at once needs 1.21 GB and has 700 MB; use fewer workers (resources.gangs), "
+        "memory: a worker with 64 members at once needs 1.33 GB and has 700 MB; use fewer workers (resources.gangs), "
         "record less, or a machine with more memory",
     ),
 }

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.events import BlockDone, BlockGivenUp, GangEnded, GangFormed
-from shockmesh.cluster.execute import LocalExecutor, execute
+from shockmesh.cluster.execute import LocalExecutor, Note, execute
 from shockmesh.cluster.metrics import COUNTERS, GAUGES
 from shockmesh.cluster.progress import Progress
 from shockmesh.io import runlog
@@ -86,10 +86,10 @@ def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
 def test_outcomes_are_told_once_each() -> None:
     seen: list[object] = []
 
-    def work(block: int, shared: None) -> dict:
+    def work(block: int, shared: None) -> Callable[[], Note]:
         if block == 1:
             raise ValueError("bad")
-        return {"members": [block, block + 1], "failed": [], "seconds": 2.0, "bytes": 8}
+        return lambda: {"members": [block, block + 1], "failed": [], "seconds": 2.0, "bytes": 8}
 
     execute(range(3), LocalExecutor(work), tell=seen.append)
     done = [BlockDone(0, block, (block, block + 1), (), 2.0, 8) for block in (0, 2)]
