@@ -14,7 +14,8 @@ from shockmesh.cluster.calibration import Calibration, infer_of, noise_of
 from shockmesh.cluster.models import Spec
 from shockmesh.cluster.plan import EVALUATED
 from shockmesh.cluster.progress import duration
-from shockmesh.inference.diagnostics import moved, pareto_k, scores
+from shockmesh.inference.baselines import baselines
+from shockmesh.inference.diagnostics import moved, pareto_k, rmse_over, scores
 from shockmesh.inference.ensemble import Pull, pull
 from shockmesh.inference.guides import make_guide
 from shockmesh.inference.problem import Latents, Problem, field_values, member_keys, predictions, prior_draws, score
@@ -104,7 +105,7 @@ def describe_guide(spec: Spec, bound: Calibration, fitted: Fitted) -> Posterior:
 def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np.ndarray) -> Posterior:
     """What draws of latent numbers (group, draw) say of the firms and of the series, beside as many of the prior."""
     prior = prior_draws(bound.problem, member_keys(spec.sweep.seed, range(infer_of(spec).draws)))
-    after, before = _evaluate(bound, latents), _evaluate(bound, prior)
+    after, before, simple = _evaluate(bound, latents), _evaluate(bound, prior), baselines(bound.problem)
     seen = {
         observe.variable: Seen(
             series=series,
@@ -113,6 +114,7 @@ def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np
             held_out=np.asarray(part.held_out)[:, : len(series.names), 0],
             posterior=after[f"seen.{k}"][:, : len(series.names)],
             prior=before[f"seen.{k}"][:, : len(series.names)],
+            baselines={name: of[k][:, : len(series.names)] for name, of in simple.items()},
         )
         for k, (observe, series, part) in enumerate(
             zip(spec.observe, bound.series, bound.problem.experiments[0].seen, strict=True)
@@ -124,9 +126,17 @@ def describe_draws(spec: Spec, bound: Calibration, latents: Latents, history: np
         for name, of in seen.items()
         for part in ("fitted", "held_out")
     }
+    simpler = {
+        f"{name}_{part}": {
+            baseline: rmse_over(values, of.series.values, getattr(of, part))
+            for baseline, values in of.baselines.items()
+        }
+        for name, of in seen.items()
+        for part in ("fitted", "held_out")
+    }
     return Posterior(
         fields=fields, prior=prior_fields, seen=seen, loss=after["loss"], loss_held_out=after["held_out"],
-        history=history, scores=found, moved=moved(prior_fields, fields),
+        history=history, scores=found, simpler=simpler, moved=moved(prior_fields, fields),
     )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ class CalibrationSummary:
     seconds: float
     fit: dict[str, float]  # variable → RMSE of the posterior mean over the fitted values [% of the undisturbed day]
     held_out: dict[str, float]  # variable → the same over the held-out values
+    simpler: dict[str, dict[str, float]]  # variable → simpler model → its RMSE over the held-out values, or the fitted
     bytes: int
 
     @property
@@ -63,6 +64,8 @@ class CalibrationSummary:
         for name, error in self.fit.items():
             held = f", held out {self.held_out[name]:.3g} %" if name in self.held_out else ""
             lines.append(f"{name}: error of the posterior mean {error:.3g} %{held} of the undisturbed day")
+            told = ", ".join(f"{model} {other:.3g} %" for model, other in self.simpler[name].items())
+            lines.append(f"{name}, {'held out' if held else 'fitted'}, by simpler models: {told}")
         if self.skipped:
             lines.append(f"{self.skipped} {self.unit} left out: a number was not finite")
         if self.stopped:
@@ -86,9 +89,15 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
         if found is not None:
             write_posterior(job.run, found, network, _attrs(job.run))
     fit, held_out = ({}, {}) if found is None else (errors(found, "fitted"), errors(found, "held_out"))
+    parts = {name: "held_out" if name in held_out else "fitted" for name in fit}
+    simpler = {
+        name: {model: 100 * error for model, error in found.simpler[f"{name}_{part}"].items()}
+        for name, part in parts.items()
+        if found is not None
+    }
     return CalibrationSummary(
         path=str(job.run), unit="members" if ensemble else "steps", seconds=time.monotonic() - began, fit=fit,
-        held_out=held_out, bytes=tree_size(job.run / POSTERIOR), **asdict(ended),
+        held_out=held_out, simpler=simpler, bytes=tree_size(job.run / POSTERIOR), **asdict(ended),
     )  # fmt: skip
 
 

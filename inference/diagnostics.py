@@ -20,6 +20,15 @@ def rmse(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*se
     return float(np.sqrt(np.mean((draws.mean(axis=-1) - truth) ** 2)))
 
 
+def rmse_over(
+    predicted: Float[np.ndarray, "period series"],
+    seen: Float[np.ndarray, "period series"],
+    counted: Bool[np.ndarray, "period series"],
+) -> float:
+    """Root mean square error over the values that count; NaN if none does."""
+    return rmse(predicted[counted][:, None], seen[counted]) if counted.any() else np.nan
+
+
 def crps(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"]) -> float:
     """Mean continuous ranked probability score: E|X − y| − ½ E|X − X′| (Gneiting, Raftery 2007, eq. 21)."""
     n = draws.shape[-1]

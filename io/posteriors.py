@@ -3,6 +3,7 @@
 posterior, prior          each field (chain, draw, firm), with the firms' region and sector
 posterior_predictive      each observed variable (chain, draw, period, series), ratios to the undisturbed day
 observed_data             the same variables (period, series); constant_data: noise, fitted, held_out, days
+baselines                 the same variables (baseline, period, series): what simpler models say
 sample_stats              loss and loss_held_out of each draw, of a guide's its log_weight too and their one pareto_k
 history                   the objective by step
 """
@@ -35,6 +36,7 @@ class Seen:
     held_out: Bool[np.ndarray, "period series"]
     posterior: Float[np.ndarray, "period series draw"]
     prior: Float[np.ndarray, "period series draw"]
+    baselines: Mapping[str, Float[np.ndarray, "period series"]]  # name of a simpler model → what it says
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Posterior:
     loss_held_out: Float[np.ndarray, " draw"]
     history: Float[np.ndarray, " step"]
     scores: Mapping[str, Mapping[str, float]]  # variable_fitted, variable_held_out → score → value
+    simpler: Mapping[str, Mapping[str, float]]  # the same → baseline → RMSE
     moved: Mapping[str, float]  # field → share of free firms that the data moved
     weights: Weights | None = None  # of the draws of a guide; an ensemble has none
 
@@ -70,6 +73,7 @@ def write_posterior(run: str | Place, found: Posterior, network: FirmNetwork, at
         "prior_predictive": _predictive({name: (of, of.prior) for name, of in found.seen.items()}),
         "observed_data": _series({name: (of, of.series.values) for name, of in found.seen.items()}),
         "constant_data": _constants(found.seen),
+        "baselines": _baselines(found.seen),
         "sample_stats": _stats(found),
         "scores": _score_table(found),
         "history": xr.Dataset({"objective": ("step", found.history)}),
@@ -95,7 +99,10 @@ def _stats(found: Posterior) -> xr.Dataset:
 def _score_table(found: Posterior) -> xr.Dataset:
     names = list(next(iter(found.scores.values())))
     variables = {name: ("score", [of[score] for score in names]) for name, of in found.scores.items()}
-    return xr.Dataset(variables, {"score": names}, {f"moved {name}": share for name, share in found.moved.items()})
+    baselines = list(next(iter(found.simpler.values())))
+    errors = {f"{name}_baselines": ("baseline", [*of.values()]) for name, of in found.simpler.items()}
+    coords = {"score": names, "baseline": baselines}
+    return xr.Dataset(variables | errors, coords, {f"moved {name}": share for name, share in found.moved.items()})
 
 
 def open_posterior(run: str | Place) -> xr.DataTree:
@@ -139,6 +146,12 @@ def _predictive(seen: Mapping[str, tuple[Seen, np.ndarray]]) -> xr.Dataset:
         name: (("chain", "draw", *_dims(name)), np.moveaxis(values, -1, 0)[None]) for name, (_, values) in seen.items()
     }
     return xr.Dataset(variables, coords)
+
+
+def _baselines(seen: Mapping[str, Seen]) -> xr.Dataset:
+    names = [*next(iter(seen.values())).baselines]
+    variables = {name: (("baseline", *_dims(name)), np.stack([*of.baselines.values()])) for name, of in seen.items()}
+    return xr.Dataset(variables, {"baseline": names})
 
 
 def _constants(seen: Mapping[str, Seen]) -> xr.Dataset:

@@ -23,7 +23,7 @@ type Tree = Any  # an xr.DataTree, whose items the type checker takes for either
 def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     """The page of a posterior, as HTML."""
     sections = [
-        Section("fit", "What it says of the data", [_scores(tree), *trust(tree), *_predictions(tree)]),
+        Section("fit", "What it says of the data", [_scores(tree), _simpler(tree), *trust(tree), *_predictions(tree)]),
         Section("learned", "What was learned", list(_learned(tree))),
         Section("course", "How it went", [_course(tree)]),
         Section("made", "How it was made", made(dict(manifest.get("spec", {})), manifest)),
@@ -55,6 +55,18 @@ def _scores(tree: Tree) -> Table:
     ]
     header = ["", "RMSE", "CRPS", "in 50 % intervals", "in 90 % intervals"]
     return Table("Scores of the posterior predictive; errors in % of the undisturbed day", header, rows)
+
+
+def _simpler(tree: Tree) -> Table:
+    """The calibration beside what it must beat."""
+    names = [str(name) for name in tree["scores"]["baseline"].values]
+    rows: list[list[str]] = []
+    for variable in tree["observed_data"].data_vars:
+        for part, words in PARTS.items():
+            errors = 100 * tree["scores"][f"{variable}_{part}_baselines"].values
+            told = [f"{error:.3g}" if np.isfinite(error) else "–" for error in errors]
+            rows.append([f"{variable}, {words}", _score(tree, variable, part, "rmse"), *told])
+    return Table("RMSE beside that of simpler models; in % of the undisturbed day", ["", "calibrated", *names], rows)
 
 
 def _score(tree: Tree, variable: Any, part: str, name: str) -> str:

@@ -17,6 +17,7 @@ from shockmesh.cluster.calibration_run import CalibrationSummary
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.run import status
 from shockmesh.cluster.spec import SpecError, load_spec
+from shockmesh.inference.baselines import BASELINES
 from shockmesh.inference.diagnostics import pareto_k
 from shockmesh.inference.problem import field_values
 from shockmesh.io.networks import read_network, write_network
@@ -98,11 +99,19 @@ def test_a_posterior_is_whole_and_arviz_reads_it(spec, tmp_path):
     assert np.sum(tree["constant_data/output_fitted"]) == 14 * 4
     assert np.sum(tree["constant_data/output_held_out"]) == 6 * 4
     assert len(tree["history"]["objective"]) == 8
+    simpler = tree["baselines"].to_dataset()
+    assert tuple(simpler.baseline.values) == BASELINES
+    assert dict(simpler.sizes) == {"baseline": 4, "output_period": 20, "output_series": 4}
+    away = (tree["observed_data"]["output"] - 1).values[tree["constant_data/output_held_out"].values]
+    no_change = 100 * float(np.sqrt(np.mean(away**2)))
+    assert summary.simpler["output"]["no change"] == pytest.approx(no_change, rel=1e-5)
+    assert f"output, held out, by simpler models: no change {no_change:.3g} %, shocks alone" in summary.text()
     assert main(["report", str(tmp_path / "run"), "--quiet"]) == 0
     html = (tmp_path / "run" / "report.html").read_text()
     for words in (
         "Calibration report",
         "output: seen and predicted",
+        "RMSE beside that of simpler models",
         "By sector, before and after",
         "shocks.storm.loss",
     ):

@@ -1,7 +1,7 @@
 """Calibration: latent fields, losses, the model's gradient, guides, SVI, ensembles; answers known exactly."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -9,17 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpyro.infer import MCMC, NUTS
+from calibrations import DAYS, NOISE, economy, with_data
 from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
-from shockmesh.inference.diagnostics import coverage, crps, moved, pareto_k, rank_uniformity, scores, shrinkage
 from shockmesh.inference.ensemble import Pull, perturbed, pull
-from shockmesh.inference.evolution import evolve
 from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
 from shockmesh.inference.latents import Effect, LatentField, Support, get
 from shockmesh.inference.losses import Loss, observed, temperature_of
-from shockmesh.inference.model import model
 from shockmesh.inference.problem import (
-    Experiment,
     Problem,
     batch_value_and_gradient,
     field_values,
@@ -30,8 +26,6 @@ from shockmesh.inference.problem import (
     prior_draws,
     problem,
 )
-from shockmesh.inference.rejection import accept, prior_losses, sequential
-from shockmesh.inference.smoother import smooth
 from shockmesh.inference.svi import (
     advance,
     log_weights,
@@ -40,46 +34,8 @@ from shockmesh.inference.svi import (
     take_step,
     variational,
 )
-from shockmesh.kernels.layout import lay_out
-from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Recovery, Scenario
-
-DAYS = 30
-NOISE = 0.01
-
-
-def economy(network: FirmNetwork, *, spread: float = 0.5, noise: float = NOISE, dtype: str = "float64") -> Problem:
-    """Unknown inventories and recovery rates of every firm; sector output seen after a loss at every second firm."""
-    n, rng = network.n_firms, np.random.default_rng(9)  # numbers differ by firm, so that no minimum is a tie
-    hit = np.where(np.arange(n) % 2 == 0, rng.uniform(0.7, 0.95, n), 0.0)
-    shock = (hit, np.zeros(n), np.zeros(n), rng.uniform(0.04, 0.06, n))
-    scenario = Scenario(productivity=(Recovery(*(jnp.asarray(values[:, None], dtype) for values in shock)),))
-    sector = segments(network.sector, len(network.sectors))
-    effects = (Effect("firm", segments(np.arange(n), n), spread),)
-    fields = (
-        LatentField("inventory_days", ("parameters", "inventory_days"), "above_one", effects),
-        LatentField("recovery_rate", ("productivity", 0, "recovery_rate"), "positive", effects),
-    )
-    numbers = (jnp.asarray(value + rng.uniform(0, 0.2, (n, 1)), dtype) for value in (4.0, 6.0, 1.25))
-    seen = observed("output", sector, np.ones((DAYS, sector.n)), noise, dtype=dtype)
-    return problem(
-        lay_out(network, dtype),
-        PRESETS["hamid2025"].switches,
-        Parameters(*numbers),
-        [Experiment(scenario, (seen,), DAYS)],
-        fields,
-    )
-
-
-def with_data(unknown: Problem, truth: dict, seed: int = 0) -> Problem:
-    """The problem with data of a member of its own, noise added."""
-    experiment = unknown.experiments[0]
-    (values,) = predictions(unknown, truth)[0]
-    noise = experiment.seen[0].noise * np.random.default_rng(seed).standard_normal(values.shape)
-    seen = replace(experiment.seen[0], values=values + noise)
-    return replace(unknown, experiments=(replace(experiment, seen=(seen,)),))
 
 
 @pytest.fixture
@@ -364,185 +320,12 @@ def test_a_step_with_a_number_that_is_not_finite_is_not_taken_and_is_named(small
     assert {name: bool(bad) for name, bad in info.bad_params.items()} == {"auto_loc": False, "auto_scale": True}
 
 
-# -- against an exact posterior
-
-
-@dataclass(frozen=True)
-class Exact:
-    """A problem whose posterior is normal, and known: spreads so small that the simulator is linear in them."""
-
-    problem: Problem
-    mean: np.ndarray
-    sd: np.ndarray
-    covariance: np.ndarray
-
-
-@pytest.fixture(scope="module")
-def exact() -> Exact:
-    rng = np.random.default_rng(3)
-    pairs = np.array([(i, j) for i in range(12) for j in range(12) if i != j and rng.random() < 0.25])
-    amount, sector = rng.uniform(0.1, 1, len(pairs)), np.arange(12) % 2
-    network = firm_network(pairs[:, 0], pairs[:, 1], amount, np.full(12, 4.0), sector=sector, sectors=["a", "b"])
-    with jax.enable_x64(True):
-        unknown = economy(network, spread=2e-4, noise=5e-5)
-        known = with_data(unknown, prior_draws(unknown, member_keys(1, [0])))
-
-        @jax.jit
-        def residual(flat: jax.Array) -> jax.Array:
-            latents = {"inventory_days.firm": flat[:12, None], "recovery_rate.firm": flat[12:, None]}
-            (values,) = predictions(known, latents)[0]
-            seen = known.experiments[0].seen[0]
-            return ((values - seen.values) / seen.noise).ravel()
-
-        slope, at = np.asarray(jax.jacfwd(residual)(jnp.zeros(24))), np.asarray(residual(jnp.zeros(24)))
-        covariance = np.linalg.inv(np.eye(24) + slope.T @ slope)
-        return Exact(known, -covariance @ slope.T @ at, np.sqrt(np.diag(covariance)), covariance)
-
-
-def test_structured_guide_finds_the_covariance_that_a_diagonal_cannot(exact: Exact, float64: None) -> None:
-    known = exact.problem
-    sector = np.asarray(known.experiments[0].seen[0].groups.index)
-    found = {}
-    for name in ("mean_field", "structured"):
-        method = variational(known, make_guide(name, known, sector), steps=1500, particles=4, rate=0.05)
-        state, _ = advance(method, known, method.init(), 1500)
-        draws = np.concatenate([part for _, part in sorted(posterior_draws(method, known, state, 4000).items())])
-        assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 0.2
-        found[name] = np.abs(np.cov(draws) - exact.covariance).max()
-    assert found["structured"] < 0.1 < found["mean_field"]
-
-
-def test_randomised_maximum_likelihood_samples_the_exact_posterior_of_a_linear_model(
-    exact: Exact, float64: None
-) -> None:
-    known = exact.problem
-    found = pull(known, member_keys(3, range(600)), Pull(steps=400, rate=0.1))
-    draws = np.concatenate([part for _, part in sorted(found.latents.items())])
-    assert not found.failed.any()
-    assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 4.5 / np.sqrt(600)
-    np.testing.assert_allclose(draws.std(axis=1) / exact.sd, 1, atol=0.12)
-
-
-def test_smoother_samples_the_exact_posterior_of_a_linear_model(exact: Exact, float64: None) -> None:
-    latents = smooth(exact.problem, member_keys(3, range(600)), batch=300)
-    draws = np.concatenate([part for _, part in sorted(latents.items())])
-    assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 6 / np.sqrt(600)
-    np.testing.assert_allclose(draws.std(axis=1) / exact.sd, 1, atol=0.15)
-
-
-def test_rejection_keeps_the_draws_of_least_loss(small: Problem) -> None:
-    found = prior_losses(small, 3, 10, batch=4)
-    np.testing.assert_allclose(found, losses(small, prior_draws(small, member_keys(3, range(10)))), rtol=1e-9)
-    kept = accept(found, 3)
-    np.testing.assert_array_equal(kept.loss, np.sort(found)[:3])
-    np.testing.assert_array_equal(found[kept.draws], kept.loss)
-    assert kept.evaluations == 10
-
-
-def test_sequential_sampler_moves_members_below_falling_tolerances(small: Problem) -> None:
-    found = sequential(small, 3, 60, rounds=6)
-    assert found.tolerance == sorted(found.tolerance, reverse=True)
-    assert found.tolerance[-1] < 0.5 * found.tolerance[0]
-    assert float(found.loss.max()) <= found.tolerance[-1]
-    np.testing.assert_allclose(losses(small, found.latents), found.loss, rtol=1e-9)
-    assert found.evaluations == 60 * 7
-
-
-def test_moves_without_a_tolerance_keep_the_prior(small: Problem) -> None:
-    found = sequential(small, 3, 400, rounds=3, keep=1.0).latents
-    z = np.concatenate([np.asarray(part).ravel() for part in found.values()])
-    assert abs(z.mean()) < 4 / np.sqrt(len(z))
-    assert abs(z.std() - 1) < 0.05
-
-
-def test_evolution_finds_the_most_likely_point_of_a_linear_model(exact: Exact, float64: None) -> None:
-    found = evolve(exact.problem, 12_000)
-    best = np.concatenate([np.asarray(part)[:, 0] for _, part in sorted(found.latents.items())])
-    assert np.abs((best - exact.mean) / exact.sd).max() < 0.1
-    assert found.evaluations <= 12_000
-
-
-def test_pareto_k_tells_a_guide_that_is_too_narrow(exact: Exact, float64: None) -> None:
-    known = exact.problem
-    sector = np.asarray(known.experiments[0].seen[0].groups.index)
-    method = variational(known, make_guide("structured", known, sector), steps=1500, particles=4, rate=0.05)
-    state, _ = advance(method, known, method.init(), 1500)
-    assert pareto_k(log_weights(method, known, state, 2000)) < 0.7
-    assert pareto_k(log_weights(method, known, state._replace(params=narrower(state.params)), 2000)) > 0.7
-
-
-@pytest.mark.parametrize(("width", "k"), [(0.25, 1 - 0.25**2), (0.5, 1 - 0.5**2), (0.8, 1 - 0.8**2), (1.2, -0.44)])
-def test_pareto_k_of_a_normal_guide_is_the_known_one(width: float, k: float) -> None:
-    """Weights of a guide N(0, s²) for N(0, 1) have a tail of shape 1 − s²: heavy if too narrow, bounded if too wide.
-
-    With logarithms in the tail it comes slowly: the estimate of a million draws is within 0.2.
-    """
-    z = width * np.random.default_rng(0).standard_normal(1_000_000)
-    found = pareto_k((z / width) ** 2 / 2 - z**2 / 2)
-    assert abs(found - k) < 0.2 if k > 0 else found < 0
-
-
 def test_weights_are_those_of_the_posterior_draws(small: Problem) -> None:
     method = variational(small, make_guide("mean_field", small, np.zeros(1, int)), steps=1)
     start = method.init()  # the prior: only the loss weighs
     weights = log_weights(method, small, start, 7, seed=4, batch=3)
     expected = -losses(small, posterior_draws(method, small, start, 7, seed=4))
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("weights", "k"),
-    [
-        (np.arange(29.0), np.nan),
-        (np.append(np.arange(40.0), np.nan), np.nan),
-        (np.full(40, 3.0), 0.0),
-        (1e4 * np.random.default_rng(0).standard_normal(40).astype(np.float32), np.inf),
-    ],
-    ids=["few", "not finite", "equal", "one outweighs all"],
-)
-def test_pareto_k_of_weights_without_a_tail(weights: np.ndarray, k: float) -> None:
-    np.testing.assert_equal(pareto_k(weights), k)
-
-
-@pytest.mark.slow
-def test_ranks_of_truths_are_uniform_but_for_a_guide_that_is_too_sure(exact: Exact, float64: None) -> None:
-    """Simulation-based calibration of 100 fits: a truth of the prior, its data, a fit, the truth's rank."""
-    sector = np.asarray(exact.problem.experiments[0].seen[0].groups.index)
-    method = variational(exact.problem, make_guide("structured", exact.problem, sector), steps=600, particles=4)
-    ranks: dict[str, list[np.ndarray]] = {"right": [], "too sure": []}
-    for fit in range(100):
-        truth = prior_draws(exact.problem, member_keys(5, [fit]))
-        known = with_data(exact.problem, truth, seed=fit)
-        state, _ = advance(method, known, method.init(), 600)
-        for name, params in (("right", state.params), ("too sure", narrower(state.params))):
-            drawn = posterior_draws(method, known, state._replace(params=params), 99, seed=fit)
-            below = [(np.asarray(drawn[site]) < np.asarray(z)).sum(axis=1) for site, z in sorted(truth.items())]
-            ranks[name].append(np.concatenate(below))
-    of = {name: np.array(found) for name, found in ranks.items()}
-    p = {name: np.array([rank_uniformity(column, 99) for column in found.T]) for name, found in of.items()}
-    assert p["right"].min() > 0.01 / len(p["right"])
-    assert np.median(p["too sure"]) < 1e-4
-
-
-def narrower(params: dict) -> dict:
-    """A guide of half the width."""
-    return params | {"auto_scale": params["auto_scale"] - np.log(2)}
-
-
-def test_hmc_on_the_same_model_agrees(exact: Exact, float64: None) -> None:
-    known = exact.problem
-    chains = MCMC(
-        NUTS(partial(model, known)),
-        num_warmup=200,
-        num_samples=400,
-        num_chains=2,
-        chain_method="vectorized",
-        progress_bar=False,
-    )
-    chains.run(jax.random.key(0))
-    draws = np.concatenate([np.asarray(part) for _, part in sorted(chains.get_samples().items())], axis=1)
-    assert np.abs((draws.mean(axis=0) - exact.mean) / exact.sd).max() < 0.25
-    np.testing.assert_allclose(draws.std(axis=0) / exact.sd, 1, atol=0.2)
 
 
 # -- ensembles
@@ -566,38 +349,3 @@ def test_field_values_are_the_parameters_of_the_model(small: Problem) -> None:
     scenario = small.experiments[0].scenario
     for field in small.fields:
         np.testing.assert_allclose(found[field.name], get(small.parameters, scenario, field), rtol=1e-12)
-
-
-# -- diagnostics
-
-
-def test_scores_of_a_known_forecast() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=(40, 50))
-    draws = rng.normal(size=(40, 50, 400))  # the forecast is the distribution of the truth
-    found = scores(draws, truth, np.ones(truth.shape, bool), noise=0.0)
-    np.testing.assert_allclose([found["coverage_50"], found["coverage_90"]], [0.5, 0.9], atol=0.03)
-    np.testing.assert_allclose(found["crps"], 1 / np.sqrt(np.pi), rtol=0.03)  # of N(0, 1) for its own draws
-    np.testing.assert_allclose(found["rmse"], 1, rtol=0.05)
-    assert np.isnan(scores(draws, truth, np.zeros(truth.shape, bool), noise=0.0)["rmse"])
-
-
-@pytest.mark.parametrize(("draws", "level"), [(20, 0.9), (19, 0.9), (7, 0.5), (400, 0.9)])
-def test_coverage_of_few_draws_is_the_level(draws: int, level: float) -> None:
-    rng = np.random.default_rng(1)
-    found = coverage(rng.normal(size=(20_000, draws)), rng.normal(size=20_000), level)
-    np.testing.assert_allclose(found, level, atol=0.012)  # 3 standard errors of a half
-
-
-def test_crps_equals_its_definition() -> None:
-    draws, truth = np.array([[0.0, 1.0, 3.0]]), np.array([2.0])
-    between = np.abs(draws[0][:, None] - draws[0][None, :]).mean()
-    np.testing.assert_allclose(crps(draws, truth), np.abs(draws - 2).mean() - between / 2)
-
-
-def test_shrinkage_and_what_the_data_moved() -> None:
-    rng = np.random.default_rng(0)
-    prior = np.concatenate([rng.normal(size=(3, 500)), np.full((1, 500), 7.0)])
-    posterior = prior * np.array([[1.0], [0.5], [1.0], [1.0]]) + np.array([[0.0], [0.0], [2.0], [0.0]])
-    np.testing.assert_allclose(shrinkage(prior, posterior), [0, 0.5, 0, np.nan], atol=1e-12)
-    assert moved({"n": prior}, {"n": posterior}) == {"n": pytest.approx(2 / 3)}
