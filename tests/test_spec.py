@@ -69,6 +69,24 @@ def test_boario_names_are_ours(write: Write):
     assert found == expected
 
 
+def test_boario_names_of_events_are_ours(write: Write):
+    spec = "economy: world.zarr\nhorizon: {days: 9}\nshocks:\n"
+    theirs = (
+        "  - {name: quake, kind: damage, loss: 0.3, occurrence: 5, rebuild_start: 15, rebuild_tau: 40, "
+        "rebuilding_sectors: {F: 0.6, I: 0.4}, rebuilding_factor: 1.2}\n"
+        "  - {name: flood, kind: recovery, loss: 0.3, occurrence: 5, recovery_start: 16, recovery_tau: 40, "
+        "recovery_function: linear}\n"
+    )
+    ours = (
+        "  - {name: quake, kind: damage, loss: 0.3, onset: 5, rebuild_start: 15, rebuild_days: 40, "
+        "builders: {F: 0.6, I: 0.4}, cost: 1.2}\n"
+        "  - {name: flood, kind: recovery, loss: 0.3, onset: 5, recovery_start: 16, recovery_days: 40, "
+        "course: linear}\n"
+    )
+    found, expected = (load_spec(write(spec + shocks)).model_dump(mode="json") for shocks in (theirs, ours))
+    assert found == expected
+
+
 def test_a_resolved_spec_reads_back_the_same(write: Write):
     resolved = load_spec(write(GOOD)).model_dump(mode="json")
     assert parse_spec(resolved).model_dump(mode="json") == resolved
@@ -86,6 +104,19 @@ BAD = {
         "main_inv_dur: 9, inventory_days: {default: 10",
         "2: model: {'preset': 'hamid2025', 'main_inv_dur': 9, 'inventory_days'…: gives the same number by two names: "
         "inventory_days and main_inv_dur",
+    ),
+    "a number of an event by two names": (
+        "onset: 10",
+        "onset: 10, occurrence: 10",
+        "5: shocks.lockdown: {'name': 'lockdown', 'kind': 'recovery', 'where': {'region'…: gives the same number by "
+        "two names: onset and occurrence",
+    ),
+    "BoARIO's recovery that is not linear": (
+        "recovery_days: 40",
+        "recovery_tau: 40, recovery_function: convexe",
+        "5: shocks.lockdown: {'name': 'lockdown', 'kind': 'recovery', 'where': {'region'…: recovery_tau is the days "
+        "of a linear recovery; for BoARIO's convexe say course: exponential and recovery_days: "
+        "-1 / (4 ln(1 - 1 / recovery_tau))",
     ),
     "unknown key": (
         "horizon:",
