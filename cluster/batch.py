@@ -111,7 +111,8 @@ class Simulator:
     def layout(self) -> Layout:
         """The network on one device: as a table where that suits network, model and shocks."""
         as_table = kept_as_table(self.spec, self.network)
-        return lay_out(self.network, self.spec.precision, self.bound.criticality, as_table=as_table)
+        by_product = self.bound.criticality, self.bound.product_days
+        return lay_out(self.network, self.spec.precision, *by_product, as_table=as_table)
 
     @cached_property
     def _batch(self) -> Batch:
@@ -120,7 +121,7 @@ class Simulator:
         if shard_of is None:
             return one_device(self.layout(), *program)
         with self._memory():
-            sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality)
+            sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality, self.bound.product_days)
             return many_devices(sharded, *program)
 
     @cached_property

@@ -48,6 +48,7 @@ class Bound:
     parameters: dict[str, Field]
     shocks: tuple[BoundShock | BoundTable, ...]
     criticality: Float[np.ndarray, "product sector"] | None = None
+    product_days: Float[np.ndarray, " product"] | None = None  # 0 where the spec gives none
 
 
 def bind(spec: Spec, network: FirmNetwork) -> Bound:
@@ -68,7 +69,10 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
         for name in model.numbers
     }
     critical = None if model.criticality is None else read_criticality(model.criticality, network)
-    bound = Bound(members, parameters, tuple(_bind_shock(spec, shock, directory) for shock in spec.shocks), critical)
+    shocks = tuple(_bind_shock(spec, shock, directory) for shock in spec.shocks)
+    by_product = model.inventory_by_product
+    days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
+    bound = Bound(members, parameters, shocks, critical, days)
     problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members)]
     if problems:
         raise SpecError(problems)
@@ -101,6 +105,8 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
 
 
 def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
+    products = spec.model.inventory_by_product or {}
+    yield from ((f"model.inventory_by_product.{name}", "sector", name) for name in products)
     values = [(f"model.{name}", getattr(spec.model, name)) for name in MODEL_VALUES]
     for shock in spec.shocks:
         path = f"shocks.{shock.name}"

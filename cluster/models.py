@@ -43,6 +43,7 @@ from shockmesh.cluster.fields import (
     RecoveryDays,
     RecoveryStart,
     Share,
+    StockDays,
     Value,
     Window,
     byte_text,
@@ -67,6 +68,7 @@ from shockmesh.kernels.shocks import Course
 
 BOARIO = {  # our name of a number of a model or an event → BoARIO's, which a spec may use as well
     "inventory_days": "main_inv_dur",
+    "inventory_by_product": "inventory_dict",
     "adjustment_days": "inventory_restoration_tau",
     "inventory_threshold": "psi_param",
     "capacity": "alpha_max",
@@ -108,6 +110,8 @@ class Model(Renamed):
 
     preset: Annotated[str, AfterValidator(lambda name: known("preset", list(PRESETS), name))] = "hamid2025"
     inventory_days: Value[InventoryDays] | None = None  # n [days of use]
+    # sector → days of stock of its product, for all who buy it, in place of inventory_days; inf: it is never short
+    inventory_by_product: Annotated[dict[str, StockDays], Field(min_length=1)] | None = None
     adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
     capacity: Value[Capacity] | None = None  # κ, multiple of baseline output
     elasticity: Value[Elasticity] | None = None  # σ

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.capacity import initial_level, level_today, level_tomorrow, utmost
+from shockmesh.kernels.inventories import is_held, pool_target
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.production import attainable
@@ -59,9 +60,10 @@ def initial_state(
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
     rebuild = tuple(outstanding(layout, damage, members) for damage in scenario.damages)
-    amount = layout.amount if switches.order_split == "link" else segment_sum(layout.amount, layout.pool)
-    buyer = layout.buyer if switches.order_split == "link" else layout.pool_buyer
-    stock = amount * look_up(parameters.inventory_days, buyer) * jnp.ones((1, members), layout.output.dtype)
+    amount, days = segment_sum(layout.amount, layout.pool), pool_target(layout, parameters)
+    if switches.order_split == "link":
+        amount, days = layout.amount, look_up(days, layout.pool)
+    stock = amount * days * jnp.ones((1, members), layout.output.dtype)
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
     return State(stock, wish, level, output, rebuild)
@@ -85,6 +87,8 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     delivered = share * orders if switches.order_split == "link" else segment_sum(share * orders, layout.pool)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
+    if layout.product_days is not None:
+        stock = stock * look_up(is_held(layout.product_days), holding)
     built = [share * of for of in asked]
     potential = _potential(layout, switches, demand, most, built)
     levels = {"demand": pressure, "output": activity, "potential": potential}
@@ -182,15 +186,23 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
     the capacity of j (capacity).
     """
     stock, wish = state.stock, state.wish
-    target = parameters.inventory_days if wish.target is None else parameters.inventory_days * wish.target
     pace = 1 / parameters.adjustment_days
     if switches.order_split == "link":
-        wanted = look_up(wish.use + pace * target, layout.buyer)
+        wanted = _wanted(layout, parameters, wish, pace)
         return _asked(layout.amount, wanted, stock, look_up(pace, layout.buyer))
-    gap = jnp.maximum(look_up(target, layout.pool_buyer) - stock / layout.pool_amount, 0)
+    gap = jnp.maximum(pool_target(layout, parameters, wish.target) - stock / layout.pool_amount, 0)
     wanted = look_up(wish.use, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)
     if wish.capacity is None:
         return layout.amount * look_up(wanted, layout.pool)
     weight = layout.amount * look_up(wish.capacity, layout.supplier)
     weights = segment_sum(weight, layout.pool)
     return weight * look_up(safe_ratio(layout.pool_amount * wanted, weights), layout.pool)
+
+
+def _wanted(layout: Layout, parameters: Parameters, wish: Wish, pace: Array) -> Float[Array, "#link #member"]:
+    """(B + S* / τ) / Z⁰ of each link: the buyer's, unless products have days of stock of their own."""
+    if layout.product_days is None:
+        target = parameters.inventory_days if wish.target is None else parameters.inventory_days * wish.target
+        return look_up(wish.use + pace * target, layout.buyer)
+    target = pool_target(layout, parameters, wish.target)
+    return look_up(look_up(wish.use, layout.pool_buyer) + look_up(pace, layout.pool_buyer) * target, layout.pool)

@@ -82,6 +82,16 @@ class DenseModel:
     switches: Switches
     numbers: dict[str, np.ndarray]  # parameters by name, each one per firm
     criticality: np.ndarray | None = None  # product × sector of the buyer
+    product_days: np.ndarray | None = None  # by product; 0: the buyer's own, inf: never short
+
+    @property
+    def days(self) -> np.ndarray:
+        """Target stock in days of use [seller, buyer]; 0 where the product is never short."""
+        own = np.tile(self.numbers["inventory_days"], (self.network.n_firms, 1))
+        if self.product_days is None:
+            return own
+        of_seller = self.product_days[self.network.sector][:, None]
+        return np.where(of_seller > 0, np.where(np.isinf(of_seller), 0, of_seller), own)
 
     def run(
         self,
@@ -97,7 +107,7 @@ class DenseModel:
         net, n, rule = self.network, self.network.n_firms, self.switches.capacity_rule
         base = np.zeros((n, n))
         base[net.supplier, net.buyer] = net.amount
-        stock, orders = base * self.numbers["inventory_days"], base.copy()
+        stock, orders = base * self.days, base.copy()
         level = self.numbers["base_capacity"].copy() if rule == "overproduction" else np.ones(n)
         output, capacity = net.output, self.numbers["capacity"]
         outputs, consumptions = [], []
@@ -162,7 +172,9 @@ class DenseModel:
         kind, limits = self.switches.production, []
         for i in range(self.network.n_firms):
             rows = [rows for rows in self._products() if base[rows, i].sum() > 0]
+            days = np.array([self.days[of[0], i] for of in rows])
             cover = np.array([stock[of, i].sum() / base[of, i].sum() for of in rows])
+            cover = np.where(days > 0, cover, np.inf)
             weight = np.array([base[of, i].sum() for of in rows]) / base[:, i].sum()
             sectors = [self.network.sector[of[0]] for of in rows]
             if "critical" in kind:
@@ -177,7 +189,7 @@ class DenseModel:
                     power = 1 - 1 / self.numbers["elasticity"][i]
                     found = [(weight * cover**power).sum() ** (1 / power)] if rows and cover.min() > 0 else list(cover)
                 case "threshold":
-                    found = cover / self.numbers["inventory_threshold"][i] / self.numbers["inventory_days"][i]
+                    found = cover / self.numbers["inventory_threshold"][i] / np.maximum(days, 1)
                 case "half_critical":
                     found = [1 + x * (c - 1) for c, x in zip(cover, chi, strict=True) if x > 0]
                 case _:
@@ -209,7 +221,8 @@ class DenseModel:
             held = drawn.sum(0)
             kept = np.maximum(1 - np.divide(use, held, out=np.ones_like(use), where=held > 0), 0)
             after[rows] = drawn * kept
-        return after + delivered if self.switches.production == "leontief" else after
+        after = after + delivered if self.switches.production == "leontief" else after
+        return np.where(self.days > 0, after, 0)
 
     def _orders(
         self,
@@ -221,7 +234,7 @@ class DenseModel:
         potential: np.ndarray,
     ) -> np.ndarray:
         level = {"fixed": np.ones(len(activity)), "demand": pressure, "output": activity, "potential": potential}
-        target = base * self.numbers["inventory_days"] * level[self.switches.order_target]
+        target = base * self.days * level[self.switches.order_target]
         expected = base * level[self.switches.order_basis]
         if self.switches.order_split == "link":
             return np.maximum(expected + (target - stock) / self.numbers["adjustment_days"], 0)

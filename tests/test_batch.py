@@ -63,6 +63,7 @@ def by_hand(
     members: int = 1,
     switches: Switches = PRESETS["hamid2025"].switches,
     criticality: np.ndarray | None = None,
+    product_days: np.ndarray | None = None,
     cuts: Any = (),
     damages: Any = (),
     **parameters: Any,
@@ -74,7 +75,7 @@ def by_hand(
         arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
         as_table = suits_table(network, switches, by_link=bool(cuts or damages))
         found = rollout(
-            lay_out(network, jnp.float64, criticality, as_table=as_table), switches, Parameters(**arrays),
+            lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches, Parameters(**arrays),
             Scenario(productivity, final_demand, cuts, damages), days=DAYS,
             record={"output": None, "final_consumption": None},
         )  # fmt: skip
@@ -142,6 +143,16 @@ def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, ma
         firing_days=firing,
     )  # fmt: skip
     assert (expected["output"] < 0.9 * network.output).any()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_inventories_by_product_reach_the_kernels(network: FirmNetwork, make: MakeSpec):
+    model, loss = {"inventory_by_product": {"C10": 1, "I": "inf"}}, recovery(0.95 * (network.sector == 1)[:, None])
+    strike = {"loss": 0.95, "where": {"sector": "C10"}}
+    found = Simulator(make(strike, model=model, record=FIRM), network).simulate(range(1))
+    expected = by_hand(network, (loss,), product_days=np.array([0, 1, 0, np.inf]))
+    assert np.abs(expected["output"] - by_hand(network, (loss,))["output"]).max() > 0.01
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
 
@@ -449,6 +460,11 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"where": {"region": "FRA", "sector": "I"}},
         {},
         "spec: shocks.strike.where: {'region': ('FRA',), 'sector': ('I',)}: no firm matches",
+    ),
+    "no such product": (
+        {},
+        {"model": {"inventory_by_product": {"C11": 3.0}}},
+        "spec: model.inventory_by_product.C11: C11: no such sector in the economy, did you mean «C10»?",
     ),
     "no such sector of a value": (
         {},

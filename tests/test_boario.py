@@ -67,28 +67,34 @@ def table(request: pytest.FixtureRequest) -> Any:
         return pymrio.IOSystem(Z=flows, Y=final).calc_all()
 
 
-def by_boario(table: Any, order_type: str, event: Callable[[Any], Any]) -> np.ndarray:
+def by_boario(table: Any, event: Callable[[Any], Any], **numbers: Any) -> np.ndarray:
     """Output [time, industry]."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from boario.extended_models import ARIOPsiModel
         from boario.simulation import Simulation
 
-        model = ARIOPsiModel(table, order_type=order_type)
+        model = ARIOPsiModel(table, **numbers)
         simulation = Simulation(model, n_temporal_units_to_sim=DAYS)
         simulation.add_event(event(model))
         simulation.loop()
     return simulation.production_realised.to_numpy()
 
 
-def by_us(halved: Callable[..., FirmNetwork], table: Any, switches: Switches, scenario: Scenario) -> np.ndarray:
+def by_us(
+    halved: Callable[..., FirmNetwork],
+    table: Any,
+    switches: Switches,
+    scenario: Scenario,
+    product_days: np.ndarray | None = None,
+) -> np.ndarray:
     """Output [time, industry], as the sum of its halves."""
     names = table.Z.index.get_level_values("sector")
     sectors = list(names.unique())
     final_demand = table.Y.to_numpy().sum(axis=1) / 365
     network = halved(table.Z.to_numpy() / 365, final_demand, names.map(sectors.index).to_numpy(), sectors)
     model = Parameters(**{name: column(value) for name, value in PRESETS["hallegatte2014"].defaults.items()})
-    layout = lay_out(network, np.float64)
+    layout = lay_out(network, np.float64, product_days=product_days)
     found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"][:, :, 0]
     return np.asarray(found).reshape(DAYS, 2, -1).sum(axis=1)
 
@@ -151,7 +157,20 @@ def test_hallegatte2014_is_boario(float64, halved, table: Any, order_type: str, 
     event, scenario = EVENTS[kind](table, 0.3)
     switches = PRESETS["hallegatte2014"].switches
     assert switches.order_split == "capacity"
-    expected = by_boario(table, order_type, event)
+    expected = by_boario(table, event, order_type=order_type)
     found = by_us(halved, table, replace(switches, order_split=split), scenario)
     assert expected.sum(axis=1).min() < 0.99 * expected[0].sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("order_type", "split"), [("alt", "capacity"), ("noalt", "baseline")])
+def test_inventories_by_product_are_boarios(float64, halved, table: Any, order_type: str, split: Any):
+    sectors = table.Z.index.get_level_values("sector").unique()
+    days = np.where(np.arange(len(sectors)) % 3 == 1, np.inf, 3.0 + np.arange(len(sectors)))
+    event, scenario = recovered(table, 0.8)
+    theirs = {name: "inf" if of == np.inf else int(of) for name, of in zip(sectors, days, strict=True)}
+    expected = by_boario(table, event, order_type=order_type, inventory_dict=theirs)
+    switches = replace(PRESETS["hallegatte2014"].switches, order_split=split)
+    found = by_us(halved, table, switches, scenario, days)
+    assert np.abs(found - by_us(halved, table, switches, scenario)).max() > 0.01 * found.max()
     np.testing.assert_allclose(found, expected, rtol=1e-9)

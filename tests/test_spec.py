@@ -59,11 +59,13 @@ def test_boario_names_are_ours(write: Write):
     economy = "economy: world.zarr\nhorizon: {days: 9}\nmodel: "
     theirs = (
         "{preset: hallegatte2014, main_inv_dur: {default: 60, by_sector: {A: 9}}, inventory_restoration_tau: 30, "
-        "psi_param: 0.7, alpha_max: 1.4, alpha_base: 1.1, alpha_tau: 200, order_type: noalt}"
+        "inventory_dict: {A: 3, D: inf}, psi_param: 0.7, alpha_max: 1.4, alpha_base: 1.1, alpha_tau: 200, "
+        "order_type: noalt}"
     )
     ours = (
         "{preset: hallegatte2014, inventory_days: {default: 60, by_sector: {A: 9}}, adjustment_days: 30, "
-        "inventory_threshold: 0.7, capacity: 1.4, base_capacity: 1.1, overproduction_days: 200, order_split: baseline}"
+        "inventory_by_product: {A: 3, D: .inf}, inventory_threshold: 0.7, capacity: 1.4, base_capacity: 1.1, "
+        "overproduction_days: 200, order_split: baseline}"
     )
     found, expected = (load_spec(write(economy + model)).model_dump(mode="json") for model in (theirs, ours))
     assert found == expected
@@ -88,7 +90,9 @@ def test_boario_names_of_events_are_ours(write: Write):
 
 
 def test_a_resolved_spec_reads_back_the_same(write: Write):
-    resolved = load_spec(write(GOOD)).model_dump(mode="json")
+    more = GOOD.replace("inventory_days: {default", "inventory_by_product: {A: 3, D: inf}, inventory_days: {default", 1)
+    resolved = load_spec(write(more)).model_dump(mode="json")
+    assert resolved["model"]["inventory_by_product"] == {"A": 3.0, "D": "inf"}
     assert parse_spec(resolved).model_dump(mode="json") == resolved
 
 
@@ -166,6 +170,16 @@ BAD = {
         "C10-C12: 5",
         "C10-C12: 0.5",
         "2: model.inventory_days.by_sector.C10-C12: 0.5: must be ≥ 1",
+    ),
+    "inventory of a product below a day": (
+        "inventory_days: {default",
+        "inventory_by_product: {A: 0}, inventory_days: {default",
+        "2: model.inventory_by_product.A: 0: must be ≥ 1",
+    ),
+    "inventory of a product as a text": (
+        "inventory_days: {default",
+        "inventory_by_product: {A: lots}, inventory_days: {default",
+        "2: model.inventory_by_product.A: lots: must be a number",
     ),
     "loss above one": ("loss: 0.6", "loss: 1.6", "5: shocks.lockdown.loss: 1.6: must be ≥ 0 and ≤ 1"),
     "loss as a text": ("loss: 0.6", "loss: lots", "5: shocks.lockdown.loss: lots: must be a number"),
