@@ -107,6 +107,7 @@ Onset = Annotated[float, Strict(), AfterValidator(DOMAINS["onset"].check)]
 RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_start"].check)]
 CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].check)]
 Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
+Worth = Annotated[float, Strict(), AfterValidator(DOMAINS["worth"].check)]
 RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
 MOST = 10_000_000  # members of a sweep, days, steps: what is more is a slip of the pen

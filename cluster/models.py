@@ -46,6 +46,7 @@ from shockmesh.cluster.fields import (
     StockDays,
     Value,
     Window,
+    Worth,
     byte_text,
     known,
 )
@@ -209,6 +210,21 @@ class DamageShock(Renamed):
     rebuild_days: Value[AdjustmentDays] = 60.0  # 1 / part of what is missing that is asked for each day
 
 
+class HouseholdShock(Renamed):
+    """Homes destroyed, and rebuilt by the sectors that build, of these regions or of all: see `HouseholdDamage` in
+    shockmesh.kernels.shocks. Firms of a sector are asked in proportion to the final demand that they meet."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("worth", "rebuild_start", "rebuild_days")
+    PLACES: ClassVar[tuple[str, ...]] = ()
+    name: Name
+    kind: Literal["household_damage"]
+    region: Names = ()
+    worth: Worth  # of all that is rebuilt, the network's unit without «/ day»
+    builders: Annotated[dict[str, Share], Field(min_length=1)]  # sector → its part in rebuilding
+    rebuild_start: RecoveryStart = 0.0
+    rebuild_days: AdjustmentDays = 60.0  # 1 / part of what is missing that is asked for each day
+
+
 class CutShock(Frozen):
     """A route that is cut: orders from firms at the destination to firms at the origin do not get through."""
 
@@ -236,7 +252,9 @@ class TableShock(Frozen):
     file: FilePath  # CSV or Zarr, see shockmesh.io.scenarios
 
 
-type Shock = Annotated[RecoveryShock | DamageShock | CutShock | TableShock, Field(discriminator="kind")]
+type Shock = Annotated[
+    RecoveryShock | DamageShock | HouseholdShock | CutShock | TableShock, Field(discriminator="kind")
+]
 
 
 class Sweep(Frozen):
@@ -364,6 +382,7 @@ KEYS = (  # every key that a spec may have
             Where,
             RecoveryShock,
             DamageShock,
+            HouseholdShock,
             CutShock,
             TableShock,
             Sweep,

@@ -99,10 +99,12 @@ class DenseModel:
         final_demand: np.ndarray,
         passing: np.ndarray | None = None,
         damage: dict[str, np.ndarray] | None = None,
+        homes: dict[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm].
 
-        Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`.
+        Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`,
+        homes those of a `HouseholdDamage`.
         """
         net, n, rule = self.network, self.network.n_firms, self.switches.capacity_rule
         base = np.zeros((n, n))
@@ -112,6 +114,7 @@ class DenseModel:
         output, capacity = net.output, self.numbers["capacity"]
         outputs, consumptions = [], []
         building, left, price = self._rebuilding(base, damage)
+        broken = np.zeros(n) if homes is None else homes["worth"]
         for day, (z, demand_of_day) in enumerate(zip(productivity, final_demand, strict=True)):
             if passing is not None:
                 orders = orders * passing[day]
@@ -120,7 +123,10 @@ class DenseModel:
                 asked = left * (day >= damage["rebuild_start"]) / damage["rebuild_days"]
                 never = damage["loss"] * (building.sum(0) == 0)
                 z = z * np.maximum(1 - never - np.divide(left.sum(0), price, out=np.zeros(n), where=price > 0), 0)
-            demand = (orders + asked).sum(1) + demand_of_day
+            repairs = np.zeros(n)
+            if homes is not None:
+                repairs = broken * (day >= homes["rebuild_start"]) / homes["rebuild_days"]
+            demand = (orders + asked).sum(1) + demand_of_day + repairs
             limit = self._attainable(base, stock)
             if rule == "overproduction":
                 scarcity = (demand - output) / demand
@@ -133,12 +139,15 @@ class DenseModel:
                 "hiring": np.minimum(level, z * capacity),
             }[rule]
             output = np.minimum(demand, np.minimum(most, limit) * net.output)
-            delivered, consumption = self._ration(base, orders + asked, demand_of_day, output)
+            delivered, met = self._ration(base, orders + asked, demand_of_day + repairs, output)
+            met = np.divide(met, demand_of_day + repairs, out=np.zeros(n), where=demand_of_day + repairs > 0)
+            consumption, repaired = met * demand_of_day, met * repairs
+            broken = broken - repaired
             share = np.divide(delivered, orders + asked, out=np.zeros_like(base), where=orders + asked > 0)
             delivered, built = share * orders, share * asked
             left = left - built
             stock = self._stocks(base, stock, delivered, output / net.output)
-            potential = np.minimum((demand - built.sum(1)) / net.output, most)
+            potential = np.minimum((demand - built.sum(1) - repaired) / net.output, most)
             orders = self._orders(base, stock, output / net.output, demand / net.output, most, potential)
             if rule == "hiring":
                 gap = np.minimum(demand / net.output, limit) - most

@@ -18,7 +18,7 @@ from shockmesh.kernels.layout import lay_out, suits_table
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.shocks import Course, Damage, Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.shocks import Course, Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
 
 DAYS = 12
 REGIONS, SECTORS = ("ESP", "FRA", "GBR"), ("A01", "C10", "G47", "I")
@@ -66,6 +66,7 @@ def by_hand(
     product_days: np.ndarray | None = None,
     cuts: Any = (),
     damages: Any = (),
+    homes: Any = (),
     **parameters: Any,
 ) -> dict[str, np.ndarray]:
     """Firm-level output and consumption [member, time, firm] by the kernels alone, in float64."""
@@ -76,7 +77,7 @@ def by_hand(
         as_table = suits_table(network, switches, by_link=bool(cuts or damages))
         found = rollout(
             lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches, Parameters(**arrays),
-            Scenario(productivity, final_demand, cuts, damages), days=DAYS,
+            Scenario(productivity, final_demand, cuts, damages, homes), days=DAYS,
             record={"output": None, "final_consumption": None},
         )  # fmt: skip
         return {name: np.moveaxis(np.asarray(values), -1, 0) for name, values in found.items()}
@@ -194,6 +195,21 @@ def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, m
         damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.5, 1.0, 1.5]], 2.0, 4.0, 8.0))
         expected = by_hand(network, cuts=(cut,), damages=(damage,), members=4)
     assert len({values.sum() for values in expected["output"]}) == 4
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-13)
+
+
+def test_homes_are_rebuilt_by_those_who_sell_to_consumers_there(network: FirmNetwork, make: MakeSpec):
+    homes = {"name": "homes", "kind": "household_damage", "region": ["ESP", "GBR"], "worth": 30.0}
+    homes |= {"rebuilding_sectors": {"C10": 3 / 4, "I": 1 / 4}, "rebuild_start": 2, "rebuild_tau": 5}
+    spec = make(shocks=[homes], sweep={"grid": {"shocks.homes.worth": [30.0, 60.0]}}, record=FIRM)
+    found = Simulator(spec, network).simulate(range(2))
+    met = network.final_demand * (network.region != 1)
+    parts = [part * met * (network.sector == k) / met[network.sector == k].sum() for k, part in ((1, 0.75), (3, 0.25))]
+    with jax.enable_x64(True):
+        lost = HouseholdDamage(*columns(np.add(*parts)[:, None] * [[30.0, 60.0]], 2.0, 5.0))
+        expected = by_hand(network, homes=(lost,), members=2)
+    assert (expected["output"][:, 2].sum(axis=1) > network.output.sum() + 1).all()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-13)
 
@@ -440,6 +456,7 @@ def test_numbers_from_a_file_are_over_the_default(network: FirmNetwork, make: Ma
     assert (days[3], days[1], days[0]) == (4, 2.5, 7)
 
 
+HOMES = {"name": "homes", "kind": "household_damage", "worth": 3.0}
 MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no such region": (
         {"where": {"region": "GBX"}},
@@ -460,6 +477,16 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"where": {"region": "FRA", "sector": "I"}},
         {},
         "spec: shocks.strike.where: {'region': ('FRA',), 'sector': ('I',)}: no firm matches",
+    ),
+    "nobody builds there": (
+        {},
+        {"shocks": [HOMES | {"region": "FRA", "builders": {"C10": 1.0, "I": 1.0}}]},
+        "spec: shocks.homes.builders.I: 1.0: no firm there of this sector meets final demand",
+    ),
+    "no such region of households": (
+        {},
+        {"shocks": [HOMES | {"region": "GBX", "builders": {"C10": 1.0}}]},
+        "spec: shocks.homes.region: GBX: no such region in the economy, did you mean «GBR»?",
     ),
     "no such product": (
         {},

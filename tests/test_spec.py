@@ -192,7 +192,7 @@ BAD = {
     "no such kind": (
         "kind: recovery",
         "kind: storm",
-        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, damage, cut, table",
+        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, damage, household_damage, cut, table",
     ),
     "linear recovery misspelt": (
         "kind: recovery",
@@ -215,6 +215,13 @@ BAD = {
         "sweep:\n  members: 200\n  vary:\n    shocks.route.loss.by_sector.I: {uniform: [0, 1]}\n",
         "10: sweep.vary.shocks.route.loss.by_sector.I: shocks.route.loss.by_sector.I: "
         "a cut has one number for all firms",
+    ),
+    "homes by sector": (
+        "sweep:\n  seed: 7\n  members: 200\n  vary:\n",
+        "  - {name: homes, kind: household_damage, worth: 9.0, builders: {F: 1.0}}\n"
+        "sweep:\n  members: 200\n  vary:\n    shocks.homes.worth.by_sector.I: {uniform: [0, 1]}\n",
+        "10: sweep.vary.shocks.homes.worth.by_sector.I: shocks.homes.worth.by_sector.I: "
+        "a household_damage has one number for all firms",
     ),
     "region as a number": (
         "region: GBR",
