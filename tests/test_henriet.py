@@ -1,7 +1,7 @@
 """Parity of `henriet2012` with equations written out: not those of its text, which was not found, but of two accounts.
 
 Henriet, Hallegatte, Tabourier (2012), JEDC 36:150, is known here by its abstract. What is written out below is
-  (a) the manual of BoARIO on Hallegatte (2014), by one of the same authors: limits of stocks, target, orders, with ψ = 1;
+  (a) the manual of BoARIO on Hallegatte (2014): limits of stocks, target, orders, with ψ = 1;
   (b) the manual and simulator of Inoue & Todo, which says to follow Henriet & Hallegatte (2008), the working paper
       before: one stock for each supplier, proportional rationing, an order that would be negative is none.
 Where the two differ:
