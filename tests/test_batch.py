@@ -432,6 +432,13 @@ def test_a_bad_table_names_file_row_value_and_rule(network: FirmNetwork, tmp_pat
     assert str(caught.value) == f"{path}: {message}"
 
 
+def test_factors_at_a_place_with_credentials_are_refused_without_telling_them(network: FirmNetwork):
+    with pytest.raises(ScenarioError) as caught:
+        read_factors("s3://key:secret@bucket/x", network, 3)
+    told = "s3://bucket/x: credentials do not belong into a name; they come from the environment"
+    assert str(caught.value) == told
+
+
 BAD_NUMBERS = {
     "unknown firm": ("firm,value\nx9,1\n", "firm: row 2: x9: must be a firm of the economy"),
     "a text": ("firm,value\nf0,ten\n", "value: row 2: ten: must be a finite number"),
