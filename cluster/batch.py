@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from shockmesh.cluster.binding import Bound, BoundShock, BoundTable, bind
+from shockmesh.cluster.binding import Bound, BoundShock, BoundTable, asked_to_build, bind
 from shockmesh.cluster.devices import Batch, many_devices, on_host, one_device
-from shockmesh.cluster.models import DamageShock, RecoveryShock, Shock, Spec, TableShock
+from shockmesh.cluster.models import DamageShock, HouseholdShock, RecoveryShock, Shock, Spec, TableShock
 from shockmesh.cluster.plan import kept_as_table
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
@@ -21,7 +21,7 @@ from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import baseline
 from shockmesh.kernels.segments import Segments, segments
 from shockmesh.kernels.shard import shard
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.shocks import Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
 
 GROUPS_AT_ONCE = 32
 LONG_NAMES = {
@@ -95,7 +95,8 @@ class Simulator:
             numbers = {name: field.at(drawn) for name, field in self.bound.parameters.items()}
             days = numbers["inventory_days"]
             numbers["inventory_days"] = np.broadcast_to(days, (days.shape[0], len(ids)))
-            shocks: dict[str, list[Any]] = {"production": [], "final_demand": [], "cut": [], "damage": []}
+            kinds = ("production", "final_demand", "cut", "damage", "household_damage")
+            shocks: dict[str, list[Any]] = {kind: [] for kind in kinds}
             for bound in self.bound.shocks:
                 shocks[part_of(bound.shock)].append(self._shock(bound, drawn, ids))
             parameters = Parameters(**{name: self._array(values) for name, values in numbers.items()})
@@ -120,7 +121,8 @@ class Simulator:
     def layout(self) -> Layout:
         """The network on one device: as a table where that suits network, model and shocks."""
         as_table = kept_as_table(self.spec, self.network)
-        return lay_out(self.network, self.spec.precision, self.bound.criticality, as_table=as_table)
+        by_product = self.bound.criticality, self.bound.product_days
+        return lay_out(self.network, self.spec.precision, *by_product, as_table=as_table)
 
     @cached_property
     def _batch(self) -> Batch:
@@ -129,7 +131,7 @@ class Simulator:
         if shard_of is None:
             return one_device(self.layout(), *program)
         with self._memory():
-            sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality)
+            sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality, self.bound.product_days)
             return many_devices(sharded, *program)
 
     @cached_property
@@ -154,11 +156,13 @@ class Simulator:
 
     def _shock(
         self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray
-    ) -> Recovery | Table | RouteCut | Damage:
+    ) -> Recovery | Table | RouteCut | Damage | HouseholdDamage:
         if isinstance(bound, BoundTable):
             return Table(self._array(bound.factors[:, :, None]))
         shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
         given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
+        if isinstance(shock, HouseholdShock):
+            return HouseholdDamage(**self._arrays(given | {"worth": given["worth"] * _asked(shock, self.network)}))
         if isinstance(shock, DamageShock):
             numbers = _damage(given, hit["where"])
             builder = np.array([shock.builders.get(name, 0.0) for name in self.network.sectors])[self.network.sector]
@@ -203,7 +207,7 @@ def canonical(dims: Sequence[str]) -> tuple[str, ...]:
 
 
 def part_of(shock: Shock) -> str:
-    """The part of a scenario that a shock belongs to: production, final_demand, cut or damage."""
+    """The part of a scenario that a shock belongs to: production, final_demand, or its kind."""
     return shock.on if isinstance(shock, RecoveryShock | TableShock) else shock.kind
 
 
@@ -223,6 +227,13 @@ def _damage(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #membe
     """The numbers of a damage but for who builds, each (firm|1, member|1); firms that are not hit have loss 0."""
     filled = {name: np.nan_to_num(values, nan=1.0) for name, values in given.items()}
     return {"rebuild_start": filled["onset"], **filled, "loss": _where_hit(given["loss"], hit)}
+
+
+def _asked(shock: HouseholdShock, network: FirmNetwork) -> Float[np.ndarray, "firm 1"]:
+    """Each firm's part of the rebuilding of homes; they sum to 1."""
+    met = {name: asked_to_build(shock, network, name) for name in shock.builders}
+    parts = [part * met[name] / met[name].sum() for name, part in shock.builders.items()]
+    return np.sum(parts, axis=0)[:, None] / sum(shock.builders.values())
 
 
 def _where_hit(loss: np.ndarray, hit: Bool[np.ndarray, "#firm #member"]) -> np.ndarray:

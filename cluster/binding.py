@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.fields import PerFirm
 from shockmesh.cluster.members import Members, draw_members
-from shockmesh.cluster.models import CutShock, DamageShock, RecoveryShock, Shock, Spec, TableShock
+from shockmesh.cluster.models import CutShock, DamageShock, HouseholdShock, RecoveryShock, Shock, Spec, TableShock
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.rules import MODEL_VALUES, WHERE_NAMES
 from shockmesh.cluster.selection import Directory, Selection
@@ -27,8 +27,8 @@ from shockmesh.kernels.network import FirmNetwork
 class BoundShock:
     """A shock on its firms."""
 
-    shock: RecoveryShock | DamageShock | CutShock
-    places: dict[str, Selection]  # where, or origin and destination
+    shock: RecoveryShock | DamageShock | HouseholdShock | CutShock
+    places: dict[str, Selection]  # where, or origin and destination, or none
     fields: dict[str, Field | None]  # its numbers
 
 
@@ -48,6 +48,7 @@ class Bound:
     parameters: dict[str, Field]
     shocks: tuple[BoundShock | BoundTable, ...]
     criticality: Float[np.ndarray, "product sector"] | None = None
+    product_days: Float[np.ndarray, " product"] | None = None  # 0 where the spec gives none
 
 
 def bind(spec: Spec, network: FirmNetwork) -> Bound:
@@ -68,8 +69,11 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
         for name in model.numbers
     }
     critical = None if model.criticality is None else read_criticality(model.criticality, network)
-    bound = Bound(members, parameters, tuple(_bind_shock(spec, shock, directory) for shock in spec.shocks), critical)
-    problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members)]
+    shocks = tuple(_bind_shock(spec, shock, directory) for shock in spec.shocks)
+    by_product = model.inventory_by_product
+    days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
+    bound = Bound(members, parameters, shocks, critical, days)
+    problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members, network)]
     if problems:
         raise SpecError(problems)
     return bound
@@ -101,6 +105,8 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
 
 
 def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
+    products = spec.model.inventory_by_product or {}
+    yield from ((f"model.inventory_by_product.{name}", "sector", name) for name in products)
     values = [(f"model.{name}", getattr(spec.model, name)) for name in MODEL_VALUES]
     for shock in spec.shocks:
         path = f"shocks.{shock.name}"
@@ -109,8 +115,10 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
             yield from ((f"{path}.{place}.{key}", key, name) for name in getattr(getattr(shock, place), key))
             swept = members.values.get(f"{path}.{place}.{key}", np.array([]))
             yield from ((f"{path}.{place}.{key}", key, name) for name in np.unique(swept))
-        if isinstance(shock, DamageShock):
+        if isinstance(shock, DamageShock | HouseholdShock):
             yield from ((f"{path}.builders.{name}", "sector", name) for name in shock.builders)
+        if isinstance(shock, HouseholdShock):
+            yield from ((f"{path}.region", "region", name) for name in shock.region)
     for path, value in values:
         per_firm = value if isinstance(value, PerFirm) else PerFirm[float]()
         for part, key, given in (
@@ -126,11 +134,16 @@ def _alternatives(name: str, known: dict[str, int]) -> str:
     return suggestion(name, list(known), 3) or f"; it has {len(known)}: {shown}"
 
 
-def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members) -> Iterator[Problem]:
-    """Shocks that hit no firm, or firms without a value, or firms that nobody rebuilds."""
+def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members, network: FirmNetwork) -> Iterator[Problem]:
+    """Shocks that hit no firm, or firms without a value, or what nobody rebuilds."""
     if isinstance(bound, BoundTable):
         return
     path = f"shocks.{bound.shock.name}"
+    if isinstance(bound.shock, HouseholdShock):
+        for name in [name for name in bound.shock.builders if not asked_to_build(bound.shock, network, name).any()]:
+            told = "no firm there of this sector meets final demand"
+            yield spec.problem(f"{path}.builders.{name}", bound.shock.builders[name], told)
+        return
     ever_hit: Bool[np.ndarray, " firm"] = np.zeros(0, bool)
     for place, selection in bound.places.items():
         ever_hit = np.zeros(selection.directory.network.n_firms, bool)
@@ -140,12 +153,17 @@ def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members) -> Iter
             if not hit.any():
                 given = names or selection.where.model_dump(exclude_defaults=True)
                 yield spec.problem(f"{path}.{place}", given, "no firm matches")
-    network = next(iter(bound.places.values())).directory.network
     for name, field in bound.fields.items():
         if field is not None:
             yield from _uncovered(spec, f"{path}.{name}", field, ever_hit, members, network)
     if isinstance(bound.shock, DamageShock):
         yield from _not_rebuilt(spec, bound.shock, ever_hit, network)
+
+
+def asked_to_build(shock: HouseholdShock, network: FirmNetwork, sector: str) -> Float[np.ndarray, " firm"]:
+    """The final demand of the firms of a sector that households ask to build, 0 elsewhere."""
+    here = np.isin(np.array(network.regions)[network.region], shock.region) if shock.region else True
+    return network.final_demand * (here & (np.array(network.sectors)[network.sector] == sector))
 
 
 def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]]:

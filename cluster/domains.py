@@ -52,6 +52,7 @@ DOMAINS = {
     "capital_days": Domain(0.0, open_low=True),
     "cost": Domain(0.0, open_low=True),
     "rebuild_start": Domain(0.0),
+    "worth": Domain(0.0),
     "rebuild_days": Domain(1.0),
     "share": Domain(0.0, 1.0, open_low=True),
     "production": Domain(0.0, 1.0),  # factor of a table on production

@@ -1,5 +1,6 @@
 """The types of a spec's fields: what a number, a name, a file or a size may be."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,21 @@ type Value[N] = Annotated[
     Annotated[N, Tag("number")] | Annotated[PerFirm[N], Tag("per firm")], Discriminator(_value_tag)
 ]
 InventoryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_days"].check)]
+INFINITE = ("inf", "Inf", "infinity", "Infinity")  # as BoARIO writes it
+
+
+def _infinite(value: object) -> object:
+    return math.inf if value in INFINITE else value
+
+
+def _stock_days(value: float) -> float:
+    return value if value == math.inf else DOMAINS["inventory_days"].check(value)
+
+
+StockDays = Annotated[  # days of use, or inf; written as a text, for JSON has no number for it
+    float, Strict(), BeforeValidator(_infinite), AfterValidator(_stock_days),
+    PlainSerializer(lambda days: "inf" if days == math.inf else days, float | str),
+]  # fmt: skip
 AdjustmentDays = Annotated[float, Strict(), AfterValidator(DOMAINS["adjustment_days"].check)]
 Capacity = Annotated[float, Strict(), AfterValidator(DOMAINS["capacity"].check)]
 Elasticity = Annotated[float, Strict(), AfterValidator(DOMAINS["elasticity"].check)]
@@ -91,6 +107,7 @@ Onset = Annotated[float, Strict(), AfterValidator(DOMAINS["onset"].check)]
 RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_start"].check)]
 CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].check)]
 Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
+Worth = Annotated[float, Strict(), AfterValidator(DOMAINS["worth"].check)]
 RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
 MOST = 10_000_000  # members of a sweep, days, steps: what is more is a slip of the pen

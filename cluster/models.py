@@ -43,8 +43,10 @@ from shockmesh.cluster.fields import (
     RecoveryDays,
     RecoveryStart,
     Share,
+    StockDays,
     Value,
     Window,
+    Worth,
     byte_text,
     known,
 )
@@ -65,28 +67,52 @@ from shockmesh.kernels.model import (
 from shockmesh.kernels.rollout import RECORDABLE
 from shockmesh.kernels.shocks import Course
 
-BOARIO = {  # our name of a parameter → BoARIO's, which a spec may use as well
+BOARIO = {  # our name of a number of a model or an event → BoARIO's, which a spec may use as well
     "inventory_days": "main_inv_dur",
+    "inventory_by_product": "inventory_dict",
     "adjustment_days": "inventory_restoration_tau",
     "inventory_threshold": "psi_param",
     "capacity": "alpha_max",
     "base_capacity": "alpha_base",
     "overproduction_days": "alpha_tau",
     "order_split": "order_type",
+    "onset": "occurrence",
+    "rebuild_days": "rebuild_tau",
+    "builders": "rebuilding_sectors",
+    "cost": "rebuilding_factor",
+    "course": "recovery_function",
+    "recovery_days": "recovery_tau",
 }
 ORDER_TYPES = {"alt": "capacity", "noalt": "baseline"}  # BoARIO's order_type → order_split
+CONVEXE = "for BoARIO's convexe say course: exponential and recovery_days: -1 / (4 ln(1 - 1 / recovery_tau))"
 
 
 def _both_names(name: str) -> AliasChoices | str:
     return AliasChoices(name, BOARIO[name]) if name in BOARIO else name
 
 
-class Model(Frozen):
-    """A preset, and what differs from it. Left out, a number or a switch is the preset's."""
+class Renamed(Frozen):
+    """A part of a spec whose numbers may go by BoARIO's names."""
 
     model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_both_names))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, data: Any) -> Any:
+        keys = set(data) if isinstance(data, dict) else set()
+        twice = [f"{ours} and {theirs}" for ours, theirs in BOARIO.items() if {ours, theirs} <= keys]
+        if twice:
+            raise ValueError(f"gives the same number by two names: {', '.join(twice)}")
+        return data
+
+
+class Model(Renamed):
+    """A preset, and what differs from it. Left out, a number or a switch is the preset's."""
+
     preset: Annotated[str, AfterValidator(lambda name: known("preset", list(PRESETS), name))] = "hamid2025"
     inventory_days: Value[InventoryDays] | None = None  # n [days of use]
+    # sector → days of stock of its product, for all who buy it, in place of inventory_days; inf: it is never short
+    inventory_by_product: Annotated[dict[str, StockDays], Field(min_length=1)] | None = None
     adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
     capacity: Value[Capacity] | None = None  # κ, multiple of baseline output
     elasticity: Value[Elasticity] | None = None  # σ
@@ -102,15 +128,6 @@ class Model(Frozen):
     rationing: Rationing | None = None
     production: Production | None = None
     capacity_rule: CapacityRule | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_name(cls, data: Any) -> Any:
-        keys = set(data) if isinstance(data, dict) else set()
-        twice = [f"{ours} and {theirs}" for ours, theirs in BOARIO.items() if {ours, theirs} <= keys]
-        if twice:
-            raise ValueError(f"gives the same number by two names: {', '.join(twice)}")
-        return data
 
     @property
     def published(self) -> Preset:
@@ -150,7 +167,7 @@ class Where(Frozen):
     redraw: bool = True
 
 
-class RecoveryShock(Frozen):
+class RecoveryShock(Renamed):
     """A loss of output (or of final demand) that recovers: exponentially, loss · exp(−(t − start)⁺ / recovery_days), or
     linearly, whole again after recovery_days."""
 
@@ -166,8 +183,17 @@ class RecoveryShock(Frozen):
     recovery_start: Value[RecoveryStart] | None = None  # left out: the onset
     recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent
 
+    @model_validator(mode="before")
+    @classmethod
+    def _linear(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "recovery_tau" in data:
+            course = data.get("course", data.get("recovery_function"))
+            if course != "linear":
+                raise ValueError(f"recovery_tau is the days of a linear recovery; {CONVEXE}")
+        return data
 
-class DamageShock(Frozen):
+
+class DamageShock(Renamed):
     """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in shockmesh.kernels.shocks."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "capital_days", "cost", "onset", "rebuild_start", "rebuild_days")
@@ -182,6 +208,21 @@ class DamageShock(Frozen):
     onset: Value[Onset] = 0.0
     rebuild_start: Value[RecoveryStart] | None = None  # left out: the onset
     rebuild_days: Value[AdjustmentDays] = 60.0  # 1 / part of what is missing that is asked for each day
+
+
+class HouseholdShock(Renamed):
+    """Homes destroyed, and rebuilt by the sectors that build, of these regions or of all: see `HouseholdDamage` in
+    shockmesh.kernels.shocks. Firms of a sector are asked in proportion to the final demand that they meet."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("worth", "rebuild_start", "rebuild_days")
+    PLACES: ClassVar[tuple[str, ...]] = ()
+    name: Name
+    kind: Literal["household_damage"]
+    region: Names = ()
+    worth: Worth  # of all that is rebuilt, the network's unit without «/ day»
+    builders: Annotated[dict[str, Share], Field(min_length=1)]  # sector → its part in rebuilding
+    rebuild_start: RecoveryStart = 0.0
+    rebuild_days: AdjustmentDays = 60.0  # 1 / part of what is missing that is asked for each day
 
 
 class CutShock(Frozen):
@@ -211,7 +252,9 @@ class TableShock(Frozen):
     file: FilePath  # CSV or Zarr, see shockmesh.io.scenarios
 
 
-type Shock = Annotated[RecoveryShock | DamageShock | CutShock | TableShock, Field(discriminator="kind")]
+type Shock = Annotated[
+    RecoveryShock | DamageShock | HouseholdShock | CutShock | TableShock, Field(discriminator="kind")
+]
 
 
 class Sweep(Frozen):
@@ -339,6 +382,7 @@ KEYS = (  # every key that a spec may have
             Where,
             RecoveryShock,
             DamageShock,
+            HouseholdShock,
             CutShock,
             TableShock,
             Sweep,

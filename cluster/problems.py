@@ -16,7 +16,7 @@ _RULES = {
     "model_type": "must be a mapping of keys to values",
     "dict_type": "must be a mapping of keys to values",
     "tuple_type": "must be a list",
-    "union_tag_not_found": "needs a kind: recovery, damage, cut or table",
+    "union_tag_not_found": "needs a kind: recovery, damage, household_damage, cut or table",
 }
 
 
@@ -24,7 +24,7 @@ def pydantic_problems(error: ValidationError, source: Source, keys: Sequence[str
     """One problem for each field that pydantic refuses; `keys` are the names to suggest for an unknown one."""
     problems: dict[KeyPath, Problem] = {}
     for found in error.errors(include_url=False):
-        path, value = _path(source.data, found["loc"]), found["input"]
+        path, value = _path(source.data, found["loc"], absent=found["type"] == "missing"), found["input"]
         if found["type"] == "missing":
             value = "missing"
         elif found["type"] == "union_tag_invalid":
@@ -51,11 +51,11 @@ def suggestion(name: str, known: Sequence[str], most: int = 1) -> str:
     return f", did you mean {' or '.join(f'«{match}»' for match in close)}?" if close else ""
 
 
-def _path(data: Any, location: tuple[int | str, ...]) -> KeyPath:
-    """The keys of `location` that are in the data; pydantic adds tags of unions, which are not."""
+def _path(data: Any, location: tuple[int | str, ...], *, absent: bool) -> KeyPath:
+    """The keys of `location` that are in the data, or whose last is absent; pydantic adds tags of unions."""
     path: list[int | str] = []
     for depth, key in enumerate(location):
-        if isinstance(data, dict) and (key in data or depth == len(location) - 1):
+        if isinstance(data, dict) and (key in data or (absent and depth == len(location) - 1)):
             data = data.get(key)
             path.append(key)
         elif isinstance(data, list) and isinstance(key, int):

@@ -7,7 +7,16 @@ from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import MOST, PerFirm
-from shockmesh.cluster.models import CutShock, Observe, RecoveryShock, Spec, Spreads, TableShock, Unknown
+from shockmesh.cluster.models import (
+    CutShock,
+    HouseholdShock,
+    Observe,
+    RecoveryShock,
+    Spec,
+    Spreads,
+    TableShock,
+    Unknown,
+)
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
@@ -86,15 +95,16 @@ def _sweep_paths(spec: Spec) -> Iterator[Broken]:
             yield keys, path, _unknown_path(path, list(known))
         elif path != base_of(path) and known[base_of(path)] is None:
             yield keys, path, "a name has no parts"
-        elif path != base_of(path) and base_of(path) in _of_cuts(spec):
-            yield keys, path, "a cut has one number for all firms"
+        elif path != base_of(path) and base_of(path) in (alike := _alike(spec)):
+            yield keys, path, f"a {alike[base_of(path)]} has one number for all firms"
         elif path.endswith(".default") and path.removesuffix(".default") in spec.sweep.paths:
             yield keys, path, f"is the same value as {path.removesuffix('.default')}"
 
 
-def _of_cuts(spec: Spec) -> set[str]:
-    cuts = [shock for shock in spec.shocks if isinstance(shock, CutShock)]
-    return {f"shocks.{shock.name}.{name}" for shock in cuts for name in shock.NUMBERS}
+def _alike(spec: Spec) -> dict[str, str]:
+    """The numbers of shocks that do not differ by firm, and the kind of shock."""
+    shocks = [shock for shock in spec.shocks if isinstance(shock, CutShock | HouseholdShock)]
+    return {f"shocks.{shock.name}.{name}": shock.kind for shock in shocks for name in shock.NUMBERS}
 
 
 def _unknown_path(path: str, known: Sequence[str]) -> str:

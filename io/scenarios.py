@@ -5,7 +5,7 @@ Factors are read from CSV or Zarr. Firms that a file does not name keep the fact
 * long CSV, columns `firm,day,factor`: a factor holds from its day until the firm's next one; before the first, 1.
   Instead of `firm`, the columns `region` and `sector`, or one of them, name whole groups.
 * wide CSV, first column `day` and one column per firm, or first column `firm` and one column per day: as long.
-* Zarr (or anything `xarray.open_zarr` opens): a variable `factor(time, firm)` with both coordinates: as wide.
+* Zarr, in a folder or an object store: a variable `factor(time, firm)` with both coordinates: as wide.
 
 Numbers are read from CSV with the columns `firm,value`, the criticality of inputs from a CSV of sectors by sectors.
 """
@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
+from shockmesh.io.damage import reading
+from shockmesh.io.places import PlaceError, place, zarr_store
 from shockmesh.io.sector_matrices import name_cell, read_cells
 from shockmesh.kernels.network import FirmNetwork
 
@@ -158,7 +160,12 @@ def _read_csv(path: str) -> dict[str, np.ndarray]:
 
 def _zarr_rows(path: str) -> _Rows:
     try:
-        store = xr.open_zarr(path, consolidated=False)
+        at = place(path)
+    except PlaceError as error:
+        raise ScenarioError(str(error)) from error
+    try:
+        with reading(at):
+            store = xr.open_zarr(zarr_store(at, read_only=True), chunks=None, consolidated=False).load()
     except (OSError, ValueError) as error:
         raise ScenarioError(f"{path}: cannot be opened as Zarr: {error}") from error
     if "factor" not in store or set(store["factor"].dims) != {"time", "firm"}:

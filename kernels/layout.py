@@ -19,7 +19,7 @@ BLOCK = 2**17  # links that are put into a table at once
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
-                 "pool_buyer", "criticality"],
+                 "pool_buyer", "criticality", "product_days"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Layout:
     pool: Segments | Pools  # links → pools
     pool_buyer: Segments  # pools → firms that buy
     criticality: Float[Array, "pool 1"] | None = None  # χ, how much the buyer needs the product, 0 … 1
+    product_days: Float[Array, "pool 1"] | None = None  # n of the product [days of use], see `lay_out`
 
     @property
     def n_firms(self) -> int:
@@ -55,6 +56,7 @@ def lay_out(
     network: FirmNetwork,
     dtype: DTypeLike = jnp.float32,
     criticality: Float[np.ndarray, "product sector"] | None = None,
+    product_days: Float[np.ndarray, " product"] | None = None,
     *,
     as_table: bool = False,
 ) -> Layout:
@@ -63,10 +65,12 @@ def lay_out(
     Args:
         as_table: keep the links as a table, for the models of `suits_table`: no number is then kept by link.
         criticality: χ of each product for buyers of each sector, 0 … 1, for the production functions that read it.
+        product_days: target stock of each product [days of use], for all who buy it: see `inventories.py`. ∞: it is
+            never short; 0: the buyer's own `inventory_days`.
 
     Raises:
         ValueError: a firm buys inputs but has no baseline output, so that its technology is undefined; criticality of
-            another shape than (products, sectors), or beyond 0 … 1.
+            another shape than (products, sectors), or beyond 0 … 1; fewer days than products, or between 0 and 1.
     """
     links = _table(network, dtype) if as_table else _links(network, dtype)
     inputs = np.bincount(links.pool_buyer, links.pool_amount, network.n_firms)
@@ -88,6 +92,9 @@ def lay_out(
         criticality=None
         if criticality is None
         else _column(criticality_of(network, criticality, links.pool_product, links.pool_buyer), dtype),
+        product_days=None
+        if product_days is None
+        else _column(product_days_of(network, product_days, links.pool_product), dtype),
     )
 
 
@@ -186,6 +193,22 @@ def criticality_of(
     if not ((criticality >= 0) & (criticality <= 1)).all():
         raise ValueError(f"criticality: {criticality.min():g} … {criticality.max():g}: must be ≥ 0 and ≤ 1")
     return criticality[product, network.sector[buyer]]
+
+
+def product_days_of(
+    network: FirmNetwork, days: Float[np.ndarray, " product"], product: Int[np.ndarray, " row"]
+) -> Float[np.ndarray, " row"]:
+    """Days of stock of products.
+
+    Raises:
+        ValueError: fewer numbers than products, or one that is neither 0 nor ≥ 1.
+    """
+    products = int(network.product.max(initial=-1)) + 1
+    if days.ndim != 1 or len(days) < products:
+        raise ValueError(f"product_days: shape {days.shape}, expected ({products} products,)")
+    if not ((days == 0) | (days >= 1)).all():
+        raise ValueError(f"product_days: {days.min():g} … {days.max():g}: must be 0 or ≥ 1")
+    return days[product]
 
 
 def pools_of(

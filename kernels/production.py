@@ -16,7 +16,8 @@ Pichler, Pangallo, del Rio-Chanona, Lafond, Farmer (2022), JEDC 144:104527. A fi
 Departures:
   1. half_critical extends their ½ (c_p + 1) to any χ between 0 and 1;
   2. inputs are pooled by product, so substitutes from several suppliers count together;
-  3. use stays a_e x for every function, as in Pichler et al.; where a product runs out, what is missing is not used.
+  3. what is never short (`inventories.py`) has c_p = ∞, whatever its stock;
+  4. use stays a_e x for every function, as in Pichler et al.; where a product runs out, what is missing is not used.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from shockmesh.kernels.inventories import is_held, pool_days
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.segments import look_up, segment_min, segment_sum
@@ -33,7 +35,10 @@ def attainable(
     layout: Layout, switches: Switches, parameters: Parameters, pool_stock: Float[Array, "pool member"]
 ) -> Float[Array, "firm member"]:
     """r, the output that stocks allow, as a multiple of x⁰; ∞ where no input is needed."""
-    return _PRODUCTION[switches.production](layout, parameters, pool_stock * (1 / layout.pool_amount))
+    cover = pool_stock * (1 / layout.pool_amount)
+    if layout.product_days is not None:
+        cover = jnp.where(is_held(layout.product_days) > 0, cover, jnp.inf)
+    return _PRODUCTION[switches.production](layout, parameters, cover)
 
 
 def _leontief(layout: Layout, parameters: Parameters, cover: Array) -> Array:
@@ -53,8 +58,9 @@ def _ces(layout: Layout, parameters: Parameters, cover: Array) -> Array:
     least = segment_min(cover, layout.pool_buyer)
     some = jnp.isfinite(least) & (least > 0)
     scale = jax.lax.stop_gradient(jnp.where(some, least, 1))  # r does not depend on it
-    relative = jnp.where(cover > 0, cover, 1) / look_up(scale, layout.pool_buyer)
-    terms = layout.pool_amount * relative ** look_up(power, layout.pool_buyer)
+    ends = jnp.isfinite(cover)  # what is never short adds nothing: its power is 0
+    relative = jnp.where((cover > 0) & ends, cover, 1) / look_up(scale, layout.pool_buyer)
+    terms = jnp.where(ends, layout.pool_amount * relative ** look_up(power, layout.pool_buyer), 0)
     inputs = segment_sum(layout.pool_amount, layout.pool_buyer)
     mean = segment_sum(terms, layout.pool_buyer) / jnp.where(inputs > 0, inputs, 1)
     return jnp.where(some, scale * jnp.where(some, mean, 1) ** (1 / power), least)
@@ -62,8 +68,12 @@ def _ces(layout: Layout, parameters: Parameters, cover: Array) -> Array:
 
 def _threshold(layout: Layout, parameters: Parameters, cover: Array) -> Array:
     assert parameters.inventory_threshold is not None
-    enough = parameters.inventory_threshold * parameters.inventory_days
-    return segment_min(cover / look_up(enough, layout.pool_buyer), layout.pool_buyer)
+    if layout.product_days is None:
+        enough = look_up(parameters.inventory_threshold * parameters.inventory_days, layout.pool_buyer)
+        return segment_min(cover / enough, layout.pool_buyer)
+    enough = look_up(parameters.inventory_threshold, layout.pool_buyer) * pool_days(layout, parameters, 1.0)
+    ends = jnp.isfinite(cover)
+    return segment_min(jnp.where(ends, jnp.where(ends, cover, 0) / enough, jnp.inf), layout.pool_buyer)
 
 
 def _critical_from(least: float) -> Callable[[Layout, Parameters, Array], Array]:

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
-from shockmesh.kernels.layout import Layout, criticality_of, pools_of
+from shockmesh.kernels.layout import Layout, criticality_of, pools_of, product_days_of
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import ghosts_of
@@ -46,11 +46,12 @@ def shard(
     shard_of: Int[np.ndarray, " firm"],
     dtype: DTypeLike = jnp.float32,
     criticality: Float[np.ndarray, "product sector"] | None = None,
+    product_days: Float[np.ndarray, " product"] | None = None,
 ) -> Sharded:
     """Lay a network out in shards, as `lay_out` does whole.
 
     Raises:
-        ValueError: not one shard number per firm, a shard without firms, or criticality as in `lay_out`.
+        ValueError: not one shard number per firm, a shard without firms; criticality, days as in `lay_out`.
     """
     shards = int(shard_of.max()) + 1
     counts = np.bincount(shard_of, minlength=shards)
@@ -64,7 +65,8 @@ def shard(
     firm_at = np.zeros(shards * size, np.int64)
     firm_at[place_of] = np.arange(network.n_firms)
     chi = None if criticality is None else criticality_of(network, criticality, network.product, network.buyer)
-    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, chi)
+    n = None if product_days is None else product_days_of(network, product_days, network.product)
+    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, chi, n)
     return Sharded(layout, jnp.asarray(firm_at, jnp.int32), jnp.asarray(place_of, jnp.int32), shards, network.n_firms)
 
 
@@ -97,6 +99,7 @@ def _layout(
     firms: _Packing,
     dtype: DTypeLike,
     criticality: np.ndarray | None,
+    product_days: np.ndarray | None,
 ) -> Layout:
     """Links sorted by the buyer's shard, then as in the network, so that buyers stay sorted within a shard."""
     order = np.argsort(shard_of[network.buyer], kind="stable")
@@ -123,6 +126,7 @@ def _layout(
         pool=groups(links, pools.place_of[pool] % pools.size, pools.size),
         pool_buyer=groups(pools, local[buyer[first]], firms.size),
         criticality=None if criticality is None else column(pools, criticality[order][first], 1),
+        product_days=None if product_days is None else column(pools, product_days[order][first], 1),
     )
 
 

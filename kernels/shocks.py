@@ -1,11 +1,12 @@
 """Shocks: what happens to firms and links on day t.
 
-A scenario holds any number of shocks of four kinds; those on one firm or link multiply. All are pytrees of arrays
+A scenario holds any number of shocks of five kinds; those on one firm or link multiply. All are pytrees of arrays
 (firm|1, member|1), so that a sweep's members are one batch, gradients flow into every field, and shards hold their own.
 
     productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it
     cuts                         a share of the orders between two groups of firms that does not get through
     damages                      capital destroyed, and rebuilt by suppliers who are asked for it
+    homes                        what households lost, and ask of those who build
 """
 
 from collections.abc import Callable
@@ -111,9 +112,23 @@ class Damage:
     rebuild_days: Float[Array, "#firm #member"]  # τ [days]
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=["worth", "rebuild_start", "rebuild_days"], meta_fields=[])
+@dataclass(frozen=True)
+class HouseholdDamage:
+    """Homes destroyed and rebuilt (the households_impact of a BoARIO event): demand without a loss of production.
+
+    Households ask each firm j for R_j / τ a day beside their usual demand, from the start on; R_j(0) = W_j, and what
+    they get is taken off. It is served as final demand is, and both get the same share; the usual demand is recorded.
+    """
+
+    worth: Float[Array, "#firm #member"]  # W, what is asked of each firm in all [the network's unit × days], ≥ 0
+    rebuild_start: Float[Array, "#firm #member"]  # [day]
+    rebuild_days: Float[Array, "#firm #member"]  # τ [days]
+
+
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["productivity", "final_demand", "cuts", "damages"],
+    data_fields=["productivity", "final_demand", "cuts", "damages", "homes"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -124,6 +139,7 @@ class Scenario:
     final_demand: tuple[Recovery | Table, ...] = ()
     cuts: tuple[RouteCut, ...] = ()
     damages: tuple[Damage, ...] = ()
+    homes: tuple[HouseholdDamage, ...] = ()
 
 
 class Standing(NamedTuple):
@@ -148,6 +164,7 @@ class Day(NamedTuple):
     final_demand: Float[Array, "firm #member"]  # C
     passing: Float[Array, "link #member"] | None = None  # share of a link's orders that gets through; None: all
     rebuilding: tuple[Rebuilding, ...] = ()
+    repairing: tuple[Float[Array, "#firm #member"], ...] = ()  # part of each R that households ask for [1/day]
 
 
 def total_factor(shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
@@ -173,6 +190,7 @@ def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array,
         layout.final_demand * total_factor(scenario.final_demand, day),
         reduce(mul, passing) if passing else None,
         tuple(_rebuilding(layout, damage, ruined, day) for damage, ruined in damages),
+        tuple(jnp.where(day >= of.rebuild_start, 1 / of.rebuild_days, 0) for of in scenario.homes),
     )
 
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.capacity import initial_level, level_today, level_tomorrow, utmost
+from shockmesh.kernels.inventories import is_held, pool_target
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.production import attainable
@@ -38,6 +39,7 @@ class State(NamedTuple):
     level: Float[Array, "firm member"] | None = None  # α or l of `capacity.py`
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
+    homes: tuple[Float[Array, "firm member"], ...] = ()  # R, what households still ask of the firm to rebuild
 
 
 class Flows(NamedTuple):
@@ -59,12 +61,13 @@ def initial_state(
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
     rebuild = tuple(outstanding(layout, damage, members) for damage in scenario.damages)
-    amount = layout.amount if switches.order_split == "link" else segment_sum(layout.amount, layout.pool)
-    buyer = layout.buyer if switches.order_split == "link" else layout.pool_buyer
-    stock = amount * look_up(parameters.inventory_days, buyer) * jnp.ones((1, members), layout.output.dtype)
+    amount, days = segment_sum(layout.amount, layout.pool), pool_target(layout, parameters)
+    if switches.order_split == "link":
+        amount, days = layout.amount, look_up(days, layout.pool)
+    stock = amount * days * jnp.ones((1, members), layout.output.dtype)
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
-    return State(stock, wish, level, output, rebuild)
+    return State(stock, wish, level, output, rebuild, _homes(layout, scenario, members))
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
@@ -74,25 +77,45 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     asked = [left * look_up(work.pace, layout.buyer) for left, work in zip(state.rebuild, day.rebuilding, strict=True)]
     claims = sum(asked, orders)
     received = segment_sum(claims, layout.supplier)
-    demand = received + day.final_demand
+    repairs = [left * pace for left, pace in zip(state.homes, day.repairing, strict=True)]
+    final_demand = sum(repairs, day.final_demand)
+    demand = received + final_demand
     holding = _holding(layout, switches)
     pool_stock = segment_sum(state.stock, holding)
     inputs = attainable(layout, switches, parameters, pool_stock)
     level = level_today(switches, parameters, state.level, state.output, demand)
     most = utmost(switches, parameters, _productivity(layout, day, state), inputs, level)
     output = jnp.minimum(demand, jnp.minimum(most, inputs) * layout.output)
-    share, consumption = ration(layout, switches, claims, received, day.final_demand, output)
+    share, met = ration(layout, switches, claims, received, final_demand, output)
+    consumption, repaired = _consumed(met, day.final_demand, final_demand, repairs)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     delivered = share * orders if switches.order_split == "link" else segment_sum(share * orders, layout.pool)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
+    if layout.product_days is not None:
+        stock = stock * look_up(is_held(layout.product_days), holding)
     built = [share * of for of in asked]
-    potential = _potential(layout, switches, demand, most, built)
+    potential = _potential(layout, switches, demand - sum(repaired) if repaired else demand, most, built)
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, jnp.minimum(pressure, inputs))
     flows = Flows(output, demand, most * layout.output, day.final_demand, consumption, pool_stock)
     rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
-    return State(stock, wish, level, None if state.output is None else output, rebuild), flows
+    homes = tuple(left - done for left, done in zip(state.homes, repaired, strict=True))
+    return State(stock, wish, level, None if state.output is None else output, rebuild, homes), flows
+
+
+def _homes(layout: Layout, scenario: Scenario, members: int) -> tuple[Float[Array, "firm member"], ...]:
+    """What households ask to have rebuilt in all; who makes nothing builds nothing."""
+    shape = layout.n_firms, members
+    return tuple(jnp.broadcast_to(jnp.where(layout.output > 0, of.worth, 0), shape) for of in scenario.homes)
+
+
+def _consumed(met: Array, usual: Array, final_demand: Array, repairs: list[Array]) -> tuple[Array, list[Array]]:
+    """What is met of the usual final demand and of each repair, alike of all."""
+    if not repairs:
+        return met, []
+    share = safe_ratio(met, final_demand)
+    return share * usual, [share * of for of in repairs]
 
 
 def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]:
@@ -182,15 +205,23 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
     the capacity of j (capacity).
     """
     stock, wish = state.stock, state.wish
-    target = parameters.inventory_days if wish.target is None else parameters.inventory_days * wish.target
     pace = 1 / parameters.adjustment_days
     if switches.order_split == "link":
-        wanted = look_up(wish.use + pace * target, layout.buyer)
+        wanted = _wanted(layout, parameters, wish, pace)
         return _asked(layout.amount, wanted, stock, look_up(pace, layout.buyer))
-    gap = jnp.maximum(look_up(target, layout.pool_buyer) - stock / layout.pool_amount, 0)
+    gap = jnp.maximum(pool_target(layout, parameters, wish.target) - stock / layout.pool_amount, 0)
     wanted = look_up(wish.use, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)
     if wish.capacity is None:
         return layout.amount * look_up(wanted, layout.pool)
     weight = layout.amount * look_up(wish.capacity, layout.supplier)
     weights = segment_sum(weight, layout.pool)
     return weight * look_up(safe_ratio(layout.pool_amount * wanted, weights), layout.pool)
+
+
+def _wanted(layout: Layout, parameters: Parameters, wish: Wish, pace: Array) -> Float[Array, "#link #member"]:
+    """(B + S* / τ) / Z⁰ of each link: the buyer's, unless products have days of stock of their own."""
+    if layout.product_days is None:
+        target = parameters.inventory_days if wish.target is None else parameters.inventory_days * wish.target
+        return look_up(wish.use + pace * target, layout.buyer)
+    target = pool_target(layout, parameters, wish.target)
+    return look_up(look_up(wish.use, layout.pool_buyer) + look_up(pace, layout.pool_buyer) * target, layout.pool)

@@ -82,6 +82,16 @@ class DenseModel:
     switches: Switches
     numbers: dict[str, np.ndarray]  # parameters by name, each one per firm
     criticality: np.ndarray | None = None  # product × sector of the buyer
+    product_days: np.ndarray | None = None  # by product; 0: the buyer's own, inf: never short
+
+    @property
+    def days(self) -> np.ndarray:
+        """Target stock in days of use [seller, buyer]; 0 where the product is never short."""
+        own = np.tile(self.numbers["inventory_days"], (self.network.n_firms, 1))
+        if self.product_days is None:
+            return own
+        of_seller = self.product_days[self.network.sector][:, None]
+        return np.where(of_seller > 0, np.where(np.isinf(of_seller), 0, of_seller), own)
 
     def run(
         self,
@@ -89,19 +99,22 @@ class DenseModel:
         final_demand: np.ndarray,
         passing: np.ndarray | None = None,
         damage: dict[str, np.ndarray] | None = None,
+        homes: dict[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm].
 
-        Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`.
+        Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`,
+        homes those of a `HouseholdDamage`.
         """
         net, n, rule = self.network, self.network.n_firms, self.switches.capacity_rule
         base = np.zeros((n, n))
         base[net.supplier, net.buyer] = net.amount
-        stock, orders = base * self.numbers["inventory_days"], base.copy()
+        stock, orders = base * self.days, base.copy()
         level = self.numbers["base_capacity"].copy() if rule == "overproduction" else np.ones(n)
         output, capacity = net.output, self.numbers["capacity"]
         outputs, consumptions = [], []
         building, left, price = self._rebuilding(base, damage)
+        broken = np.zeros(n) if homes is None else homes["worth"]
         for day, (z, demand_of_day) in enumerate(zip(productivity, final_demand, strict=True)):
             if passing is not None:
                 orders = orders * passing[day]
@@ -110,7 +123,10 @@ class DenseModel:
                 asked = left * (day >= damage["rebuild_start"]) / damage["rebuild_days"]
                 never = damage["loss"] * (building.sum(0) == 0)
                 z = z * np.maximum(1 - never - np.divide(left.sum(0), price, out=np.zeros(n), where=price > 0), 0)
-            demand = (orders + asked).sum(1) + demand_of_day
+            repairs = np.zeros(n)
+            if homes is not None:
+                repairs = broken * (day >= homes["rebuild_start"]) / homes["rebuild_days"]
+            demand = (orders + asked).sum(1) + demand_of_day + repairs
             limit = self._attainable(base, stock)
             if rule == "overproduction":
                 scarcity = (demand - output) / demand
@@ -123,12 +139,15 @@ class DenseModel:
                 "hiring": np.minimum(level, z * capacity),
             }[rule]
             output = np.minimum(demand, np.minimum(most, limit) * net.output)
-            delivered, consumption = self._ration(base, orders + asked, demand_of_day, output)
+            delivered, met = self._ration(base, orders + asked, demand_of_day + repairs, output)
+            met = np.divide(met, demand_of_day + repairs, out=np.zeros(n), where=demand_of_day + repairs > 0)
+            consumption, repaired = met * demand_of_day, met * repairs
+            broken = broken - repaired
             share = np.divide(delivered, orders + asked, out=np.zeros_like(base), where=orders + asked > 0)
             delivered, built = share * orders, share * asked
             left = left - built
             stock = self._stocks(base, stock, delivered, output / net.output)
-            potential = np.minimum((demand - built.sum(1)) / net.output, most)
+            potential = np.minimum((demand - built.sum(1) - repaired) / net.output, most)
             orders = self._orders(base, stock, output / net.output, demand / net.output, most, potential)
             if rule == "hiring":
                 gap = np.minimum(demand / net.output, limit) - most
@@ -162,7 +181,9 @@ class DenseModel:
         kind, limits = self.switches.production, []
         for i in range(self.network.n_firms):
             rows = [rows for rows in self._products() if base[rows, i].sum() > 0]
+            days = np.array([self.days[of[0], i] for of in rows])
             cover = np.array([stock[of, i].sum() / base[of, i].sum() for of in rows])
+            cover = np.where(days > 0, cover, np.inf)
             weight = np.array([base[of, i].sum() for of in rows]) / base[:, i].sum()
             sectors = [self.network.sector[of[0]] for of in rows]
             if "critical" in kind:
@@ -177,7 +198,7 @@ class DenseModel:
                     power = 1 - 1 / self.numbers["elasticity"][i]
                     found = [(weight * cover**power).sum() ** (1 / power)] if rows and cover.min() > 0 else list(cover)
                 case "threshold":
-                    found = cover / self.numbers["inventory_threshold"][i] / self.numbers["inventory_days"][i]
+                    found = cover / self.numbers["inventory_threshold"][i] / np.maximum(days, 1)
                 case "half_critical":
                     found = [1 + x * (c - 1) for c, x in zip(cover, chi, strict=True) if x > 0]
                 case _:
@@ -209,7 +230,8 @@ class DenseModel:
             held = drawn.sum(0)
             kept = np.maximum(1 - np.divide(use, held, out=np.ones_like(use), where=held > 0), 0)
             after[rows] = drawn * kept
-        return after + delivered if self.switches.production == "leontief" else after
+        after = after + delivered if self.switches.production == "leontief" else after
+        return np.where(self.days > 0, after, 0)
 
     def _orders(
         self,
@@ -221,7 +243,7 @@ class DenseModel:
         potential: np.ndarray,
     ) -> np.ndarray:
         level = {"fixed": np.ones(len(activity)), "demand": pressure, "output": activity, "potential": potential}
-        target = base * self.numbers["inventory_days"] * level[self.switches.order_target]
+        target = base * self.days * level[self.switches.order_target]
         expected = base * level[self.switches.order_basis]
         if self.switches.order_split == "link":
             return np.maximum(expected + (target - stock) / self.numbers["adjustment_days"], 0)

@@ -18,7 +18,7 @@ from shockmesh.kernels.layout import lay_out, suits_table
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.shocks import Course, Damage, Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.shocks import Course, Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
 
 DAYS = 12
 REGIONS, SECTORS = ("ESP", "FRA", "GBR"), ("A01", "C10", "G47", "I")
@@ -63,8 +63,10 @@ def by_hand(
     members: int = 1,
     switches: Switches = PRESETS["hamid2025"].switches,
     criticality: np.ndarray | None = None,
+    product_days: np.ndarray | None = None,
     cuts: Any = (),
     damages: Any = (),
+    homes: Any = (),
     **parameters: Any,
 ) -> dict[str, np.ndarray]:
     """Firm-level output and consumption [member, time, firm] by the kernels alone, in float64."""
@@ -74,8 +76,8 @@ def by_hand(
         arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
         as_table = suits_table(network, switches, by_link=bool(cuts or damages))
         found = rollout(
-            lay_out(network, jnp.float64, criticality, as_table=as_table), switches, Parameters(**arrays),
-            Scenario(productivity, final_demand, cuts, damages), days=DAYS,
+            lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches, Parameters(**arrays),
+            Scenario(productivity, final_demand, cuts, damages, homes), days=DAYS,
             record={"output": None, "final_consumption": None},
         )  # fmt: skip
         return {name: np.moveaxis(np.asarray(values), -1, 0) for name, values in found.items()}
@@ -146,6 +148,16 @@ def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, ma
         np.testing.assert_array_equal(found[name], values)
 
 
+def test_inventories_by_product_reach_the_kernels(network: FirmNetwork, make: MakeSpec):
+    model, loss = {"inventory_by_product": {"C10": 1, "I": "inf"}}, recovery(0.95 * (network.sector == 1)[:, None])
+    strike = {"loss": 0.95, "where": {"sector": "C10"}}
+    found = Simulator(make(strike, model=model, record=FIRM), network).simulate(range(1))
+    expected = by_hand(network, (loss,), product_days=np.array([0, 1, 0, np.inf]))
+    assert np.abs(expected["output"] - by_hand(network, (loss,))["output"]).max() > 0.01
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_chosen_by_its_name(network: FirmNetwork, make: MakeSpec, tmp_path: Path, preset: str):
     model = {"preset": preset}
@@ -183,6 +195,21 @@ def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, m
         damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.5, 1.0, 1.5]], 2.0, 4.0, 8.0))
         expected = by_hand(network, cuts=(cut,), damages=(damage,), members=4)
     assert len({values.sum() for values in expected["output"]}) == 4
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-13)
+
+
+def test_homes_are_rebuilt_by_those_who_sell_to_consumers_there(network: FirmNetwork, make: MakeSpec):
+    homes = {"name": "homes", "kind": "household_damage", "region": ["ESP", "GBR"], "worth": 30.0}
+    homes |= {"rebuilding_sectors": {"C10": 3 / 4, "I": 1 / 4}, "rebuild_start": 2, "rebuild_tau": 5}
+    spec = make(shocks=[homes], sweep={"grid": {"shocks.homes.worth": [30.0, 60.0]}}, record=FIRM)
+    found = Simulator(spec, network).simulate(range(2))
+    met = network.final_demand * (network.region != 1)
+    parts = [part * met * (network.sector == k) / met[network.sector == k].sum() for k, part in ((1, 0.75), (3, 0.25))]
+    with jax.enable_x64(True):
+        lost = HouseholdDamage(*columns(np.add(*parts)[:, None] * [[30.0, 60.0]], 2.0, 5.0))
+        expected = by_hand(network, homes=(lost,), members=2)
+    assert (expected["output"][:, 2].sum(axis=1) > network.output.sum() + 1).all()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-13)
 
@@ -405,6 +432,13 @@ def test_a_bad_table_names_file_row_value_and_rule(network: FirmNetwork, tmp_pat
     assert str(caught.value) == f"{path}: {message}"
 
 
+def test_factors_at_a_place_with_credentials_are_refused_without_telling_them(network: FirmNetwork):
+    with pytest.raises(ScenarioError) as caught:
+        read_factors("s3://key:secret@bucket/x", network, 3)
+    told = "s3://bucket/x: credentials do not belong into a name; they come from the environment"
+    assert str(caught.value) == told
+
+
 BAD_NUMBERS = {
     "unknown firm": ("firm,value\nx9,1\n", "firm: row 2: x9: must be a firm of the economy"),
     "a text": ("firm,value\nf0,ten\n", "value: row 2: ten: must be a finite number"),
@@ -429,6 +463,7 @@ def test_numbers_from_a_file_are_over_the_default(network: FirmNetwork, make: Ma
     assert (days[3], days[1], days[0]) == (4, 2.5, 7)
 
 
+HOMES = {"name": "homes", "kind": "household_damage", "worth": 3.0}
 MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no such region": (
         {"where": {"region": "GBX"}},
@@ -449,6 +484,21 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"where": {"region": "FRA", "sector": "I"}},
         {},
         "spec: shocks.strike.where: {'region': ('FRA',), 'sector': ('I',)}: no firm matches",
+    ),
+    "nobody builds there": (
+        {},
+        {"shocks": [HOMES | {"region": "FRA", "builders": {"C10": 1.0, "I": 1.0}}]},
+        "spec: shocks.homes.builders.I: 1.0: no firm there of this sector meets final demand",
+    ),
+    "no such region of households": (
+        {},
+        {"shocks": [HOMES | {"region": "GBX", "builders": {"C10": 1.0}}]},
+        "spec: shocks.homes.region: GBX: no such region in the economy, did you mean «GBR»?",
+    ),
+    "no such product": (
+        {},
+        {"model": {"inventory_by_product": {"C11": 3.0}}},
+        "spec: model.inventory_by_product.C11: C11: no such sector in the economy, did you mean «C10»?",
     ),
     "no such sector of a value": (
         {},

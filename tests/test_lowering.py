@@ -16,7 +16,7 @@ from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.roofline import Work
 from shockmesh.kernels.shard import shard, sharded_rollout
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario
+from shockmesh.kernels.shocks import Damage, HouseholdDamage, Recovery, RouteCut, Scenario
 
 LEAVES_THE_DEVICE = ("custom_call", "infeed", "outfeed", "stablehlo.send", "stablehlo.recv")  # a callback is a call
 
@@ -26,7 +26,8 @@ def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     numbers = {field.name: 1.5 * one for field in fields(Parameters)}
     model = Parameters(**numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one})
     loss = Recovery(0.5 * one, one, 5 * one, 0.1 * one)
-    return model, Scenario((loss,), (), (RouteCut(one, one, loss),), (Damage(*[0.5 * one] * 7),))
+    damage, homes = Damage(*[0.5 * one] * 7), HouseholdDamage(one, one, one)
+    return model, Scenario((loss,), (), (RouteCut(one, one, loss),), (damage,), (homes,))
 
 
 def lowered_for_cuda(run: Any, inputs: Any) -> str:

@@ -16,10 +16,21 @@ from shockmesh.io.networks import write_network
 SPEC: dict[str, Any] = {
     "economy": "economy.zarr",
     "horizon": {"days": 10},
-    "model": {"preset": "hamid2025", "inventory_days": {"default": 5, "by_sector": {"S0": 4}}},
+    "model": {
+        "preset": "hamid2025",
+        "inventory_days": {"default": 5, "by_sector": {"S0": 4}},
+        "inventory_dict": {"S1": 3, "S2": "inf"},
+    },
     "shocks": [
         {"name": "storm", "kind": "recovery", "where": {"sector": ["S0"]}, "loss": 0.5, "recovery_days": 4},
         {"name": "gap", "kind": "table", "file": "factors.csv"},
+        {
+            "name": "homes",
+            "kind": "household_damage",
+            "worth": 2.0,
+            "rebuilding_sectors": {"S0": 1.0},
+            "rebuild_tau": 9,
+        },
     ],
     "sweep": {"seed": 1, "members": 3, "vary": {"shocks.storm.loss": {"uniform": [0.1, 0.9]}}},
     "record": {"output": ["sector"]},

@@ -59,18 +59,40 @@ def test_boario_names_are_ours(write: Write):
     economy = "economy: world.zarr\nhorizon: {days: 9}\nmodel: "
     theirs = (
         "{preset: hallegatte2014, main_inv_dur: {default: 60, by_sector: {A: 9}}, inventory_restoration_tau: 30, "
-        "psi_param: 0.7, alpha_max: 1.4, alpha_base: 1.1, alpha_tau: 200, order_type: noalt}"
+        "inventory_dict: {A: 3, D: inf}, psi_param: 0.7, alpha_max: 1.4, alpha_base: 1.1, alpha_tau: 200, "
+        "order_type: noalt}"
     )
     ours = (
         "{preset: hallegatte2014, inventory_days: {default: 60, by_sector: {A: 9}}, adjustment_days: 30, "
-        "inventory_threshold: 0.7, capacity: 1.4, base_capacity: 1.1, overproduction_days: 200, order_split: baseline}"
+        "inventory_by_product: {A: 3, D: .inf}, inventory_threshold: 0.7, capacity: 1.4, base_capacity: 1.1, "
+        "overproduction_days: 200, order_split: baseline}"
     )
     found, expected = (load_spec(write(economy + model)).model_dump(mode="json") for model in (theirs, ours))
     assert found == expected
 
 
+def test_boario_names_of_events_are_ours(write: Write):
+    spec = "economy: world.zarr\nhorizon: {days: 9}\nshocks:\n"
+    theirs = (
+        "  - {name: quake, kind: damage, loss: 0.3, occurrence: 5, rebuild_start: 15, rebuild_tau: 40, "
+        "rebuilding_sectors: {F: 0.6, I: 0.4}, rebuilding_factor: 1.2}\n"
+        "  - {name: flood, kind: recovery, loss: 0.3, occurrence: 5, recovery_start: 16, recovery_tau: 40, "
+        "recovery_function: linear}\n"
+    )
+    ours = (
+        "  - {name: quake, kind: damage, loss: 0.3, onset: 5, rebuild_start: 15, rebuild_days: 40, "
+        "builders: {F: 0.6, I: 0.4}, cost: 1.2}\n"
+        "  - {name: flood, kind: recovery, loss: 0.3, onset: 5, recovery_start: 16, recovery_days: 40, "
+        "course: linear}\n"
+    )
+    found, expected = (load_spec(write(spec + shocks)).model_dump(mode="json") for shocks in (theirs, ours))
+    assert found == expected
+
+
 def test_a_resolved_spec_reads_back_the_same(write: Write):
-    resolved = load_spec(write(GOOD)).model_dump(mode="json")
+    more = GOOD.replace("inventory_days: {default", "inventory_by_product: {A: 3, D: inf}, inventory_days: {default", 1)
+    resolved = load_spec(write(more)).model_dump(mode="json")
+    assert resolved["model"]["inventory_by_product"] == {"A": 3.0, "D": "inf"}
     assert parse_spec(resolved).model_dump(mode="json") == resolved
 
 
@@ -86,6 +108,19 @@ BAD = {
         "main_inv_dur: 9, inventory_days: {default: 10",
         "2: model: {'preset': 'hamid2025', 'main_inv_dur': 9, 'inventory_days'…: gives the same number by two names: "
         "inventory_days and main_inv_dur",
+    ),
+    "a number of an event by two names": (
+        "onset: 10",
+        "onset: 10, occurrence: 10",
+        "5: shocks.lockdown: {'name': 'lockdown', 'kind': 'recovery', 'where': {'region'…: gives the same number by "
+        "two names: onset and occurrence",
+    ),
+    "BoARIO's recovery that is not linear": (
+        "recovery_days: 40",
+        "recovery_tau: 40, recovery_function: convexe",
+        "5: shocks.lockdown: {'name': 'lockdown', 'kind': 'recovery', 'where': {'region'…: recovery_tau is the days "
+        "of a linear recovery; for BoARIO's convexe say course: exponential and recovery_days: "
+        "-1 / (4 ln(1 - 1 / recovery_tau))",
     ),
     "unknown key": (
         "horizon:",
@@ -136,6 +171,16 @@ BAD = {
         "C10-C12: 0.5",
         "2: model.inventory_days.by_sector.C10-C12: 0.5: must be ≥ 1",
     ),
+    "inventory of a product below a day": (
+        "inventory_days: {default",
+        "inventory_by_product: {A: 0}, inventory_days: {default",
+        "2: model.inventory_by_product.A: 0: must be ≥ 1",
+    ),
+    "inventory of a product as a text": (
+        "inventory_days: {default",
+        "inventory_by_product: {A: lots}, inventory_days: {default",
+        "2: model.inventory_by_product.A: lots: must be a number",
+    ),
     "loss above one": ("loss: 0.6", "loss: 1.6", "5: shocks.lockdown.loss: 1.6: must be ≥ 0 and ≤ 1"),
     "loss as a text": ("loss: 0.6", "loss: lots", "5: shocks.lockdown.loss: lots: must be a number"),
     "loss true": ("loss: 0.6", "loss: true", "5: shocks.lockdown.loss: True: must be a number"),
@@ -147,7 +192,7 @@ BAD = {
     "no such kind": (
         "kind: recovery",
         "kind: storm",
-        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, damage, cut, table",
+        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, damage, household_damage, cut, table",
     ),
     "linear recovery misspelt": (
         "kind: recovery",
@@ -170,6 +215,13 @@ BAD = {
         "sweep:\n  members: 200\n  vary:\n    shocks.route.loss.by_sector.I: {uniform: [0, 1]}\n",
         "10: sweep.vary.shocks.route.loss.by_sector.I: shocks.route.loss.by_sector.I: "
         "a cut has one number for all firms",
+    ),
+    "homes by sector": (
+        "sweep:\n  seed: 7\n  members: 200\n  vary:\n",
+        "  - {name: homes, kind: household_damage, worth: 9.0, builders: {F: 1.0}}\n"
+        "sweep:\n  members: 200\n  vary:\n    shocks.homes.worth.by_sector.I: {uniform: [0, 1]}\n",
+        "10: sweep.vary.shocks.homes.worth.by_sector.I: shocks.homes.worth.by_sector.I: "
+        "a household_damage has one number for all firms",
     ),
     "region as a number": (
         "region: GBR",

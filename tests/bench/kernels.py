@@ -4,7 +4,9 @@
                             [--repeat 5] [--quick] [--json] [--out FILE]
 
 On the network of --firms and --links: a Numba loop, shockmesh with 1, 8 and 32 members. On one of --small firms, ten
-links each: dense matrices in JAX, the Numba loop's text in plain Python, shockmesh with 1 member. On a table of
+links each, small peers: dense matrices in JAX, with pools summed by segments or, as is usual, by a product with a
+matrix of 0 and 1 that says who sells what; a Python object for each firm with NumPy arrays (`agents.py`); the Numba
+loop's text in plain Python; shockmesh with 1 member. On a table of
 --regions times 56 industries that all trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak
 memory, and in brackets that without what it had imported.
 
@@ -37,6 +39,7 @@ from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shocks import Recovery, Scenario
 
 sys.path.insert(0, str(Path(__file__).parent))
+import agents
 import numba_loop
 import table
 from networks import random_network
@@ -58,8 +61,12 @@ def peer(network: FirmNetwork, loss: np.ndarray, days: int, run: Callable[..., n
     return lambda: run(net, days, single(9), 6.0, single(1.25), loss.astype(single), 5.0, 20.0, 0.05)
 
 
-def dense(network: FirmNetwork, loss: np.ndarray, days: int) -> Callable[[], np.ndarray]:
-    """Stocks and orders as supplier × buyer matrices; pools as sums over the suppliers of a product."""
+def dense(network: FirmNetwork, loss: np.ndarray, days: int, *, one_hot: bool = False) -> Callable[[], np.ndarray]:
+    """Stocks and orders as supplier × buyer matrices; pools as sums over the suppliers of a product.
+
+    These and their spreading to suppliers are segment sums and look-ups, or `one_hot` products with a (sector,
+    supplier) matrix.
+    """
     use = np.zeros((network.n_firms, network.n_firms), np.float32)
     use[network.supplier, network.buyer] = network.amount
     baseline, final, lost = (
@@ -67,8 +74,13 @@ def dense(network: FirmNetwork, loss: np.ndarray, days: int) -> Callable[[], np.
     )
     sector, n_sectors = jnp.asarray(network.sector), len(network.sectors)
 
+    sells = jnp.asarray(np.arange(n_sectors)[:, None] == network.sector, jnp.float32) if one_hot else None
+
     def pooled(links: Float[Array, "firm firm"]) -> Float[Array, "sector firm"]:
-        return jax.ops.segment_sum(links, sector, n_sectors)
+        return jax.ops.segment_sum(links, sector, n_sectors) if sells is None else sells @ links
+
+    def spread(pools: Float[Array, "sector firm"]) -> Float[Array, "firm firm"]:
+        return pools[sector] if sells is None else sells.T @ pools
 
     def step(state: tuple[Array, Array, Array], day: Array) -> tuple[tuple[Array, Array, Array], Array]:
         use, stock, orders = state
@@ -79,7 +91,7 @@ def dense(network: FirmNetwork, loss: np.ndarray, days: int) -> Callable[[], np.
         output = jnp.minimum(demand, jnp.minimum(1.25 * (1 - lost * remaining), cover) * baseline)
         fill = jnp.where(demand > 0, output / jnp.where(demand > 0, demand, 1), 0)
         kept = jnp.where(held > 0, 1 - used * (output / baseline) / jnp.where(held > 0, held, 1), 1)
-        stock = jnp.maximum(stock * kept[sector], 0) + fill[:, None] * orders
+        stock = jnp.maximum(stock * spread(kept), 0) + fill[:, None] * orders
         wanted = demand / baseline + 9 / 6
         return (use, stock, jnp.maximum(use * wanted - stock / 6, 0)), output.sum()
 
@@ -112,9 +124,11 @@ def large_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, 
 
 
 def small_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, Case]:
-    few = min(days, 12)
+    few, firms = min(days, 12), agents.firms_of(network, loss)
     return {
         "dense matrices in JAX": Case(dense(network, loss, few), few),
+        "dense, one-hot, in JAX": Case(dense(network, loss, few, one_hot=True), few),
+        "an object for each firm": Case(lambda: agents.run(firms, few, 9.0, 6.0, 1.25, 5.0, 20.0, 0.05), few),
         "the loop in plain Python": Case(peer(network, loss, few, numba_loop.run_python), few),
         OURS: Case(ours(network, loss, 1, days), days),
     }
