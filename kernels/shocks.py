@@ -4,7 +4,8 @@ A scenario holds any number of shocks of four kinds; those on one firm or link m
 (firm|1, member|1), so that a sweep's members are one batch, gradients flow into every field, and shards hold their own.
 
     productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it
-    cuts                         a share of the orders between two groups of firms that does not get through
+    cuts                         a share of the orders between two groups of firms that does not get through, or of the
+                                 goods that make a detour and come later
     damages                      capital destroyed, and rebuilt by suppliers who are asked for it
 """
 
@@ -74,17 +75,33 @@ class Table:
         return self.path[jnp.minimum(day.astype(jnp.int32), self.path.shape[0] - 1)]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course"], meta_fields=[])
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course", "detour_days"], meta_fields=[]
+)
 @dataclass(frozen=True)
 class RouteCut:
     """A route that is cut: of the orders from destinations to origins only a factor reaches the supplier.
 
-    What does not get through is not made and not delivered; the buyer orders anew every day, from his stock.
+    Without a detour, what does not get through is not made and not delivered; the buyer orders anew every day, from
+    his stock. With one of d days, all orders are made as ever, and the share b of the deliveries Z_e that does not get
+    through is on the way for d days on average, a first-order material delay (Sterman 2000, Business Dynamics,
+    chapter 11): of the goods T_e on the way a part 1 / d arrives each day, those that left before today,
+
+        S_e ← S_e + (1 − b) Z_e + T_e / d − use_e,    T_e ← T_e − T_e / d + b Z_e
+
+    Goods on the way are the buyer's: they count towards his target stock, as the supply line does (chapter 17), so a
+    detour changes no order while stocks last. When the route is open again they still come. Departures and choices:
+      1. the target is that of stock and supply line together, and does not grow by the d days of use that are on the
+         way: a lasting detour leaves n − b d days in stock, and use is limited where those are fewer than one;
+      2. goods of one day arrive spread over many, at age k days with probability (1 − 1/d)^(k−1) / d; all arrive the
+         day after with d = 1;
+      3. of several detours on one link each takes its share of what the ones before it leave to the route.
     """
 
     origin: Float[Array, "#firm #member"]  # how far a firm's sales go by the route, 0 … 1
     destination: Float[Array, "#firm #member"]  # how far a firm's purchases do, 0 … 1
     course: Recovery | Table  # factor (1, member|1) of what gets through
+    detour_days: Float[Array, "1 #member"] | None = None  # d, mean days that a detour adds, ≥ 1; None: no detour
 
 
 @partial(
@@ -141,6 +158,13 @@ class Rebuilding(NamedTuple):
     pace: Float[Array, "#firm #member"]  # part of the outstanding demand that is asked for [1/day]
 
 
+class Detour(NamedTuple):
+    """One detour on one day."""
+
+    share: Float[Array, "#link #member"]  # b, of what a link delivers that makes the detour
+    pace: Float[Array, "1 #member"]  # 1 / d, part of what is on the way that arrives [1/day]
+
+
 class Day(NamedTuple):
     """What a scenario does on one day."""
 
@@ -148,6 +172,7 @@ class Day(NamedTuple):
     final_demand: Float[Array, "firm #member"]  # C
     passing: Float[Array, "link #member"] | None = None  # share of a link's orders that gets through; None: all
     rebuilding: tuple[Rebuilding, ...] = ()
+    detours: tuple[Detour, ...] = ()
 
 
 def total_factor(shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
@@ -166,13 +191,19 @@ def standing(layout: Layout, scenario: Scenario) -> Standing:
 
 def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array, ""]) -> Day:
     """What the scenario does on a day; `fixed` is its `standing` part."""
-    passing = [1 - of * (1 - cut.course.factor(day)) for of, cut in zip(fixed.exposed, scenario.cuts, strict=True)]
+    cuts = list(zip(fixed.exposed, scenario.cuts, strict=True))
+    passing = [1 - of * (1 - cut.course.factor(day)) for of, cut in cuts if cut.detour_days is None]
     damages = zip(scenario.damages, fixed.ruined, strict=True)
     return Day(
         total_factor(scenario.productivity, day),
         layout.final_demand * total_factor(scenario.final_demand, day),
         reduce(mul, passing) if passing else None,
         tuple(_rebuilding(layout, damage, ruined, day) for damage, ruined in damages),
+        tuple(
+            Detour(of * (1 - cut.course.factor(day)), 1 / cut.detour_days)
+            for of, cut in cuts
+            if cut.detour_days is not None
+        ),
     )
 
 

@@ -38,6 +38,7 @@ class State(NamedTuple):
     level: Float[Array, "firm member"] | None = None  # α or l of `capacity.py`
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
+    transit: tuple[Float[Array, "holding member"], ...] = ()  # T, what is on the way by each detour
 
 
 class Flows(NamedTuple):
@@ -54,7 +55,8 @@ class Flows(NamedTuple):
 def initial_state(
     layout: Layout, switches: Switches, parameters: Parameters, scenario: Scenario, members: int
 ) -> State:
-    """The unshocked steady state: stocks at target, orders at the baseline flows, all rebuilding still to be done."""
+    """The unshocked steady state: stocks at target, orders at the baseline flows, nothing on the way by a detour, all
+    rebuilding still to be done."""
     level = initial_level(layout, switches, parameters, members)
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
@@ -64,7 +66,8 @@ def initial_state(
     stock = amount * look_up(parameters.inventory_days, buyer) * jnp.ones((1, members), layout.output.dtype)
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
-    return State(stock, wish, level, output, rebuild)
+    transit = tuple(jnp.zeros_like(stock) for cut in scenario.cuts if cut.detour_days is not None)
+    return State(stock, wish, level, output, rebuild, transit)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
@@ -83,7 +86,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     output = jnp.minimum(demand, jnp.minimum(most, inputs) * layout.output)
     share, consumption = ration(layout, switches, claims, received, day.final_demand, output)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
-    delivered = share * orders if switches.order_split == "link" else segment_sum(share * orders, layout.pool)
+    delivered, transit = _by_detours(layout, switches, day, state.transit, share * orders)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
     built = [share * of for of in asked]
     potential = _potential(layout, switches, demand, most, built)
@@ -92,7 +95,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     level = level_tomorrow(switches, parameters, level, most, jnp.minimum(pressure, inputs))
     flows = Flows(output, demand, most * layout.output, day.final_demand, consumption, pool_stock)
     rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
-    return State(stock, wish, level, None if state.output is None else output, rebuild), flows
+    return State(stock, wish, level, None if state.output is None else output, rebuild, transit), flows
 
 
 def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]:
@@ -111,6 +114,23 @@ def _holding(layout: Layout, switches: Switches) -> Segments:
         return layout.pool
     n = layout.pool_amount.shape[0]
     return Segments(jnp.arange(n), n, is_sorted=True, is_identity=True)
+
+
+def _by_detours(
+    layout: Layout, switches: Switches, day: Day, transit: tuple[Array, ...], sent: Links
+) -> tuple[Float[Array, "holding member"], tuple[Float[Array, "holding member"], ...]]:
+    """What arrives today of what links sent today and before, by holding, and what is then on the way: `RouteCut`."""
+    arrived, on_the_way = [], []
+    for before, detour in zip(transit, day.detours, strict=True):
+        leaving = sent * detour.share
+        sent = sent - leaving
+        arrived.append(before * detour.pace)
+        on_the_way.append(before - arrived[-1] + _of_holdings(layout, switches, leaving))
+    return sum(arrived, _of_holdings(layout, switches, sent)), tuple(on_the_way)
+
+
+def _of_holdings(layout: Layout, switches: Switches, of_links: Links) -> Float[Array, "holding member"]:
+    return of_links if switches.order_split == "link" else segment_sum(of_links, layout.pool)
 
 
 def _stocks(
@@ -179,9 +199,9 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
-    the capacity of j (capacity).
+    the capacity of j (capacity). S here includes what is on the way by a detour.
     """
-    stock, wish = state.stock, state.wish
+    stock, wish = sum(state.transit, state.stock), state.wish
     target = parameters.inventory_days if wish.target is None else parameters.inventory_days * wish.target
     pace = 1 / parameters.adjustment_days
     if switches.order_split == "link":

@@ -89,10 +89,12 @@ class DenseModel:
         final_demand: np.ndarray,
         passing: np.ndarray | None = None,
         damage: dict[str, np.ndarray] | None = None,
+        detour: tuple[np.ndarray, float] | None = None,
     ) -> dict[str, np.ndarray]:
         """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm].
 
-        Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`.
+        Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`, detour
+        the share of deliveries that makes one [time, seller, buyer] and the days that it adds.
         """
         net, n, rule = self.network, self.network.n_firms, self.switches.capacity_rule
         base = np.zeros((n, n))
@@ -102,6 +104,7 @@ class DenseModel:
         output, capacity = net.output, self.numbers["capacity"]
         outputs, consumptions = [], []
         building, left, price = self._rebuilding(base, damage)
+        transit = np.zeros_like(base)
         for day, (z, demand_of_day) in enumerate(zip(productivity, final_demand, strict=True)):
             if passing is not None:
                 orders = orders * passing[day]
@@ -127,9 +130,12 @@ class DenseModel:
             share = np.divide(delivered, orders + asked, out=np.zeros_like(base), where=orders + asked > 0)
             delivered, built = share * orders, share * asked
             left = left - built
+            if detour is not None:
+                arrived, leaving = transit / detour[1], detour[0][day] * delivered
+                transit, delivered = transit - arrived + leaving, delivered - leaving + arrived
             stock = self._stocks(base, stock, delivered, output / net.output)
             potential = np.minimum((demand - built.sum(1)) / net.output, most)
-            orders = self._orders(base, stock, output / net.output, demand / net.output, most, potential)
+            orders = self._orders(base, stock + transit, output / net.output, demand / net.output, most, potential)
             if rule == "hiring":
                 gap = np.minimum(demand / net.output, limit) - most
                 level = most + gap / np.where(gap > 0, self.numbers["hiring_days"], self.numbers["firing_days"])

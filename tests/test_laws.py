@@ -71,27 +71,32 @@ def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameter
     fewer_sales = Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1, course="linear")
     some = lambda: jnp.asarray(rng.integers(0, 2, (network.n_firms, 1)) * rng.uniform(0.5, 1))  # noqa: E731
     route = RouteCut(some(), some(), Recovery(one + 0.9, one + 3.5, one + 8.5, one + 0.1))
+    detour = RouteCut(some(), some(), Recovery(one + 0.9, one + 1.5, one + 6.5, one + 0.2), one + 3.5)
     builder = (network.sector % 3 == 0).astype(float) * (1 + network.sector)
     quake = Damage(
         jnp.asarray(rng.uniform(0, 0.5, shape)), jnp.asarray(rng.uniform(5, 60, (network.n_firms, 1))),
         jnp.asarray(builder)[:, None], one + 1.2, one + 1.5, one + 3.5, one + 9.0,
     )  # fmt: skip
-    return model, Scenario((lockdown,), (fewer_sales,), (route,), (quake,))
+    return model, Scenario((lockdown,), (fewer_sales,), (route, detour), (quake,))
 
 
 def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> tuple[Any, ...]:
-    """Productivity, final demand [time, firm], what gets through [time, seller, buyer] and damage, of one member."""
+    """Productivity, final demand [time, firm], what gets through [time, seller, buyer], damage and detour, of one
+    member."""
 
     def path(shocks: tuple[Recovery | Table, ...]) -> np.ndarray:
         factors = [[np.asarray(shock.factor(jnp.asarray(float(t)))) for shock in shocks] for t in range(days)]
         return np.array([np.prod([of[:, min(member, of.shape[1] - 1)] for of in today], axis=0) for today in factors])
 
-    (route,), (quake,) = scenario.cuts, scenario.damages
-    gone = 1 - path((route.course,))[:, :, None]
-    passing = 1 - np.asarray(route.origin) * np.asarray(route.destination).T * gone
+    (route, detour), (quake,) = scenario.cuts, scenario.damages
+    gone, away = (
+        np.asarray(cut.origin) * np.asarray(cut.destination).T * (1 - path((cut.course,))[:, :, None])
+        for cut in (route, detour)
+    )
+    assert detour.detour_days is not None
     damage = {of.name: np.asarray(getattr(quake, of.name)) for of in fields(quake)}
     damage = {name: values[:, min(member, values.shape[1] - 1)] for name, values in damage.items()}
-    return path(scenario.productivity), path(scenario.final_demand) * network.final_demand, passing, damage
+    return path(scenario.productivity), path(scenario.final_demand) * network.final_demand, 1 - gone, damage, (away, float(detour.detour_days[0, 0]))
 
 
 @pytest.mark.parametrize("switches", ALL_SWITCHES, ids=str)
@@ -122,6 +127,7 @@ def test_mass_balance(seed, firms, which):
             assert day.passing is not None
             asked = state.rebuild[0] * day.rebuilding[0].pace
             orders = placed(layout, switches, model, state) * day.passing
+            (detour,) = day.detours
             share, consumption = ration(
                 layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier), day.final_demand,
                 flows.output,
@@ -133,13 +139,16 @@ def test_mass_balance(seed, firms, which):
             np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(after.rebuild[0], state.rebuild[0] - built, atol=1e-12)
             needed = layout.pool_amount * look_up(flows.output / layout.output, layout.pool_buyer)
-            held, holds = state.stock, after.stock
+            (held, away), (holds, still_away) = ((of.stock, of.transit[0]) for of in (state, after))
             if switches.order_split == "link":
-                held, holds = (segment_sum(of, layout.pool) for of in (held, holds))
-            left = held + segment_sum(delivered, layout.pool) - needed  # what is not there is not used
+                held, away, holds, still_away = (segment_sum(of, layout.pool) for of in (held, away, holds, still_away))
+            leaving = segment_sum(delivered * detour.share, layout.pool)
+            np.testing.assert_allclose(still_away, away * (1 - detour.pace) + leaving, rtol=1e-9, atol=1e-12)
+            left = held + away + segment_sum(delivered, layout.pool) - needed - still_away  # what is not there is unused
             assert switches.production != "leontief" or (left > -1e-9).all()
             np.testing.assert_allclose(holds, jnp.maximum(left, 0), rtol=1e-9, atol=1e-9)
             assert (after.stock >= 0).all()
+            assert (after.transit[0] >= 0).all()
             assert (flows.output <= flows.demand * (1 + 1e-12)).all()
             state = after
 
