@@ -157,7 +157,8 @@ class Simulator:
         if isinstance(shock, RecoveryShock):
             return Recovery(**self._arrays(_recovery(given, hit["where"])), course=shock.course)
         course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
-        return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course)
+        detour = self._array(given["detour_days"]) if "detour_days" in given else None
+        return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course, detour)
 
     def _arrays(self, numbers: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         return {name: self._array(values) for name, values in numbers.items()}

@@ -92,6 +92,7 @@ RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_star
 CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].check)]
 Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
 RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
+DetourDays = Annotated[float, Strict(), AfterValidator(DOMAINS["detour_days"].check)]
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
 MOST = 10_000_000  # members of a sweep, days, steps: what is more is a slip of the pen
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]

@@ -24,6 +24,7 @@ from shockmesh.cluster.fields import (
     CapitalDays,
     Cost,
     Count,
+    DetourDays,
     Dim,
     Drawn,
     Elasticity,
@@ -185,19 +186,21 @@ class DamageShock(Frozen):
 
 
 class CutShock(Frozen):
-    """A route that is cut: orders from firms at the destination to firms at the origin do not get through."""
+    """A route that is cut: orders from firms at the destination to firms at the origin do not get through; or, with
+    `detour_days`, goods come by a detour and arrive so much later on average."""
 
-    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days", "detour_days")
     PLACES: ClassVar[tuple[str, ...]] = ("origin", "destination")
     name: Name
     kind: Literal["cut"]
     origin: Where = Where()  # who sells
     destination: Where = Where()  # who buys
     course: Course = "exponential"
-    loss: Loss = 1.0  # share of the orders that does not get through
+    loss: Loss = 1.0  # share of the orders, or of the goods, that does not get through
     onset: Onset = 0.0
     recovery_start: RecoveryStart | None = None
     recovery_days: RecoveryDays | None = None
+    detour_days: DetourDays | None = None  # left out: there is no other way
 
 
 class TableShock(Frozen):

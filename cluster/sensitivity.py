@@ -1,5 +1,6 @@
 """`shockmesh sensitivity`: how much each firm matters to a spec's loss, as a ranking, by one backward pass."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 from shockmesh.cluster.batch import Simulator, part_of
 from shockmesh.cluster.models import Spec
+from shockmesh.cluster.plan import kept_numbers
 from shockmesh.cluster.spec import load_spec
 from shockmesh.io.networks import read_network
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
@@ -59,8 +61,8 @@ def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
 
 
 def state_bytes(spec: Spec, network: FirmNetwork) -> int:
-    """Bytes of one member's state: stock and orders of every link."""
-    return 2 * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize
+    """Bytes of one member's state: stock and orders of every link, and what damages and detours hand on."""
+    return math.ceil(kept_numbers(spec) * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize)
 
 
 def _blocks(members: int, block: int) -> Iterator[range]:

@@ -12,9 +12,10 @@ device, m members and w bytes a number:
     baseline      any             5   12    5   6
     capacity      any            10   19    5   6
 
-f is 22, 28 with hiring, 38 with overproduction. A cut adds 2 to l and 1 to i, a damage 7 and 5; water filling adds 13
-to l for each Newton step, counted as 5. Links that are a table have l = i = 0; instead its C cells are read twice a day
-for all members together, three times where orders are split by capacity: 2 w C or 3 w C bytes.
+f is 22, 28 with hiring, 38 with overproduction. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks
+are the pools') and 1, a damage 7 and 5; water filling adds 13 to l for each Newton step, counted as 5. Links that are a
+table have l = i = 0; instead its C cells are read twice a day for all members together, three times where orders are
+split by capacity: 2 w C or 3 w C bytes.
 
 A gradient runs every day 3 times (forwards, with its block, and by itself without its sums and collectives) and its
 transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's
@@ -76,7 +77,8 @@ class Work:
     links: int
     pools: int
     cells: int = 0  # of a table that holds the links
-    cuts: int = 0
+    cuts: int = 0  # without a detour
+    detours: int = 0
     damages: int = 0
     rows: int = 0  # that the device sends by one collective
 
@@ -103,10 +105,11 @@ class Work:
             case _:
                 counts = 10, 19, 5, 6
         water = 13 * NEWTON_STEPS if self.switches.rationing == "water_filling" else 0
+        detour = 8 if self.switches.order_split == "link" else 16
         per_link, per_pool, indices, pool_indices = counts
         return (
-            per_link + water + 2 * self.cuts + 7 * self.damages, per_pool,
-            indices + self.cuts + 5 * self.damages, pool_indices,
+            per_link + water + 2 * self.cuts + detour * self.detours + 7 * self.damages, per_pool,
+            indices + self.cuts + self.detours + 5 * self.damages, pool_indices,
         )  # fmt: skip
 
     @property

@@ -164,6 +164,7 @@ def test_every_preset_is_chosen_by_its_name(network: FirmNetwork, make: MakeSpec
 def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, make: MakeSpec):
     route = {"kind": "cut", "origin": {"region": "GBR"}, "destination": {"sector": ["C10", "I"]}, "onset": 1}
     route |= {"name": "route", "course": "linear", "recovery_start": 3, "recovery_days": 5}
+    detour = {"kind": "cut", "origin": {"region": "ESP"}, "loss": 0.6, "name": "detour"}
     quake = {
         "kind": "damage",
         "where": {"region": "ESP", "sector": ["A01", "I"]},
@@ -171,18 +172,23 @@ def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, m
     }
     quake |= {"name": "quake", "builders": {"A01": 0.5, "C10": 1.0, "I": 1.0, "G47": 0.1}, "capital_days": 40.0}
     quake |= {"onset": 2, "rebuild_start": 4, "rebuild_days": 8}
-    sweep = {"grid": {"shocks.route.loss": [0.0, 0.9], "shocks.quake.cost": [1.0, 1.5]}}
-    spec = make(shocks=[quake, route], sweep=sweep, record=FIRM)
-    found = Simulator(spec, network).simulate(range(4))
+    sweep = {
+        "grid": {"shocks.route.loss": [0.0, 0.9], "shocks.quake.cost": [1.0, 1.5], "shocks.detour.detour_days": [1, 4]}
+    }
+    spec = make(shocks=[quake, route, detour], sweep=sweep, record=FIRM)
+    found = Simulator(spec, network).simulate(range(8))
     with jax.enable_x64(True):
         ends = columns((network.region == 2)[:, None], np.isin(network.sector, (1, 3))[:, None])
-        cut = RouteCut(*ends, course=recovery([[0, 0, 0.9, 0.9]], 1, 3, 5, "linear"))
+        cut = RouteCut(*ends, course=recovery([[0, 0, 0, 0, 0.9, 0.9, 0.9, 0.9]], 1, 3, 5, "linear"))
+        ends = columns((network.region == 0)[:, None], np.ones((24, 1)))
+        (days,) = columns([[1, 4] * 4])
+        around = RouteCut(*ends, course=recovery(0.6), detour_days=days)
         hit = (network.region == 0) & np.isin(network.sector, (0, 3))
         loss = np.where(hit, np.where(network.sector == 3, 0.6, 0.3), 0)[:, None]
         builder = np.array([0.5, 1.0, 0.1, 1.0])[network.sector][:, None]
-        damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.5, 1.0, 1.5]], 2.0, 4.0, 8.0))
-        expected = by_hand(network, cuts=(cut,), damages=(damage,), members=4)
-    assert len({values.sum() for values in expected["output"]}) == 4
+        damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.0, 1.5, 1.5] * 2], 2.0, 4.0, 8.0))
+        expected = by_hand(network, cuts=(cut, around), damages=(damage,), members=8)
+    assert len({values.sum() for values in expected["output"]}) == 8
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-13)
 

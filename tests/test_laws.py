@@ -96,7 +96,13 @@ def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> t
     assert detour.detour_days is not None
     damage = {of.name: np.asarray(getattr(quake, of.name)) for of in fields(quake)}
     damage = {name: values[:, min(member, values.shape[1] - 1)] for name, values in damage.items()}
-    return path(scenario.productivity), path(scenario.final_demand) * network.final_demand, 1 - gone, damage, (away, float(detour.detour_days[0, 0]))
+    return (
+        path(scenario.productivity),
+        path(scenario.final_demand) * network.final_demand,
+        1 - gone,
+        damage,
+        (away, float(detour.detour_days[0, 0])),
+    )
 
 
 @pytest.mark.parametrize("switches", ALL_SWITCHES, ids=str)
@@ -144,7 +150,8 @@ def test_mass_balance(seed, firms, which):
                 held, away, holds, still_away = (segment_sum(of, layout.pool) for of in (held, away, holds, still_away))
             leaving = segment_sum(delivered * detour.share, layout.pool)
             np.testing.assert_allclose(still_away, away * (1 - detour.pace) + leaving, rtol=1e-9, atol=1e-12)
-            left = held + away + segment_sum(delivered, layout.pool) - needed - still_away  # what is not there is unused
+            arrived = away - still_away + segment_sum(delivered, layout.pool)
+            left = held + arrived - needed  # what is not there is not used
             assert switches.production != "leontief" or (left > -1e-9).all()
             np.testing.assert_allclose(holds, jnp.maximum(left, 0), rtol=1e-9, atol=1e-9)
             assert (after.stock >= 0).all()

@@ -26,7 +26,9 @@ def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     numbers = {field.name: 1.5 * one for field in fields(Parameters)}
     model = Parameters(**numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one})
     loss = Recovery(0.5 * one, one, 5 * one, 0.1 * one)
-    return model, Scenario((loss,), (), (RouteCut(one, one, loss), RouteCut(one, one, loss, 3 * one)), (Damage(*[0.5 * one] * 7),))
+    return model, Scenario(
+        (loss,), (), (RouteCut(one, one, loss), RouteCut(one, one, loss, 3 * one)), (Damage(*[0.5 * one] * 7),)
+    )
 
 
 def lowered_for_cuda(run: Any, inputs: Any) -> str:

@@ -93,6 +93,18 @@ def test_what_members_share_is_counted_once(network: FirmNetwork, members: int):
     assert day == pytest.approx(work_of(network, layout, Switches(), members).day_bytes, rel=0.1)
 
 
+@pytest.mark.parametrize("model", ["hamid2025", "hallegatte2014"])
+@pytest.mark.parametrize("detours", [1, 2])
+def test_detours_are_counted(network: FirmNetwork, model: str, detours: int):
+    layout, switches = lay_out(network), MODELS[model]
+    numbers, scenario = inputs_of(network, 8)
+    by_firm, course = jnp.full((network.n_firms, 1), 0.5), Recovery(0.5 * ONE, ONE, 5 * ONE, 0.1 * ONE)
+    more = replace(scenario, cuts=detours * (RouteCut(by_firm, by_firm, course, 3 * ONE),))
+    day = accessed(partial(a_day, switches), *given_to(layout, switches, numbers, more))
+    counted = replace(work_of(network, layout, switches, 8), detours=detours)
+    assert day == pytest.approx(counted.day_bytes, rel=0.15)
+
+
 def test_cuts_and_damages_are_counted(network: FirmNetwork):
     model, scenario = inputs_of(network, 8)
     by_firm = jnp.full((network.n_firms, 1), 0.5)

@@ -51,7 +51,8 @@ def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
     )
     course = Recovery(array(0.5, 1, 1, MEMBERS), array(3.5, 3.5, 1, 1), array(9.5, 9.5, 1, 1), array(0.1, 0.1, 1, 1))
     route = RouteCut(hit, 1 - hit, course)
-    detour = RouteCut(1 - hit, hit, replace(course, onset=array(1.5, 1.5, 1, 1)), array(1.5, 6, 1, MEMBERS))
+    ends = array(0.5, 1, n, 1) * (1 - hit), hit  # no two inputs run out together: a tie's derivative is shared at will
+    detour = RouteCut(*ends, replace(course, onset=array(1.5, 1.5, 1, 1)), array(1.5, 6, 1, MEMBERS))
     quake = Damage(
         array(0, 0.4, n, MEMBERS), array(20, 90, n, 1), array(0, 2, n, 1), array(1, 1.2, 1, 1), array(2.5, 2.5, 1, 1),
         array(4.5, 4.5, 1, 1), array(9, 20, 1, 1),
