@@ -53,6 +53,8 @@ DOMAINS = {
     "cost": Domain(0.0, open_low=True),
     "rebuild_start": Domain(0.0),
     "rebuild_days": Domain(1.0),
+    "days_between_failures": Domain(1.0),
+    "repair_days": Domain(0.0, open_low=True),
     "detour_days": Domain(1.0),
     "share": Domain(0.0, 1.0, open_low=True),
     "production": Domain(0.0, 1.0),  # factor of a table on production

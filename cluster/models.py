@@ -24,6 +24,7 @@ from shockmesh.cluster.fields import (
     CapitalDays,
     Cost,
     Count,
+    DaysBetweenFailures,
     DetourDays,
     Dim,
     Drawn,
@@ -43,6 +44,7 @@ from shockmesh.cluster.fields import (
     Positive,
     RecoveryDays,
     RecoveryStart,
+    RepairDays,
     Share,
     Value,
     Window,
@@ -168,6 +170,20 @@ class RecoveryShock(Frozen):
     recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent
 
 
+class FailuresShock(Frozen):
+    """Firms that fail at random, over and over: see `Failures` in shockmesh.kernels.shocks."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "days_between_failures", "repair_days")
+    PLACES: ClassVar[tuple[str, ...]] = ("where",)
+    name: Name
+    kind: Literal["failures"]
+    where: Where = Where()
+    days_between_failures: Value[DaysBetweenFailures]  # mean time at work from a repair to the next failure
+    repair_days: Value[RepairDays]  # how long a firm is out
+    loss: Value[Loss] = 1.0  # share of output lost while it is
+    onset: Value[Onset] = 0.0  # no failure before
+
+
 class DamageShock(Frozen):
     """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in shockmesh.kernels.shocks."""
 
@@ -214,7 +230,7 @@ class TableShock(Frozen):
     file: FilePath  # CSV or Zarr, see shockmesh.io.scenarios
 
 
-type Shock = Annotated[RecoveryShock | DamageShock | CutShock | TableShock, Field(discriminator="kind")]
+type Shock = Annotated[RecoveryShock | FailuresShock | DamageShock | CutShock | TableShock, Field(discriminator="kind")]
 
 
 class Sweep(Frozen):
@@ -341,6 +357,7 @@ KEYS = (  # every key that a spec may have
             Horizon,
             Where,
             RecoveryShock,
+            FailuresShock,
             DamageShock,
             CutShock,
             TableShock,

@@ -7,16 +7,16 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
 
     process    PROCESS                       interpreter, JAX and Ray
     network    48 E + 96 N                   on the host, and its layout on the device
-    state      m w ((6 + 2 D + C + 3 V) E′ + 12 N′)  stocks and orders of two days, and what a step needs in between;
-                                             what each of D damages still asks for, each of C cuts lets through, and
-                                             each of V detours has on the way
+    state      m w ((6 + 2 D + C + 3 V) E′ + (12 + F) N′)  stocks and orders of two days, and what a step needs in
+                                             between; what each of D damages still asks for, each of C cuts lets
+                                             through, each of V detours has on the way; F failures of a firm
     gradients  m w (2 + 1.2 (D + V)) k E′    a calibration: k = `kept_states`, about 2 ⌈√T⌉ + 4, for its backward pass
     records    2 m T w G                     on the device, and on the host while they are written
     tables     12 T N per table shock        read in float64, kept on the device
 
-A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps F fields of all d of them, of the prior too:
+A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps U fields of all d of them, of the prior too:
 
-    driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C + 3 V) E + 12 N) + 4 d w F N
+    driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C + 3 V) E + (12 + F) N) + 4 d w U N
 
 Measured against it: 4.7 GB for a million unknown numbers of 500,000 firms (formula 5.5). Against the rest: 0.52 GB for
 200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16 (formula 1.93), both without Ray's own
@@ -33,6 +33,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Int
+from shockmesh.cluster.binding import BoundShock, bind
 from shockmesh.cluster.fields import parse_bytes
 from shockmesh.cluster.models import CutShock, Shock, Spec, TableShock
 from shockmesh.kernels.layout import pools_of, suits_table, table_cells
@@ -64,6 +65,7 @@ class Sizes:
     regions: int
     sectors: int
     cells: int = 0  # of the table that holds the links, where the model suits one
+    failures: int = 0  # of each firm that are drawn, in all shocks
     cut: Cut | None = None  # into shards, where a worker has several devices
 
     @property
@@ -127,8 +129,20 @@ def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"
         regions=len(network.regions),
         sectors=len(network.sectors),
         cells=table_cells(network) if as_table else 0,
+        failures=drawn_failures(spec, network),
         cut=None if shard_of is None else cut_of(network, shard_of),
     )
+
+
+def drawn_failures(spec: Spec, network: FirmNetwork) -> int:
+    """How many failures are drawn for each firm and member.
+
+    Raises:
+        SpecError: as `bind`, where there are failures.
+    """
+    if not any(shock.kind == "failures" for shock in spec.shocks):
+        return 0
+    return sum(bound.failures for bound in bind(spec, network).shocks if isinstance(bound, BoundShock))
 
 
 def kept_as_table(spec: Spec, network: FirmNetwork) -> bool:
@@ -190,7 +204,7 @@ def driver_bytes(spec: Spec, sizes: Sizes) -> int:
     """Memory that evaluating a calibration's draws takes, by the formula of this module's text; 0 for a sweep."""
     if spec.infer is None:
         return 0
-    state = EVALUATED * (_per_link(spec) * sizes.links + 12 * sizes.firms)
+    state = EVALUATED * (_per_link(spec) * sizes.links + (12 + sizes.failures) * sizes.firms)
     fields = 4 * spec.infer.draws * len(spec.infer.parameters) * sizes.firms
     return _process_bytes(sizes) + _width(spec) * (state + fields)
 
@@ -215,7 +229,7 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     width, days = _width(spec), spec.horizon.days
     firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
-    state = block * width * (_per_link(spec) * links + 12 * firms)
+    state = block * width * (_per_link(spec) * links + (12 + sizes.failures) * firms)
     records = 2 * block * days * width * recorded(spec, sizes)
     gradients = 0 if spec.infer is None else math.ceil(block * width * kept_numbers(spec) * kept_states(days) * links)
     return state + gradients + records + tables * 12 * days * sizes.firms
@@ -256,7 +270,7 @@ def block_seconds(spec: Spec, sizes: Sizes, block: int, device: Device) -> float
     work = Work(
         spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
         pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=cuts, detours=detours,
-        damages=damages, rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
+        damages=damages, failures=sizes.failures, rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
     )  # fmt: skip
     if spec.infer is None:
         return work.seconds(device)

@@ -7,7 +7,7 @@ from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import MOST, PerFirm
-from shockmesh.cluster.models import CutShock, Observe, RecoveryShock, Spec, Spreads, TableShock, Unknown
+from shockmesh.cluster.models import CutShock, FailuresShock, Observe, RecoveryShock, Spec, Spreads, TableShock, Unknown
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
@@ -200,9 +200,9 @@ def _number(path: str) -> str:
 
 
 def inferable(spec: Spec) -> list[str]:
-    """The numbers that a calibration may infer: the model's, and the size and pace of losses that recover."""
-    recovering = [shock.name for shock in spec.shocks if isinstance(shock, RecoveryShock)]
-    of_shocks = [f"shocks.{name}.{number}" for name in recovering for number in ("loss", "recovery_days")]
+    """The numbers that a calibration may infer: the model's, and those of losses that recover and of failures."""
+    found = {RecoveryShock: ("loss", "recovery_days"), FailuresShock: ("loss", "days_between_failures", "repair_days")}
+    of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in found.get(type(shock), ())]
     return [*(f"model.{name}" for name in spec.model.numbers), *of_shocks]
 
 

@@ -18,7 +18,7 @@ from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import kept_states
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
-from shockmesh.kernels.shocks import Damage, Recovery, Scenario
+from shockmesh.kernels.shocks import Damage, Failures, Recovery, Scenario
 
 MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
 
@@ -77,8 +77,11 @@ def _columns(
     for name in spec.model.numbers:
         yield f"d_{name}", np.asarray(getattr(found.parameters, name), np.float64)
     for name, shock in _shocks(spec, found.scenario):
-        if isinstance(shock, Recovery | Damage):
+        if isinstance(shock, Recovery | Failures | Damage):
             yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)
+        if isinstance(shock, Failures):
+            between = np.asarray(shock.days_between_failures, np.float64)
+            yield f"d_shocks.{name}.days_between_failures", between
 
 
 def _shocks(spec: Spec, scenario: Scenario) -> Iterator[tuple[str, object]]:

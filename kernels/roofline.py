@@ -12,7 +12,7 @@ device, m members and w bytes a number:
     baseline      any             5   12    5   6
     capacity      any            10   19    5   6
 
-f is 22, 28 with hiring, 38 with overproduction. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks
+f is 22, 28 with hiring, 38 with overproduction, and 1 more for each failure of a firm that is drawn. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks
 are the pools') and 1, a damage 7 and 5; water filling adds 13 to l for each Newton step, counted as 5. Links that are a
 table have l = i = 0; instead its C cells are read twice a day for all members together, three times where orders are
 split by capacity: 2 w C or 3 w C bytes.
@@ -80,13 +80,14 @@ class Work:
     cuts: int = 0  # without a detour
     detours: int = 0
     damages: int = 0
+    failures: int = 0  # that are drawn for each firm
     rows: int = 0  # that the device sends by one collective
 
     @property
     def day_bytes(self) -> int:
         """Bytes that a day moves through the memory of the device."""
         per_link, per_pool, indices, pool_indices = self._counts()
-        per_firm = {"hiring": 28, "overproduction": 38}.get(self.switches.capacity_rule, 22)
+        per_firm = {"hiring": 28, "overproduction": 38}.get(self.switches.capacity_rule, 22) + self.failures
         links = 0 if self.cells else self.links
         numbers = per_link * links + per_pool * self.pools + per_firm * self.firms
         shared = indices * links + pool_indices * self.pools

@@ -76,6 +76,40 @@ class Table:
 
 
 @partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["clock", "loss", "onset", "days_between_failures", "repair_days"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class Failures:
+    """Random failures, an alternating renewal process: a firm works for an exponential time of mean M = 1 / hazard,
+    then is out for D days, over and over (Barlow & Proschan 1965, Mathematical Theory of Reliability, chapter 3).
+
+    The times at work are M E with unit exponentials E = −ln u that are drawn before anything is computed, so that the
+    k-th failure is at T_k = t0 + M (E_1 + … + E_k) + (k − 1) D, a smooth function of all numbers, and
+
+        z_t = 1 − δ Σ_k |[T_k, T_k + D] ∩ [t, t + 1]|,    the share of day t during which the firm is out,
+
+    is piecewise linear in T_k and D. So pathwise derivatives (Glasserman 2003, section 7.2) by hazard, D, δ and t0
+    exist and are exact; no event is relaxed. Departures and choices:
+      1. failures after the last of `clock` do not happen: choose as many as matter within the horizon;
+      2. a firm ages whether or not it has work, and every repair takes it D days.
+    """
+
+    clock: Float[Array, "failure #firm #member"]  # E_1 + … + E_k, unit exponentials
+    loss: Float[Array, "#firm #member"]  # δ, share lost while out, 0 … 1
+    onset: Float[Array, "#firm #member"]  # t0, no failure before [day]
+    days_between_failures: Float[Array, "#firm #member"]  # M, mean days at work from repair to failure
+    repair_days: Float[Array, "#firm #member"]  # D
+
+    def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
+        before = jnp.arange(self.clock.shape[0], dtype=day.dtype)[:, None, None]  # k − 1
+        fails = self.onset + self.days_between_failures * self.clock + self.repair_days * before
+        out = jnp.minimum(fails + self.repair_days, day + 1) - jnp.maximum(fails, day)
+        return 1 - self.loss * jnp.minimum(jnp.maximum(out, 0).sum(axis=0), 1)  # beyond 1 by round-off alone
+
+
+@partial(
     jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course", "detour_days"], meta_fields=[]
 )
 @dataclass(frozen=True)
@@ -137,7 +171,7 @@ class Damage:
 class Scenario:
     """The shocks of a batch of members."""
 
-    productivity: tuple[Recovery | Table, ...] = ()
+    productivity: tuple[Recovery | Table | Failures, ...] = ()
     final_demand: tuple[Recovery | Table, ...] = ()
     cuts: tuple[RouteCut, ...] = ()
     damages: tuple[Damage, ...] = ()
@@ -175,7 +209,7 @@ class Day(NamedTuple):
     detours: tuple[Detour, ...] = ()
 
 
-def total_factor(shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
+def total_factor(shocks: tuple[Recovery | Table | Failures, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
     """The product of all factors on a day; 1 without a shock."""
     return reduce(mul, (shock.factor(day) for shock in shocks), jnp.ones((), day.dtype))
 

@@ -17,7 +17,7 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import members_of, rollout
 from shockmesh.kernels.roofline import CORE, DEVICES, EXCHANGES, RUNS, TRANSPOSE, Work
 from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, standing, today
+from shockmesh.kernels.shocks import Damage, Failures, Recovery, RouteCut, Scenario, standing, today
 from shockmesh.kernels.step import initial_state, step
 
 MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
@@ -103,6 +103,16 @@ def test_detours_are_counted(network: FirmNetwork, model: str, detours: int):
     day = accessed(partial(a_day, switches), *given_to(layout, switches, numbers, more))
     counted = replace(work_of(network, layout, switches, 8), detours=detours)
     assert day == pytest.approx(counted.day_bytes, rel=0.15)
+
+
+@pytest.mark.parametrize("drawn", [2, 9, 40])
+def test_failures_are_counted(network: FirmNetwork, drawn: int):
+    layout, (numbers, scenario) = lay_out(network), inputs_of(network, 8)
+    clock = jnp.ones((drawn, network.n_firms, 8)).cumsum(0)
+    more = replace(scenario, productivity=(*scenario.productivity, Failures(clock, *[3 * ONE] * 4)))
+    day = accessed(partial(a_day, Switches()), *given_to(layout, Switches(), numbers, more))
+    counted = replace(work_of(network, layout, Switches(), 8), failures=drawn)
+    assert day == pytest.approx(counted.day_bytes, rel=0.1)
 
 
 def test_cuts_and_damages_are_counted(network: FirmNetwork):

@@ -154,7 +154,7 @@ BAD = {
     "no such kind": (
         "kind: recovery",
         "kind: storm",
-        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, damage, cut, table",
+        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, failures, damage, cut, table",
     ),
     "linear recovery misspelt": (
         "kind: recovery",
