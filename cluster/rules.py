@@ -201,7 +201,10 @@ def _number(path: str) -> str:
 
 def inferable(spec: Spec) -> list[str]:
     """The numbers that a calibration may infer: the model's, and those of losses that recover and of failures."""
-    found = {RecoveryShock: ("loss", "recovery_days"), FailuresShock: ("loss", "days_between_failures", "repair_days")}
+    found: dict[type, tuple[str, ...]] = {
+        RecoveryShock: ("loss", "recovery_days"),
+        FailuresShock: ("loss", "days_between_failures", "repair_days"),
+    }
     of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in found.get(type(shock), ())]
     return [*(f"model.{name}" for name in spec.model.numbers), *of_shocks]
 

@@ -12,10 +12,10 @@ device, m members and w bytes a number:
     baseline      any             5   12    5   6
     capacity      any            10   19    5   6
 
-f is 22, 28 with hiring, 38 with overproduction, and 1 more for each failure of a firm that is drawn. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks
-are the pools') and 1, a damage 7 and 5; water filling adds 13 to l for each Newton step, counted as 5. Links that are a
-table have l = i = 0; instead its C cells are read twice a day for all members together, three times where orders are
-split by capacity: 2 w C or 3 w C bytes.
+f is 22, 28 with hiring, 38 with overproduction, and 1 more for each failure of a firm that is drawn. A cut adds 2 to l
+and 1 to i, a cut with a detour 8 (16 where stocks are the pools') and 1, a damage 7 and 5; water filling adds 13 to l
+for each Newton step, counted as 5. Links that are a table have l = i = 0; instead its C cells are read twice a day for
+all members together, three times where orders are split by capacity: 2 w C or 3 w C bytes.
 
 A gradient runs every day 3 times (forwards, with its block, and by itself without its sums and collectives) and its
 transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's

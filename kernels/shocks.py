@@ -3,7 +3,8 @@
 A scenario holds any number of shocks of four kinds; those on one firm or link multiply. All are pytrees of arrays
 (firm|1, member|1), so that a sweep's members are one batch, gradients flow into every field, and shards hold their own.
 
-    productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it
+    productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it; on the former
+                                 also of random failures
     cuts                         a share of the orders between two groups of firms that does not get through, or of the
                                  goods that make a detour and come later
     damages                      capital destroyed, and rebuilt by suppliers who are asked for it

@@ -17,7 +17,7 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
 from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table, standing, today
+from shockmesh.kernels.shocks import Damage, Failures, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.step import initial_state, placed, step
 
 ORDERS = [
@@ -84,7 +84,7 @@ def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> t
     """Productivity, final demand [time, firm], what gets through [time, seller, buyer], damage and detour, of one
     member."""
 
-    def path(shocks: tuple[Recovery | Table, ...]) -> np.ndarray:
+    def path(shocks: tuple[Recovery | Table | Failures, ...]) -> np.ndarray:
         factors = [[np.asarray(shock.factor(jnp.asarray(float(t)))) for shock in shocks] for t in range(days)]
         return np.array([np.prod([of[:, min(member, of.shape[1] - 1)] for of in today], axis=0) for today in factors])
 
