@@ -20,8 +20,10 @@ from pydantic import (
 from shockmesh.cluster.distributions import Scalar
 from shockmesh.cluster.fields import (
     AdjustmentDays,
+    BenefitShare,
     Capacity,
     CapitalDays,
+    ConsumptionPersistence,
     Cost,
     Count,
     DaysBetweenFailures,
@@ -32,6 +34,7 @@ from shockmesh.cluster.fields import (
     FilePath,
     FirmIds,
     Frozen,
+    HouseholdShare,
     InventoryDays,
     InventoryThreshold,
     Levels,
@@ -57,6 +60,7 @@ from shockmesh.kernels.model import (
     DEFAULTS,
     PRESETS,
     CapacityRule,
+    Consumption,
     OrderBasis,
     OrderSplit,
     OrderTarget,
@@ -98,6 +102,9 @@ class Model(Frozen):
     overproduction_days: Value[OverproductionDays] | None = None  # τ_α [days]
     hiring_days: Value[AdjustmentDays] | None = None  # 1 / γ_H [days]
     firing_days: Value[AdjustmentDays] | None = None  # 1 / γ_F [days]
+    household_share: Value[HouseholdShare] | None = None  # s, of final demand
+    consumption_persistence: Value[ConsumptionPersistence] | None = None  # ρ, of a day
+    benefit_share: Value[BenefitShare] | None = None  # b, of lost labour income that is replaced
     criticality: FilePath | None = None  # CSV of sectors by sectors, see shockmesh.io.scenarios
     order_target: OrderTarget | None = None
     order_basis: OrderBasis | None = None
@@ -105,6 +112,7 @@ class Model(Frozen):
     rationing: Rationing | None = None
     production: Production | None = None
     capacity_rule: CapacityRule | None = None
+    consumption: Consumption | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -47,11 +47,14 @@ def _mechanisms(spec: Spec) -> Iterator[Broken]:
     """Numbers and files that the model's mechanisms do not read, or lack."""
     model, switches = spec.model, spec.model.switches
     chosen = f"production: {switches.production} and capacity_rule: {switches.capacity_rule}"
+    chosen += f" and consumption: {switches.consumption}" if switches.consumption != "exogenous" else ""
     for name in MODEL_VALUES:
         if name not in model.numbers and getattr(model, name) is not None:
             yield ("model", name), getattr(model, name), f"is not read by {chosen}"
     if switches.needs_criticality and model.criticality is None:
         yield ("model", "criticality"), "missing", f"required with production: {switches.production}"
+    if switches.consumption == "labour_income" and switches.capacity_rule != "hiring":
+        yield ("model", "consumption"), switches.consumption, "needs labour: capacity_rule: hiring"
     if model.criticality is not None and not switches.needs_criticality:
         yield ("model", "criticality"), model.criticality, f"is not read by {chosen}"
 

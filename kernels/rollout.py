@@ -171,6 +171,8 @@ def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None
 
 
 def _check_complete(layout: Layout, switches: Switches, parameters: Parameters) -> None:
+    if switches.consumption == "labour_income" and switches.capacity_rule != "hiring":
+        raise ValueError(f"switches: consumption = labour_income needs capacity_rule = hiring: {switches}")
     missing = [name for name in switches.needs if getattr(parameters, name) is None]
     if missing:
         raise ValueError(f"parameters: {missing} missing: needed by {switches}")

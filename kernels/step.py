@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.capacity import initial_level, level_today, level_tomorrow, utmost
+from shockmesh.kernels.consumption import final_demand_today, initial_spending, spending_today
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.production import attainable
@@ -39,6 +40,7 @@ class State(NamedTuple):
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
     transit: tuple[Float[Array, "holding member"], ...] = ()  # T, what is on the way by each detour
+    spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
 
 
 class Flows(NamedTuple):
@@ -67,7 +69,7 @@ def initial_state(
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
     transit = tuple(jnp.zeros_like(stock) for cut in scenario.cuts if cut.detour_days is not None)
-    return State(stock, wish, level, output, rebuild, transit)
+    return State(stock, wish, level, output, rebuild, transit, initial_spending(layout, switches, members))
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
@@ -77,14 +79,17 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     asked = [left * look_up(work.pace, layout.buyer) for left, work in zip(state.rebuild, day.rebuilding, strict=True)]
     claims = sum(asked, orders)
     received = segment_sum(claims, layout.supplier)
-    demand = received + day.final_demand
+    productivity = _productivity(layout, day, state)
+    spending = spending_today(layout, switches, parameters, productivity, state.level, state.spending)
+    final_demand = final_demand_today(parameters, day.final_demand, spending)
+    demand = received + final_demand
     holding = _holding(layout, switches)
     pool_stock = segment_sum(state.stock, holding)
     inputs = attainable(layout, switches, parameters, pool_stock)
     level = level_today(switches, parameters, state.level, state.output, demand)
-    most = utmost(switches, parameters, _productivity(layout, day, state), inputs, level)
+    most = utmost(switches, parameters, productivity, inputs, level)
     output = jnp.minimum(demand, jnp.minimum(most, inputs) * layout.output)
-    share, consumption = ration(layout, switches, claims, received, day.final_demand, output)
+    share, consumption = ration(layout, switches, claims, received, final_demand, output)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     delivered, transit = _by_detours(layout, switches, day, state.transit, share * orders)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
@@ -93,9 +98,9 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, jnp.minimum(pressure, inputs))
-    flows = Flows(output, demand, most * layout.output, day.final_demand, consumption, pool_stock)
+    flows = Flows(output, demand, most * layout.output, final_demand, consumption, pool_stock)
     rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
-    return State(stock, wish, level, None if state.output is None else output, rebuild, transit), flows
+    return State(stock, wish, level, None if state.output is None else output, rebuild, transit, spending), flows
 
 
 def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]:

@@ -104,7 +104,7 @@ class DenseModel:
         output, capacity = net.output, self.numbers["capacity"]
         outputs, consumptions = [], []
         building, left, price = self._rebuilding(base, damage)
-        transit = np.zeros_like(base)
+        transit, spending = np.zeros_like(base), np.ones(n)
         for day, (z, demand_of_day) in enumerate(zip(productivity, final_demand, strict=True)):
             if passing is not None:
                 orders = orders * passing[day]
@@ -113,6 +113,9 @@ class DenseModel:
                 asked = left * (day >= damage["rebuild_start"]) / damage["rebuild_days"]
                 never = damage["loss"] * (building.sum(0) == 0)
                 z = z * np.maximum(1 - never - np.divide(left.sum(0), price, out=np.zeros(n), where=price > 0), 0)
+            if self.switches.consumption == "labour_income":
+                spending = self._spending(base, spending, np.minimum(level, z * capacity))
+                demand_of_day = demand_of_day * (1 + self.numbers["household_share"] * (spending - 1))
             demand = (orders + asked).sum(1) + demand_of_day
             limit = self._attainable(base, stock)
             if rule == "overproduction":
@@ -142,6 +145,13 @@ class DenseModel:
             outputs.append(output)
             consumptions.append(consumption)
         return {"output": np.array(outputs), "final_consumption": np.array(consumptions)}
+
+    def _spending(self, base: np.ndarray, spending: np.ndarray, labour: np.ndarray) -> np.ndarray:
+        """Households' spending relative to its baseline."""
+        pay = np.maximum(self.network.output - base.sum(0), 0)
+        benefits, persistence = self.numbers["benefit_share"], self.numbers["consumption_persistence"]
+        income = (pay * (benefits + (1 - benefits) * labour)).sum() / pay.sum()
+        return np.exp(persistence * np.log(spending) + (1 - persistence) / 2 * np.log(income))
 
     def _rebuilding(
         self, base: np.ndarray, damage: dict[str, np.ndarray] | None

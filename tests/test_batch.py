@@ -133,13 +133,17 @@ def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, ma
     table = pd.DataFrame(critical, index=SECTORS, columns=SECTORS)
     table.assign(T=1.0).to_csv(tmp_path / "ihs.csv")  # a file may name more sectors
     model = {"production": "half_critical", "capacity_rule": "hiring", "criticality": "ihs.csv", "inventory_days": 2}
+    model |= {"consumption": "labour_income", "benefit_share": {"default": 0.3, "by_sector": {"I": 0.1}}}
     model |= {"rationing": "water_filling", "firing_days": {"default": 10, "by_sector": {"I": 4}}}
     found = Simulator(make({"onset": 2}, model=model, record=FIRM), network).simulate(range(1))
     firing = np.where(network.sector == 3, 4.0, 10.0)[:, None]
-    switches = Switches(production="half_critical", capacity_rule="hiring", rationing="water_filling")
+    benefits = np.where(network.sector == 3, 0.1, 0.3)[:, None]
+    switches = Switches(
+        production="half_critical", capacity_rule="hiring", rationing="water_filling", consumption="labour_income"
+    )
     expected = by_hand(
         network, (recovery(0.5, 2, 2),), switches=switches, criticality=critical, inventory_days=2, hiring_days=30,
-        firing_days=firing,
+        firing_days=firing, household_share=0.6, consumption_persistence=1 - 0.4 / 90, benefit_share=benefits,
     )  # fmt: skip
     assert (expected["output"] < 0.9 * network.output).any()
     for name, values in expected.items():

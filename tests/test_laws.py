@@ -33,7 +33,7 @@ MIXED = [  # every mechanism at least once
     Switches("demand", "output", "water_filling", "capacity", "half_critical", "hiring"),
     Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
     Switches("potential", "output", "proportional", "capacity", "threshold", "overproduction"),
-    Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring"),
+    Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring", "labour_income"),
 ]
 FAMILY = [
     *(Switches(production=kind) for kind in get_args(Production)),
@@ -51,7 +51,8 @@ CRITICALITY = np.random.default_rng(5).choice([0, 0.5, 1], (7, 7))
 RANGES = {
     "inventory_days": (1, 12), "adjustment_days": (2, 9), "capacity": (1, 1.5), "elasticity": (0.1, 0.9),
     "inventory_threshold": (0.2, 1), "base_capacity": (1, 1.1), "overproduction_days": (3, 30), "hiring_days": (5, 30),
-    "firing_days": (3, 15),
+    "firing_days": (3, 15), "household_share": (0.2, 0.9), "consumption_persistence": (0.8, 0.95),
+    "benefit_share": (0.1, 0.5),
 }  # fmt: skip
 
 
@@ -135,8 +136,8 @@ def test_mass_balance(seed, firms, which):
             orders = placed(layout, switches, model, state) * day.passing
             (detour,) = day.detours
             share, consumption = ration(
-                layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier), day.final_demand,
-                flows.output,
+                layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier),
+                flows.final_demand, flows.output,
             )  # fmt: skip
             assert ((share >= 0) & (share <= 1 + 1e-12)).all()
             np.testing.assert_allclose(consumption, flows.final_consumption, rtol=1e-12, atol=1e-14)

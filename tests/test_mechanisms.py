@@ -159,6 +159,39 @@ def test_hiring_is_slower_than_firing(float64):
     np.testing.assert_allclose(found, [[0.4 + 0.6 / 30], [1 - 0.6 / 15]])
 
 
+HOUSEHOLDS = Switches(capacity_rule="hiring", consumption="labour_income")
+
+
+def spent(loss: float, **given: float) -> np.ndarray:
+    """Final demand [day, firm] where firm 0, which sells to firm 1, loses a part of its labour for good on day 2."""
+    pair = firm_network([0], [1], [1.0], [3.0, 2.0])
+    model = numbers(hiring_days=1e12, firing_days=1e12, capacity=1.0, **given)
+    scenario = Scenario((Recovery(column([loss, 0.0]), *map(column, (2, 2, 0))),))
+    found = rollout(lay_out(pair, np.float64), HOUSEHOLDS, model, scenario, days=400, record={"final_demand": None})
+    return np.asarray(found["final_demand"][:, :, 0])
+
+
+INCOME = {"household_share": 0.75, "consumption_persistence": 0.9, "benefit_share": 0.4}
+
+
+def test_spending_out_of_labour_income_rests_where_nothing_is_lost(float64):
+    np.testing.assert_array_equal(spent(0.0, **INCOME), np.tile([3.0, 2.0], (400, 1)))
+
+
+def test_spending_adapts_to_half_of_a_lasting_loss_of_income(float64):
+    """Nobody is hired or fired: income is (4 (1 − ½ · 0.6) + 1) / 5, spending goes to its root, by 0.9 a day."""
+    found, income = spent(0.5, inventory_days=1000.0, **INCOME), (4 * (1 - 0.5 * 0.6) + 1) / 5
+    days = np.maximum(np.arange(400) - 1, 0)
+    spending = np.exp(0.5 * np.log(income) * (1 - 0.9**days))
+    expected = (0.25 + 0.75 * spending)[:, None] * [3.0, 2.0]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_full_benefits_and_no_households_leave_final_demand_alone(float64):
+    for one in ({"benefit_share": 1.0}, {"household_share": 0.0}, {"consumption_persistence": 1.0}):
+        np.testing.assert_allclose(spent(0.9, **INCOME | one), np.tile([3.0, 2.0], (400, 1)), rtol=1e-13)
+
+
 def column(value: Any) -> jax.Array:
     return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
 
@@ -284,6 +317,7 @@ def test_capital_that_nobody_can_rebuild_stays_lost(float64):
 INCOMPLETE = {
     "ces": (Switches(production="ces"), r"parameters: \['elasticity'\] missing"),
     "hiring": (Switches(capacity_rule="hiring"), r"parameters: \['hiring_days', 'firing_days'\] missing"),
+    "labour": (Switches(consumption="labour_income"), "consumption = labour_income needs capacity_rule = hiring"),
     "critical": (Switches(production="half_critical"), "criticality missing: needed by production = half_critical"),
 }
 

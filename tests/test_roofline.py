@@ -23,6 +23,7 @@ from shockmesh.kernels.step import initial_state, step
 MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
     "baseline": Switches(order_split="baseline"),
     "ces": Switches(production="ces"),
+    "income": replace(PRESETS["pichler2022"].switches, consumption="labour_income"),
     "final_demand_last": Switches(rationing="final_demand_last"),
 }
 ONE = jnp.ones((1, 1))
@@ -197,3 +198,7 @@ def test_collectives_take_their_latency_and_their_rows():
     split = replace(shard, switches=PRESETS["hallegatte2014"].switches)
     assert (shard.collectives, split.collectives, replace(split, damages=1).collectives) == (2, 3, 4)
     assert replace(shard, switches=Switches(rationing="water_filling")).collectives == 12
+    hiring = replace(shard, switches=Switches(capacity_rule="hiring"))
+    income = replace(shard, switches=replace(hiring.switches, consumption="labour_income"))
+    moved = 365 * (income.day_bytes - hiring.day_bytes) / device.bandwidth
+    assert income.seconds(device) - hiring.seconds(device) == pytest.approx(moved + 365 * device.latency)

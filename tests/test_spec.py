@@ -128,6 +128,21 @@ BAD = {
         "criticality: ihs.csv, inventory_days: {default",
         "2: model.criticality: {folder}/ihs.csv: is not read by production: leontief and capacity_rule: constant",
     ),
+    "spending without labour": (
+        "inventory_days: {default",
+        "consumption: labour_income, inventory_days: {default",
+        "2: model.consumption: labour_income: needs labour: capacity_rule: hiring",
+    ),
+    "benefits above one": (
+        "inventory_days: {default",
+        "consumption: labour_income, capacity_rule: hiring, benefit_share: 1.5, inventory_days: {default",
+        "2: model.benefit_share: 1.5: must be ≥ 0 and ≤ 1",
+    ),
+    "benefits that nobody reads": (
+        "inventory_days: {default",
+        "benefit_share: 0.5, inventory_days: {default",
+        "2: model.benefit_share: 0.5: is not read by production: leontief and capacity_rule: constant",
+    ),
     "no criticality": (
         "inventory_days: {default",
         "production: half_critical, inventory_days: {default",
