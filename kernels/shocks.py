@@ -126,11 +126,13 @@ class RouteCut:
 
     Goods on the way are the buyer's: they count towards his target stock, as the supply line does (chapter 17), so a
     detour changes no order while stocks last. When the route is open again they still come. Departures and choices:
-      1. the target is that of stock and supply line together, and does not grow by the d days of use that are on the
-         way: a lasting detour leaves n − b d days in stock, and use is limited where those are fewer than one;
+      1. the target is that of stock and supply line together, and does not grow, as Sterman's desired supply line does,
+         by the d days of use that are on the way: a lasting detour leaves n − b d days in stock, and use is limited
+         where those are fewer than one;
       2. goods of one day arrive spread over many, at age k days with probability (1 − 1/d)^(k−1) / d; all arrive the
          day after with d = 1;
-      3. of several detours on one link each takes its share of what the ones before it leave to the route.
+      3. of several detours on one link each takes its share of what the ones before it leave to the route;
+      4. cuts, with a detour or without, are not of what rebuilds capital (`Damage`).
     """
 
     origin: Float[Array, "#firm #member"]  # how far a firm's sales go by the route, 0 … 1

@@ -1,6 +1,7 @@
 """Random failures: dates drawn once, so that losses are smooth in what their dates depend on."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,8 +14,10 @@ from shockmesh.cluster.binding import failures_within
 from shockmesh.cluster.calibration import bind_calibration
 from shockmesh.cluster.members import arrivals
 from shockmesh.cluster.plan import sizes_of, worker_bytes
+from shockmesh.cluster.sensitivity import rank_by_sensitivity
 from shockmesh.cluster.spec import Spec, SpecError, parse_spec
 from shockmesh.inference.problem import losses
+from shockmesh.io.networks import write_network
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork
@@ -173,6 +176,21 @@ def test_the_hazard_of_each_sector_can_be_inferred(tmp_path: Any, random_network
             assert (slope != 0).all()
             moved = [loss(at | {site: at[site].at[1].add(h)}) for h in (1e-7, -1e-7)]
             np.testing.assert_allclose(slope[1, 0], (moved[0] - moved[1]) / 2e-7, rtol=1e-4)
+
+
+def test_firms_are_ranked_by_what_their_failures_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_network: Callable[..., FirmNetwork]
+):
+    monkeypatch.chdir(tmp_path)
+    write_network(random_network(), "economy.zarr")
+    breakdown = "{name: breakdown, kind: failures, days_between_failures: 9, repair_days: 4}"
+    Path("often.yaml").write_text(
+        f"economy: economy.zarr\nhorizon: {{days: 20}}\nshocks: [{breakdown}]\nsweep: {{members: 3}}\n"
+    )
+    found = rank_by_sensitivity("often.yaml", "often.csv")
+    assert np.isfinite(found["d_shocks.breakdown.loss"]).all()
+    assert found["d_shocks.breakdown.loss"].max() > 0
+    assert (found["d_shocks.breakdown.days_between_failures"] != 0).any()
 
 
 REFUSED = {
