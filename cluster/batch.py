@@ -11,7 +11,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.binding import Bound, BoundShock, BoundTable, asked_to_build, bind
 from shockmesh.cluster.devices import Batch, many_devices, on_host, one_device
-from shockmesh.cluster.models import DamageShock, HouseholdShock, RecoveryShock, Shock, Spec, TableShock
+from shockmesh.cluster.members import arrivals
+from shockmesh.cluster.models import (
+    DamageShock,
+    FailuresShock,
+    HouseholdShock,
+    RecoveryShock,
+    Shock,
+    Spec,
+    TableShock,
+)
 from shockmesh.cluster.plan import kept_as_table
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
@@ -21,7 +30,7 @@ from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import baseline
 from shockmesh.kernels.segments import Segments, segments
 from shockmesh.kernels.shard import shard
-from shockmesh.kernels.shocks import Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.shocks import Damage, Failures, HouseholdDamage, Recovery, RouteCut, Scenario, Table
 
 GROUPS_AT_ONCE = 32
 LONG_NAMES = {
@@ -156,7 +165,7 @@ class Simulator:
 
     def _shock(
         self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray
-    ) -> Recovery | Table | RouteCut | Damage | HouseholdDamage:
+    ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage:
         if isinstance(bound, BoundTable):
             return Table(self._array(bound.factors[:, :, None]))
         shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
@@ -167,10 +176,16 @@ class Simulator:
             numbers = _damage(given, hit["where"])
             builder = np.array([shock.builders.get(name, 0.0) for name in self.network.sectors])[self.network.sector]
             return Damage(**self._arrays(numbers), builder=self._array(builder[:, None]))
+        if isinstance(shock, FailuresShock):
+            numbers = {**_filled(given), "loss": _where_hit(given["loss"], hit["where"])}
+            seed, path = self.spec.sweep.seed, f"shocks.{shock.name}.failures"
+            clock = arrivals(seed, ids, path, self.network.n_firms, bound.failures)
+            return Failures(jnp.stack([self._array(times) for times in clock]), **self._arrays(numbers))
         if isinstance(shock, RecoveryShock):
             return Recovery(**self._arrays(_recovery(given, hit["where"])), course=shock.course)
         course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
-        return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course)
+        detour = self._array(given["detour_days"]) if "detour_days" in given else None
+        return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course, detour)
 
     def _arrays(self, numbers: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         return {name: self._array(values) for name, values in numbers.items()}
@@ -208,6 +223,8 @@ def canonical(dims: Sequence[str]) -> tuple[str, ...]:
 
 def part_of(shock: Shock) -> str:
     """The part of a scenario that a shock belongs to: production, final_demand, or its kind."""
+    if isinstance(shock, FailuresShock):
+        return "production"
     return shock.on if isinstance(shock, RecoveryShock | TableShock) else shock.kind
 
 
@@ -225,7 +242,7 @@ def _recovery(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #mem
 
 def _damage(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:
     """The numbers of a damage but for who builds, each (firm|1, member|1); firms that are not hit have loss 0."""
-    filled = {name: np.nan_to_num(values, nan=1.0) for name, values in given.items()}
+    filled = _filled(given)
     return {"rebuild_start": filled["onset"], **filled, "loss": _where_hit(given["loss"], hit)}
 
 
@@ -234,6 +251,11 @@ def _asked(shock: HouseholdShock, network: FirmNetwork) -> Float[np.ndarray, "fi
     met = {name: asked_to_build(shock, network, name) for name in shock.builders}
     parts = [part * met[name] / met[name].sum() for name, part in shock.builders.items()]
     return np.sum(parts, axis=0)[:, None] / sum(shock.builders.values())
+
+
+def _filled(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Numbers with a 1 where a firm that is not hit has none."""
+    return {name: np.nan_to_num(values, nan=1.0) for name, values in given.items()}
 
 
 def _where_hit(loss: np.ndarray, hit: Bool[np.ndarray, "#firm #member"]) -> np.ndarray:

@@ -10,10 +10,20 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import special
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.fields import PerFirm
 from shockmesh.cluster.members import Members, draw_members
-from shockmesh.cluster.models import CutShock, DamageShock, HouseholdShock, RecoveryShock, Shock, Spec, TableShock
+from shockmesh.cluster.models import (
+    CutShock,
+    DamageShock,
+    FailuresShock,
+    HouseholdShock,
+    RecoveryShock,
+    Shock,
+    Spec,
+    TableShock,
+)
 from shockmesh.cluster.problems import suggestion
 from shockmesh.cluster.rules import MODEL_VALUES, WHERE_NAMES
 from shockmesh.cluster.selection import Directory, Selection
@@ -27,9 +37,10 @@ from shockmesh.kernels.network import FirmNetwork
 class BoundShock:
     """A shock on its firms."""
 
-    shock: RecoveryShock | DamageShock | HouseholdShock | CutShock
+    shock: RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock
     places: dict[str, Selection]  # where, or origin and destination, or none
     fields: dict[str, Field | None]  # its numbers
+    failures: int = 0  # of each firm that are drawn, where the shock is failures
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
         for name in model.numbers
     }
     critical = None if model.criticality is None else read_criticality(model.criticality, network)
-    shocks = tuple(_bind_shock(spec, shock, directory) for shock in spec.shocks)
+    shocks = tuple(_bind_shock(spec, shock, directory, members) for shock in spec.shocks)
     by_product = model.inventory_by_product
     days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
     bound = Bound(members, parameters, shocks, critical, days)
@@ -79,7 +90,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     return bound
 
 
-def _bind_shock(spec: Spec, shock: Shock, directory: Directory) -> BoundShock | BoundTable:
+def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members) -> BoundShock | BoundTable:
     network = directory.network
     if isinstance(shock, TableShock):
         return BoundTable(shock, read_factors(shock.file, network, spec.horizon.days, DOMAINS[shock.on].high))
@@ -93,7 +104,19 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory) -> BoundShock | 
     places = {
         place: Selection(f"{path}.{place}", getattr(shock, place), spec.sweep.seed, directory) for place in shock.PLACES
     }
-    return BoundShock(shock, places, fields)
+    between = fields.get("days_between_failures")
+    return BoundShock(
+        shock, places, fields, failures_within(spec.horizon.days / between.least(members.values)) if between else 0
+    )
+
+
+def failures_within(mean: float) -> int:
+    """How many failures of a firm matter: more happen with a probability below 1e-6, were repairs to take no time.
+
+    >>> failures_within(0.01), failures_within(1.0), failures_within(12.0)
+    (2, 9, 32)
+    """
+    return next(k for k in itertools.count(1) if special.pdtrc(k, mean) < 1e-6)
 
 
 def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterator[Problem]:

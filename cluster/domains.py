@@ -45,6 +45,9 @@ DOMAINS = {
     "overproduction_days": Domain(1.0),
     "hiring_days": Domain(1.0),
     "firing_days": Domain(1.0),
+    "household_share": Domain(0.0, 1.0),
+    "consumption_persistence": Domain(0.0, 1.0),
+    "benefit_share": Domain(0.0, 1.0),
     "loss": Domain(0.0, 1.0),
     "onset": Domain(0.0),
     "recovery_start": Domain(0.0),
@@ -54,6 +57,9 @@ DOMAINS = {
     "rebuild_start": Domain(0.0),
     "worth": Domain(0.0),
     "rebuild_days": Domain(1.0),
+    "days_between_failures": Domain(1.0),
+    "repair_days": Domain(0.0, open_low=True),
+    "detour_days": Domain(1.0),
     "share": Domain(0.0, 1.0, open_low=True),
     "production": Domain(0.0, 1.0),  # factor of a table on production
     "final_demand": Domain(0.0),  # factor of a table on final demand, which may rise

@@ -4,7 +4,7 @@ The key of a member and a path is fold_in(fold_in(key(seed), member), crc32(path
 other members nor the other paths, so a longer sweep begins with the shorter one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from zlib import crc32
@@ -70,7 +70,29 @@ def uniforms(seed: int, n: int, path: str) -> Float[np.ndarray, " member"]:
     def bits(member: jax.Array) -> jax.Array:
         return jax.random.bits(member_key(seed, member, path), (2,), jnp.uint32)
 
-    high, low = np.asarray(jax.vmap(bits)(jnp.arange(n, dtype=jnp.uint32))).astype(np.uint64).T
+    return _uniform(jax.vmap(bits)(jnp.arange(n, dtype=jnp.uint32)))
+
+
+def arrivals(
+    seed: int, members: Int[np.ndarray, " member"], path: str, firms: int, count: int
+) -> Iterator[Float[np.ndarray, "firm member"]]:
+    """The first `count` arrivals of a Poisson process of rate 1 for each firm and member, one after the other.
+
+    The key of the k-th is fold_in of a member's key and k, so a longer series begins with the shorter one.
+    """
+
+    def bits(member: jax.Array, k: int) -> jax.Array:
+        return jax.random.bits(jax.random.fold_in(member_key(seed, member, path), k), (firms, 2), jnp.uint32)
+
+    time = np.zeros((firms, len(members)))
+    for k in range(count):
+        time = time - np.log(_uniform(jax.vmap(bits, (0, None), 1)(jnp.asarray(members, jnp.uint32), k)))
+        yield time
+
+
+def _uniform(bits: jax.Array) -> Float[np.ndarray, "..."]:
+    """Numbers in (0, 1) of 52 of the 64 bits along the last axis."""
+    high, low = np.moveaxis(np.asarray(bits).astype(np.uint64), -1, 0)
     return (((high << np.uint64(20)) | (low >> np.uint64(12))).astype(np.float64) + 0.5) / 2**52
 
 

@@ -20,16 +20,21 @@ from pydantic import (
 from shockmesh.cluster.distributions import Scalar
 from shockmesh.cluster.fields import (
     AdjustmentDays,
+    BenefitShare,
     Capacity,
     CapitalDays,
+    ConsumptionPersistence,
     Cost,
     Count,
+    DaysBetweenFailures,
+    DetourDays,
     Dim,
     Drawn,
     Elasticity,
     FilePath,
     FirmIds,
     Frozen,
+    HouseholdShare,
     InventoryDays,
     InventoryThreshold,
     Levels,
@@ -42,6 +47,7 @@ from shockmesh.cluster.fields import (
     Positive,
     RecoveryDays,
     RecoveryStart,
+    RepairDays,
     Share,
     StockDays,
     Value,
@@ -56,6 +62,7 @@ from shockmesh.kernels.model import (
     DEFAULTS,
     PRESETS,
     CapacityRule,
+    Consumption,
     OrderBasis,
     OrderSplit,
     OrderTarget,
@@ -121,6 +128,9 @@ class Model(Renamed):
     overproduction_days: Value[OverproductionDays] | None = None  # τ_α [days]
     hiring_days: Value[AdjustmentDays] | None = None  # 1 / γ_H [days]
     firing_days: Value[AdjustmentDays] | None = None  # 1 / γ_F [days]
+    household_share: Value[HouseholdShare] | None = None  # s, of final demand
+    consumption_persistence: Value[ConsumptionPersistence] | None = None  # ρ, of a day
+    benefit_share: Value[BenefitShare] | None = None  # b, of lost labour income that is replaced
     criticality: FilePath | None = None  # CSV of sectors by sectors, see shockmesh.io.scenarios
     order_target: OrderTarget | None = None
     order_basis: OrderBasis | None = None
@@ -128,6 +138,7 @@ class Model(Renamed):
     rationing: Rationing | None = None
     production: Production | None = None
     capacity_rule: CapacityRule | None = None
+    consumption: Consumption | None = None
 
     @property
     def published(self) -> Preset:
@@ -193,6 +204,20 @@ class RecoveryShock(Renamed):
         return data
 
 
+class FailuresShock(Frozen):
+    """Firms that fail at random, over and over: see `Failures` in shockmesh.kernels.shocks."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "days_between_failures", "repair_days")
+    PLACES: ClassVar[tuple[str, ...]] = ("where",)
+    name: Name
+    kind: Literal["failures"]
+    where: Where = Where()
+    days_between_failures: Value[DaysBetweenFailures]  # mean time at work from a repair to the next failure
+    repair_days: Value[RepairDays]  # how long a firm is out
+    loss: Value[Loss] = 1.0  # share of output lost while it is
+    onset: Value[Onset] = 0.0  # no failure before
+
+
 class DamageShock(Renamed):
     """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in shockmesh.kernels.shocks."""
 
@@ -226,19 +251,21 @@ class HouseholdShock(Renamed):
 
 
 class CutShock(Frozen):
-    """A route that is cut: orders from firms at the destination to firms at the origin do not get through."""
+    """A route that is cut: orders from firms at the destination to firms at the origin do not get through; or, with
+    `detour_days`, goods come by a detour and arrive so much later on average."""
 
-    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days", "detour_days")
     PLACES: ClassVar[tuple[str, ...]] = ("origin", "destination")
     name: Name
     kind: Literal["cut"]
     origin: Where = Where()  # who sells
     destination: Where = Where()  # who buys
     course: Course = "exponential"
-    loss: Loss = 1.0  # share of the orders that does not get through
+    loss: Loss = 1.0  # share of the orders, or of the goods, that does not get through
     onset: Onset = 0.0
     recovery_start: RecoveryStart | None = None
     recovery_days: RecoveryDays | None = None
+    detour_days: DetourDays | None = None  # left out: there is no other way
 
 
 class TableShock(Frozen):
@@ -253,7 +280,7 @@ class TableShock(Frozen):
 
 
 type Shock = Annotated[
-    RecoveryShock | DamageShock | HouseholdShock | CutShock | TableShock, Field(discriminator="kind")
+    RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TableShock, Field(discriminator="kind")
 ]
 
 
@@ -381,6 +408,7 @@ KEYS = (  # every key that a spec may have
             Horizon,
             Where,
             RecoveryShock,
+            FailuresShock,
             DamageShock,
             HouseholdShock,
             CutShock,

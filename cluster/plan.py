@@ -7,15 +7,16 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
 
     process    PROCESS                       interpreter, JAX and Ray
     network    48 E + 96 N                   on the host, and its layout on the device
-    state      m w ((6 + 2 D + C) E′ + 12 N′)  stocks and orders of two days, and what a step needs in between; what
-                                             each of D damages still asks for, and each of C cuts lets through
-    gradients  2 m w k E′                    a calibration: k = `kept_states`, about 2 ⌈√T⌉ + 4, for its backward pass
+    state      m w ((6 + 2 D + C + 3 V) E′ + (12 + F) N′)  stocks and orders of two days, and what a step needs in
+                                             between; what each of D damages still asks for, each of C cuts lets
+                                             through, each of V detours has on the way; F failures of a firm
+    gradients  m w (2 + 1.2 (D + V)) k E′    a calibration: k = `kept_states`, about 2 ⌈√T⌉ + 4, for its backward pass
     records    3 m T w G                     on the device, and twice on the host while those of before are written
     tables     12 T N per table shock        read in float64, kept on the device
 
-A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps F fields of all d of them, of the prior too:
+A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps U fields of all d of them, of the prior too:
 
-    driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C) E + 12 N) + 4 d w F N
+    driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C + 3 V) E + (12 + F) N) + 4 d w U N
 
 Measured against it: 4.7 GB for a million unknown numbers of 500,000 firms (formula 5.5). Against the rest: 0.52 GB for
 200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16 (formula 1.93), both without Ray's own
@@ -32,8 +33,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Int
+from shockmesh.cluster.binding import BoundShock, bind
 from shockmesh.cluster.fields import parse_bytes
-from shockmesh.cluster.models import Spec, TableShock
+from shockmesh.cluster.models import CutShock, Shock, Spec, TableShock
 from shockmesh.kernels.layout import pools_of, suits_table, table_cells
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import Cut, cut_of, partition
@@ -63,6 +65,7 @@ class Sizes:
     regions: int
     sectors: int
     cells: int = 0  # of the table that holds the links, where the model suits one
+    failures: int = 0  # of each firm that are drawn, in all shocks
     cut: Cut | None = None  # into shards, where a worker has several devices
 
     @property
@@ -126,14 +129,25 @@ def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"
         regions=len(network.regions),
         sectors=len(network.sectors),
         cells=table_cells(network) if as_table else 0,
+        failures=drawn_failures(spec, network),
         cut=None if shard_of is None else cut_of(network, shard_of),
     )
 
 
+def drawn_failures(spec: Spec, network: FirmNetwork) -> int:
+    """How many failures are drawn for each firm and member.
+
+    Raises:
+        SpecError: as `bind`, where there are failures.
+    """
+    if not any(shock.kind == "failures" for shock in spec.shocks):
+        return 0
+    return sum(bound.failures for bound in bind(spec, network).shocks if isinstance(bound, BoundShock))
+
+
 def kept_as_table(spec: Spec, network: FirmNetwork) -> bool:
     """Whether a worker that is one device keeps the links as a table: see `suits_table`."""
-    by_link = any(shock.kind in ("cut", "damage") for shock in spec.shocks)
-    return suits_table(network, spec.model.switches, by_link=by_link)
+    return suits_table(network, spec.model.switches, by_link=any(by_link(spec)))
 
 
 def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int | None = None) -> Plan:
@@ -190,7 +204,7 @@ def driver_bytes(spec: Spec, sizes: Sizes) -> int:
     """Memory that evaluating a calibration's draws takes, by the formula of this module's text; 0 for a sweep."""
     if spec.infer is None:
         return 0
-    state = EVALUATED * (_per_link(spec) * sizes.links + 12 * sizes.firms)
+    state = EVALUATED * (_per_link(spec) * sizes.links + (12 + sizes.failures) * sizes.firms)
     fields = 4 * spec.infer.draws * len(spec.infer.parameters) * sizes.firms
     return _process_bytes(sizes) + _width(spec) * (state + fields)
 
@@ -215,25 +229,48 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     width, days = _width(spec), spec.horizon.days
     firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
-    state = block * width * (_per_link(spec) * links + 12 * firms)
+    state = block * width * (_per_link(spec) * links + (12 + sizes.failures) * firms)
     records = 3 * block * days * width * recorded(spec, sizes)
-    gradients = 0 if spec.infer is None else 2 * block * width * kept_states(days) * links
+    gradients = 0 if spec.infer is None else math.ceil(block * width * kept_numbers(spec) * kept_states(days) * links)
     return state + gradients + records + tables * 12 * days * sizes.firms
 
 
 def _per_link(spec: Spec) -> int:
     """Numbers that a member has for each link."""
-    return 6 + sum({"damage": 2, "cut": 1}.get(shock.kind, 0) for shock in spec.shocks)
+    cuts, detours, damages = by_link(spec)
+    return 6 + cuts + 3 * detours + 2 * damages
+
+
+def kept_numbers(spec: Spec) -> float:
+    """Numbers of a link in a state that a backward pass keeps: stock and orders, and what each shock hands on.
+
+    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of what is kept without.
+    """
+    _, detours, damages = by_link(spec)
+    return 2 + 1.2 * (detours + damages)
+
+
+def by_link(spec: Spec) -> tuple[int, int, int]:
+    """How many cuts without a detour, cuts with one, and damages there are: what has numbers of links."""
+    kinds = [shock.kind for shock in spec.shocks]
+    detours = sum(detours_of(spec, shock) for shock in spec.shocks)
+    return kinds.count("cut") - detours, detours, kinds.count("damage")
+
+
+def detours_of(spec: Spec, shock: Shock) -> bool:
+    """Whether a cut leaves a detour, by itself or by the sweep."""
+    swept = f"shocks.{shock.name}.detour_days" in spec.sweep.paths
+    return isinstance(shock, CutShock) and (swept or shock.detour_days is not None)
 
 
 def block_seconds(spec: Spec, sizes: Sizes, block: int, device: Device) -> float:
     """Time of a block on a device of a worker: a rollout; a gradient for a guide's step; an ensemble's gradients."""
     firms, links = sizes.of_device
-    kinds = [shock.kind for shock in spec.shocks]
+    cuts, detours, damages = by_link(spec)
     work = Work(
         spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
-        pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=kinds.count("cut"),
-        damages=kinds.count("damage"), rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
+        pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=cuts, detours=detours,
+        damages=damages, failures=sizes.failures, rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
     )  # fmt: skip
     if spec.infer is None:
         return work.seconds(device)

@@ -16,7 +16,7 @@ _RULES = {
     "model_type": "must be a mapping of keys to values",
     "dict_type": "must be a mapping of keys to values",
     "tuple_type": "must be a list",
-    "union_tag_not_found": "needs a kind: recovery, damage, household_damage, cut or table",
+    "union_tag_not_found": "needs a kind: recovery, failures, damage, household_damage, cut or table",
 }
 
 

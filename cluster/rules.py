@@ -9,6 +9,7 @@ from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import MOST, PerFirm
 from shockmesh.cluster.models import (
     CutShock,
+    FailuresShock,
     HouseholdShock,
     Observe,
     RecoveryShock,
@@ -56,11 +57,14 @@ def _mechanisms(spec: Spec) -> Iterator[Broken]:
     """Numbers and files that the model's mechanisms do not read, or lack."""
     model, switches = spec.model, spec.model.switches
     chosen = f"production: {switches.production} and capacity_rule: {switches.capacity_rule}"
+    chosen += f" and consumption: {switches.consumption}" if switches.consumption != "exogenous" else ""
     for name in MODEL_VALUES:
         if name not in model.numbers and getattr(model, name) is not None:
             yield ("model", name), getattr(model, name), f"is not read by {chosen}"
     if switches.needs_criticality and model.criticality is None:
         yield ("model", "criticality"), "missing", f"required with production: {switches.production}"
+    if switches.consumption == "labour_income" and switches.capacity_rule != "hiring":
+        yield ("model", "consumption"), switches.consumption, "needs labour: capacity_rule: hiring"
     if model.criticality is not None and not switches.needs_criticality:
         yield ("model", "criticality"), model.criticality, f"is not read by {chosen}"
 
@@ -210,9 +214,12 @@ def _number(path: str) -> str:
 
 
 def inferable(spec: Spec) -> list[str]:
-    """The numbers that a calibration may infer: the model's, and the size and pace of losses that recover."""
-    recovering = [shock.name for shock in spec.shocks if isinstance(shock, RecoveryShock)]
-    of_shocks = [f"shocks.{name}.{number}" for name in recovering for number in ("loss", "recovery_days")]
+    """The numbers that a calibration may infer: the model's, and those of losses that recover and of failures."""
+    found: dict[type, tuple[str, ...]] = {
+        RecoveryShock: ("loss", "recovery_days"),
+        FailuresShock: ("loss", "days_between_failures", "repair_days"),
+    }
+    of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in found.get(type(shock), ())]
     return [*(f"model.{name}" for name in spec.model.numbers), *of_shocks]
 
 

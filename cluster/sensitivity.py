@@ -1,5 +1,6 @@
 """`shockmesh sensitivity`: how much each firm matters to a spec's loss, as a ranking, by one backward pass."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 from shockmesh.cluster.batch import Simulator, part_of
 from shockmesh.cluster.models import Spec
+from shockmesh.cluster.plan import kept_numbers
 from shockmesh.cluster.spec import load_spec
 from shockmesh.io.networks import read_network
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
@@ -16,7 +18,7 @@ from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import kept_states
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
-from shockmesh.kernels.shocks import Damage, Recovery, Scenario
+from shockmesh.kernels.shocks import Damage, Failures, Recovery, Scenario
 
 MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
 
@@ -59,8 +61,8 @@ def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
 
 
 def state_bytes(spec: Spec, network: FirmNetwork) -> int:
-    """Bytes of one member's state: stock and orders of every link."""
-    return 2 * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize
+    """Bytes of one member's state: stock and orders of every link, and what damages and detours hand on."""
+    return math.ceil(kept_numbers(spec) * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize)
 
 
 def _blocks(members: int, block: int) -> Iterator[range]:
@@ -75,8 +77,11 @@ def _columns(
     for name in spec.model.numbers:
         yield f"d_{name}", np.asarray(getattr(found.parameters, name), np.float64)
     for name, shock in _shocks(spec, found.scenario):
-        if isinstance(shock, Recovery | Damage):
+        if isinstance(shock, Recovery | Failures | Damage):
             yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)
+        if isinstance(shock, Failures):
+            between = np.asarray(shock.days_between_failures, np.float64)
+            yield f"d_shocks.{name}.days_between_failures", between
 
 
 def _shocks(spec: Spec, scenario: Scenario) -> Iterator[tuple[str, object]]:

@@ -45,6 +45,10 @@ class Field:
             array[slice(None) if firms is None else firms] = values
         return array
 
+    def least(self, drawn: Drawn) -> float:
+        """The least number of any layer."""
+        return min(float(np.min(values)) for layer in self.layers if (values := layer.at(drawn)) is not None)
+
 
 def make_field(
     value: float | PerFirm | None,

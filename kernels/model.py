@@ -9,8 +9,9 @@ Departures of the presets from what they name, beyond those of the mechanisms th
      (Inoue & Todo's simulator on Henriet & Hallegatte 2008). tests/test_henriet.py writes them out, and says where the
      two differ. Days of stock and of adjustment are ours; that simulator has 15 and 6;
   2. hallegatte2014: the tables' industries buy from themselves, firms do not; see tests/test_boario.py;
-  3. pichler2022: final demand is exogenous, where theirs follows labour income; stocks are 15 days for all, where
-     theirs differ by industry (`inventory_days: {by_sector: …}`); industries buy from themselves, firms do not.
+  3. pichler2022: final demand is exogenous, where theirs follows labour income (`consumption: labour_income`); stocks
+     are 15 days for all, where theirs differ by industry (`inventory_days: {by_sector: …}`); industries buy from
+     themselves, firms do not.
 """
 
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ Production = Literal[
 ]  # fmt: skip
 CapacityRule = Literal["constant", "literal", "overproduction", "hiring"]
 
+Consumption = Literal["exogenous", "labour_income"]
+
 
 @dataclass(frozen=True)
 class Switches:
@@ -43,6 +46,7 @@ class Switches:
     rationing: who goes short: see `rationing.py`.
     production: output that stocks of inputs allow: see `production.py`.
     capacity_rule: output that everything else allows: see `capacity.py`.
+    consumption: what households ask for: see `consumption.py`. Labour income takes the capacity rule hiring.
     """
 
     order_target: OrderTarget = "fixed"
@@ -51,11 +55,14 @@ class Switches:
     order_split: OrderSplit = "link"
     production: Production = "leontief"
     capacity_rule: CapacityRule = "constant"
+    consumption: Consumption = "exogenous"
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The optional parameters that these mechanisms read."""
-        return _NEEDS.get(self.production, ()) + _NEEDS.get(self.capacity_rule, ())
+        return tuple(
+            name for of in (self.production, self.capacity_rule, self.consumption) for name in _NEEDS.get(of, ())
+        )
 
     @property
     def needs_criticality(self) -> bool:
@@ -67,13 +74,15 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "threshold": ("inventory_threshold",),
     "overproduction": ("base_capacity", "overproduction_days"),
     "hiring": ("hiring_days", "firing_days"),
+    "labour_income": ("household_share", "consumption_persistence", "benefit_share"),
 }
 
 
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["inventory_days", "adjustment_days", "capacity", "elasticity", "inventory_threshold",
-                 "base_capacity", "overproduction_days", "hiring_days", "firing_days"],
+                 "base_capacity", "overproduction_days", "hiring_days", "firing_days", "household_share",
+                 "consumption_persistence", "benefit_share"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -89,6 +98,9 @@ class Parameters:
     overproduction_days: Float[Array, "#firm #member"] | None = None  # τ_α, days to raise capacity, ≥ 1
     hiring_days: Float[Array, "#firm #member"] | None = None  # 1 / γ_H, ≥ 1
     firing_days: Float[Array, "#firm #member"] | None = None  # 1 / γ_F, ≥ 1
+    household_share: Float[Array, "#firm #member"] | None = None  # s, of final demand, 0 … 1
+    consumption_persistence: Float[Array, "#firm #member"] | None = None  # ρ, of a day, 0 … 1
+    benefit_share: Float[Array, "#firm #member"] | None = None  # b, of lost labour income that is replaced, 0 … 1
 
 
 # What a number is where neither a spec nor its preset says: a mechanism that the preset's model does not have.
@@ -100,6 +112,9 @@ DEFAULTS = MappingProxyType(
         "overproduction_days": 365.0,  # Hallegatte (2014)
         "hiring_days": 30.0,  # Pichler et al. (2022)
         "firing_days": 15.0,  # Pichler et al. (2022)
+        "household_share": 0.6,  # of the world's final demand, by its accounts
+        "consumption_persistence": 1 - (1 - 0.6) / 90,  # 0.6 a quarter: Pichler et al. (2022)
+        "benefit_share": 0.8,  # the United Kingdom's job retention scheme of 2020: Pichler et al. (2022)
     }
 )
 

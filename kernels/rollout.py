@@ -143,6 +143,7 @@ def _held(days: int, block: int) -> float:
 
     A state at the start of a block is its stock and little else, hence a half; a day also has its sums by firm; six
     are for a day and its transpose. The index arrays, which members share, come on top: two states of one member.
+    With a damage or a detour each of these is 0.6 of a state more, as that is handed from day to day too.
     """
     return 0.8 * block + 0.55 * (_days_run_again(days, block) // block) + 6
 
@@ -170,6 +171,8 @@ def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None
 
 
 def _check_complete(layout: Layout, switches: Switches, parameters: Parameters) -> None:
+    if switches.consumption == "labour_income" and switches.capacity_rule != "hiring":
+        raise ValueError(f"switches: consumption = labour_income needs capacity_rule = hiring: {switches}")
     missing = [name for name in switches.needs if getattr(parameters, name) is None]
     if missing:
         raise ValueError(f"parameters: {missing} missing: needed by {switches}")

@@ -12,15 +12,19 @@ device, m members and w bytes a number:
     baseline      any             5   12    5   6
     capacity      any            10   19    5   6
 
-f is 22, 28 with hiring, 38 with overproduction. A cut adds 2 to l and 1 to i, a damage 7 and 5; water filling adds 13
-to l for each Newton step, counted as 5. Links that are a table have l = i = 0; instead its C cells are read twice a day
-for all members together, three times where orders are split by capacity: 2 w C or 3 w C bytes.
+f is 22, 28 with hiring, 38 with overproduction, 10 more where consumption follows labour income and 1 more for each
+failure of a firm that is drawn. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks are the pools')
+and 1, a damage 7 and 5; water filling adds 13 to l for each Newton step, counted as 5. Links that are a table have
+l = i = 0; instead its C cells are read twice a day for all members together, three times where orders are split by
+capacity: 2 w C or 3 w C bytes.
 
 A gradient runs every day 3 times (forwards, with its block, and by itself without its sums and collectives) and its
 transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's
 account of a step and of its transpose, within a fifth and within two fifths (tests/test_roofline.py).
 
     time of a day = max(bytes / bandwidth, KERNELS · launch) + collectives · (latency + rows m w / exchange)
+
+and one latency more where consumption follows labour income, which is summed over all firms.
 
 NVIDIA's data sheets (H100 SXM5 80 GB and H200 SXM, product pages of 2024; A100 80 GB SXM4, sheet 1758950 of 2021;
 GeForce RTX 5090, product page of 2025) state, in this order, 3.35, 4.8, 2.039 and 1.792 TB/s of memory, and, both ways
@@ -76,8 +80,10 @@ class Work:
     links: int
     pools: int
     cells: int = 0  # of a table that holds the links
-    cuts: int = 0
+    cuts: int = 0  # without a detour
+    detours: int = 0
     damages: int = 0
+    failures: int = 0  # that are drawn for each firm
     rows: int = 0  # that the device sends by one collective
 
     @property
@@ -85,6 +91,7 @@ class Work:
         """Bytes that a day moves through the memory of the device."""
         per_link, per_pool, indices, pool_indices = self._counts()
         per_firm = {"hiring": 28, "overproduction": 38}.get(self.switches.capacity_rule, 22)
+        per_firm += self.failures + 10 * (self.switches.consumption == "labour_income")
         links = 0 if self.cells else self.links
         numbers = per_link * links + per_pool * self.pools + per_firm * self.firms
         shared = indices * links + pool_indices * self.pools
@@ -103,10 +110,11 @@ class Work:
             case _:
                 counts = 10, 19, 5, 6
         water = 13 * NEWTON_STEPS if self.switches.rationing == "water_filling" else 0
+        detour = 8 if self.switches.order_split == "link" else 16
         per_link, per_pool, indices, pool_indices = counts
         return (
-            per_link + water + 2 * self.cuts + 7 * self.damages, per_pool,
-            indices + self.cuts + 5 * self.damages, pool_indices,
+            per_link + water + 2 * self.cuts + detour * self.detours + 7 * self.damages, per_pool,
+            indices + self.cuts + self.detours + 5 * self.damages, pool_indices,
         )  # fmt: skip
 
     @property
@@ -118,9 +126,15 @@ class Work:
         rebuilt = self.damages > 0 and self.switches.order_target == "potential"
         return 2 + water + (self.switches.order_split == "capacity") + rebuilt
 
+    @property
+    def sums(self) -> int:
+        """All-reduces of a day between them, of one number a member."""
+        return int(self.rows > 0 and self.switches.consumption == "labour_income")
+
     def seconds(self, device: Device, *, gradient: bool = False) -> float:
         """Time of all days forwards, or of all days and their gradient."""
         passes, exchanges = (RUNS + TRANSPOSE, EXCHANGES) if gradient else (1, 1)
         memory = max(self.day_bytes / device.bandwidth, KERNELS * device.launch)
         collective = device.latency + self.rows * self.members * self.width / device.exchange
-        return self.days * (passes * memory + exchanges * self.collectives * collective)
+        exchanged = self.collectives * collective + self.sums * device.latency
+        return self.days * (passes * memory + exchanges * exchanged)

@@ -157,6 +157,10 @@ class Exchange:
         ghosts = self._swap(self.serve.look_up(values))
         return self.slot.look_up(jnp.concatenate([values, ghosts]))
 
+    def total(self, values: Float[Array, "group member"]) -> Float[Array, "1 member"]:
+        """Σ of all groups of all shards."""
+        return checkpoint_name(jax.lax.psum(values.sum(axis=0, keepdims=True), self.axis), GROUPED)
+
     def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
         """Whether any flag is set on any shard."""
         return jax.lax.psum(flags.any().astype(jnp.int32), self.axis) > 0
@@ -200,6 +204,11 @@ def look_up(values: Float[Array, "#group member"], groups: Segments | Exchange |
 def anywhere(flags: Bool[Array, "..."], groups: Segments | Exchange | Sellers) -> Bool[Array, ""]:
     """Whether any flag is set, here or on another shard of the groups."""
     return groups.any(flags)
+
+
+def total(values: Float[Array, "group member"], groups: Segments | Exchange | Sellers) -> Float[Array, "1 member"]:
+    """Σ over all groups, those of other shards too."""
+    return groups.total(values) if isinstance(groups, Exchange) else values.sum(axis=0, keepdims=True)
 
 
 @jax.custom_jvp

@@ -3,8 +3,10 @@
 A scenario holds any number of shocks of five kinds; those on one firm or link multiply. All are pytrees of arrays
 (firm|1, member|1), so that a sweep's members are one batch, gradients flow into every field, and shards hold their own.
 
-    productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it
-    cuts                         a share of the orders between two groups of firms that does not get through
+    productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it; on the former
+                                 also of random failures
+    cuts                         a share of the orders between two groups of firms that does not get through, or of the
+                                 goods that make a detour and come later
     damages                      capital destroyed, and rebuilt by suppliers who are asked for it
     homes                        what households lost, and ask of those who build
 """
@@ -75,17 +77,69 @@ class Table:
         return self.path[jnp.minimum(day.astype(jnp.int32), self.path.shape[0] - 1)]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course"], meta_fields=[])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["clock", "loss", "onset", "days_between_failures", "repair_days"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class Failures:
+    """Random failures, an alternating renewal process: a firm works for an exponential time of mean M = 1 / hazard,
+    then is out for D days, over and over (Barlow & Proschan 1965, Mathematical Theory of Reliability, chapter 3).
+
+    The times at work are M E with unit exponentials E = −ln u that are drawn before anything is computed, so that the
+    k-th failure is at T_k = t0 + M (E_1 + … + E_k) + (k − 1) D, a smooth function of all numbers, and
+
+        z_t = 1 − δ Σ_k |[T_k, T_k + D] ∩ [t, t + 1]|,    the share of day t during which the firm is out,
+
+    is piecewise linear in T_k and D. So pathwise derivatives (Glasserman 2003, section 7.2) by hazard, D, δ and t0
+    exist and are exact; no event is relaxed. Departures and choices:
+      1. failures after the last of `clock` do not happen: choose as many as matter within the horizon;
+      2. a firm ages whether or not it has work, and every repair takes it D days.
+    """
+
+    clock: Float[Array, "failure #firm #member"]  # E_1 + … + E_k, unit exponentials
+    loss: Float[Array, "#firm #member"]  # δ, share lost while out, 0 … 1
+    onset: Float[Array, "#firm #member"]  # t0, no failure before [day]
+    days_between_failures: Float[Array, "#firm #member"]  # M, mean days at work from repair to failure
+    repair_days: Float[Array, "#firm #member"]  # D
+
+    def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
+        before = jnp.arange(self.clock.shape[0], dtype=day.dtype)[:, None, None]  # k − 1
+        fails = self.onset + self.days_between_failures * self.clock + self.repair_days * before
+        out = jnp.minimum(fails + self.repair_days, day + 1) - jnp.maximum(fails, day)
+        return 1 - self.loss * jnp.minimum(jnp.maximum(out, 0).sum(axis=0), 1)  # beyond 1 by round-off alone
+
+
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course", "detour_days"], meta_fields=[]
+)
 @dataclass(frozen=True)
 class RouteCut:
     """A route that is cut: of the orders from destinations to origins only a factor reaches the supplier.
 
-    What does not get through is not made and not delivered; the buyer orders anew every day, from his stock.
+    Without a detour, what does not get through is not made and not delivered; the buyer orders anew every day, from
+    his stock. With one of d days, all orders are made as ever, and the share b of the deliveries Z_e that does not get
+    through is on the way for d days on average, a first-order material delay (Sterman 2000, Business Dynamics,
+    chapter 11): of the goods T_e on the way a part 1 / d arrives each day, those that left before today,
+
+        S_e ← S_e + (1 − b) Z_e + T_e / d − use_e,    T_e ← T_e − T_e / d + b Z_e
+
+    Goods on the way are the buyer's: they count towards his target stock, as the supply line does (chapter 17), so a
+    detour changes no order while stocks last. When the route is open again they still come. Departures and choices:
+      1. the target is that of stock and supply line together, and does not grow, as Sterman's desired supply line does,
+         by the d days of use that are on the way: a lasting detour leaves n − b d days in stock, and use is limited
+         where those are fewer than one;
+      2. goods of one day arrive spread over many, at age k days with probability (1 − 1/d)^(k−1) / d; all arrive the
+         day after with d = 1;
+      3. of several detours on one link each takes its share of what the ones before it leave to the route;
+      4. cuts, with a detour or without, are not of what rebuilds capital (`Damage`).
     """
 
     origin: Float[Array, "#firm #member"]  # how far a firm's sales go by the route, 0 … 1
     destination: Float[Array, "#firm #member"]  # how far a firm's purchases do, 0 … 1
     course: Recovery | Table  # factor (1, member|1) of what gets through
+    detour_days: Float[Array, "1 #member"] | None = None  # d, mean days that a detour adds, ≥ 1; None: no detour
 
 
 @partial(
@@ -135,7 +189,7 @@ class HouseholdDamage:
 class Scenario:
     """The shocks of a batch of members."""
 
-    productivity: tuple[Recovery | Table, ...] = ()
+    productivity: tuple[Recovery | Table | Failures, ...] = ()
     final_demand: tuple[Recovery | Table, ...] = ()
     cuts: tuple[RouteCut, ...] = ()
     damages: tuple[Damage, ...] = ()
@@ -157,6 +211,13 @@ class Rebuilding(NamedTuple):
     pace: Float[Array, "#firm #member"]  # part of the outstanding demand that is asked for [1/day]
 
 
+class Detour(NamedTuple):
+    """One detour on one day."""
+
+    share: Float[Array, "#link #member"]  # b, of what a link delivers that makes the detour
+    pace: Float[Array, "1 #member"]  # 1 / d, part of what is on the way that arrives [1/day]
+
+
 class Day(NamedTuple):
     """What a scenario does on one day."""
 
@@ -165,9 +226,10 @@ class Day(NamedTuple):
     passing: Float[Array, "link #member"] | None = None  # share of a link's orders that gets through; None: all
     rebuilding: tuple[Rebuilding, ...] = ()
     repairing: tuple[Float[Array, "#firm #member"], ...] = ()  # part of each R that households ask for [1/day]
+    detours: tuple[Detour, ...] = ()
 
 
-def total_factor(shocks: tuple[Recovery | Table, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
+def total_factor(shocks: tuple[Recovery | Table | Failures, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
     """The product of all factors on a day; 1 without a shock."""
     return reduce(mul, (shock.factor(day) for shock in shocks), jnp.ones((), day.dtype))
 
@@ -183,7 +245,8 @@ def standing(layout: Layout, scenario: Scenario) -> Standing:
 
 def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array, ""]) -> Day:
     """What the scenario does on a day; `fixed` is its `standing` part."""
-    passing = [1 - of * (1 - cut.course.factor(day)) for of, cut in zip(fixed.exposed, scenario.cuts, strict=True)]
+    cuts = list(zip(fixed.exposed, scenario.cuts, strict=True))
+    passing = [1 - of * (1 - cut.course.factor(day)) for of, cut in cuts if cut.detour_days is None]
     damages = zip(scenario.damages, fixed.ruined, strict=True)
     return Day(
         total_factor(scenario.productivity, day),
@@ -191,6 +254,11 @@ def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array,
         reduce(mul, passing) if passing else None,
         tuple(_rebuilding(layout, damage, ruined, day) for damage, ruined in damages),
         tuple(jnp.where(day >= of.rebuild_start, 1 / of.rebuild_days, 0) for of in scenario.homes),
+        tuple(
+            Detour(of * (1 - cut.course.factor(day)), 1 / cut.detour_days)
+            for of, cut in cuts
+            if cut.detour_days is not None
+        ),
     )
 
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.capacity import initial_level, level_today, level_tomorrow, utmost
+from shockmesh.kernels.consumption import final_demand_today, initial_spending, spending_today
 from shockmesh.kernels.inventories import is_held, pool_target
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.model import Parameters, Switches
@@ -40,6 +41,8 @@ class State(NamedTuple):
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
     homes: tuple[Float[Array, "firm member"], ...] = ()  # R, what households still ask of the firm to rebuild
+    transit: tuple[Float[Array, "holding member"], ...] = ()  # T, what is on the way by each detour
+    spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
 
 
 class Flows(NamedTuple):
@@ -56,7 +59,8 @@ class Flows(NamedTuple):
 def initial_state(
     layout: Layout, switches: Switches, parameters: Parameters, scenario: Scenario, members: int
 ) -> State:
-    """The unshocked steady state: stocks at target, orders at the baseline flows, all rebuilding still to be done."""
+    """The unshocked steady state: stocks at target, orders at the baseline flows, nothing on the way by a detour, all
+    rebuilding still to be done."""
     level = initial_level(layout, switches, parameters, members)
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
@@ -67,7 +71,9 @@ def initial_state(
     stock = amount * days * jnp.ones((1, members), layout.output.dtype)
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
-    return State(stock, wish, level, output, rebuild, _homes(layout, scenario, members))
+    homes = _homes(layout, scenario, members)
+    transit = tuple(jnp.zeros_like(stock) for cut in scenario.cuts if cut.detour_days is not None)
+    return State(stock, wish, level, output, rebuild, homes, transit, initial_spending(layout, switches, members))
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
@@ -77,31 +83,36 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     asked = [left * look_up(work.pace, layout.buyer) for left, work in zip(state.rebuild, day.rebuilding, strict=True)]
     claims = sum(asked, orders)
     received = segment_sum(claims, layout.supplier)
+    productivity = _productivity(layout, day, state)
+    spending = spending_today(layout, switches, parameters, productivity, state.level, state.spending)
+    usual = final_demand_today(parameters, day.final_demand, spending)
     repairs = [left * pace for left, pace in zip(state.homes, day.repairing, strict=True)]
-    final_demand = sum(repairs, day.final_demand)
+    final_demand = sum(repairs, usual)
     demand = received + final_demand
     holding = _holding(layout, switches)
     pool_stock = segment_sum(state.stock, holding)
     inputs = attainable(layout, switches, parameters, pool_stock)
     level = level_today(switches, parameters, state.level, state.output, demand)
-    most = utmost(switches, parameters, _productivity(layout, day, state), inputs, level)
+    most = utmost(switches, parameters, productivity, inputs, level)
     output = jnp.minimum(demand, jnp.minimum(most, inputs) * layout.output)
     share, met = ration(layout, switches, claims, received, final_demand, output)
-    consumption, repaired = _consumed(met, day.final_demand, final_demand, repairs)
+    consumption, repaired = _consumed(met, usual, final_demand, repairs)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
-    delivered = share * orders if switches.order_split == "link" else segment_sum(share * orders, layout.pool)
+    delivered, transit = _by_detours(layout, switches, day, state.transit, share * orders)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
-    if layout.product_days is not None:
-        stock = stock * look_up(is_held(layout.product_days), holding)
+    if layout.product_days is not None:  # what is never short is neither counted nor waited for
+        held = look_up(is_held(layout.product_days), holding)
+        stock, transit = stock * held, tuple(of * held for of in transit)
     built = [share * of for of in asked]
     potential = _potential(layout, switches, demand - sum(repaired) if repaired else demand, most, built)
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, jnp.minimum(pressure, inputs))
-    flows = Flows(output, demand, most * layout.output, day.final_demand, consumption, pool_stock)
+    flows = Flows(output, demand, most * layout.output, usual, consumption, pool_stock)
     rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
     homes = tuple(left - done for left, done in zip(state.homes, repaired, strict=True))
-    return State(stock, wish, level, None if state.output is None else output, rebuild, homes), flows
+    remembered = None if state.output is None else output
+    return State(stock, wish, level, remembered, rebuild, homes, transit, spending), flows
 
 
 def _homes(layout: Layout, scenario: Scenario, members: int) -> tuple[Float[Array, "firm member"], ...]:
@@ -134,6 +145,23 @@ def _holding(layout: Layout, switches: Switches) -> Segments:
         return layout.pool
     n = layout.pool_amount.shape[0]
     return Segments(jnp.arange(n), n, is_sorted=True, is_identity=True)
+
+
+def _by_detours(
+    layout: Layout, switches: Switches, day: Day, transit: tuple[Array, ...], sent: Links
+) -> tuple[Float[Array, "holding member"], tuple[Float[Array, "holding member"], ...]]:
+    """What arrives today of what links sent today and before, by holding, and what is then on the way: `RouteCut`."""
+    arrived, on_the_way = [], []
+    for before, detour in zip(transit, day.detours, strict=True):
+        leaving = sent * detour.share
+        sent = sent - leaving
+        arrived.append(before * detour.pace)
+        on_the_way.append(before - arrived[-1] + _of_holdings(layout, switches, leaving))
+    return sum(arrived, _of_holdings(layout, switches, sent)), tuple(on_the_way)
+
+
+def _of_holdings(layout: Layout, switches: Switches, of_links: Links) -> Float[Array, "holding member"]:
+    return of_links if switches.order_split == "link" else segment_sum(of_links, layout.pool)
 
 
 def _stocks(
@@ -202,9 +230,9 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
-    the capacity of j (capacity).
+    the capacity of j (capacity). S here includes what is on the way by a detour.
     """
-    stock, wish = state.stock, state.wish
+    stock, wish = sum(state.transit, state.stock), state.wish
     pace = 1 / parameters.adjustment_days
     if switches.order_split == "link":
         wanted = _wanted(layout, parameters, wish, pace)

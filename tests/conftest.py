@@ -100,11 +100,13 @@ class DenseModel:
         passing: np.ndarray | None = None,
         damage: dict[str, np.ndarray] | None = None,
         homes: dict[str, np.ndarray] | None = None,
+        detour: tuple[np.ndarray, float] | None = None,
     ) -> dict[str, np.ndarray]:
         """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm].
 
         Passing is the share of orders that gets through [time, seller, buyer], damage the fields of a `Damage`,
-        homes those of a `HouseholdDamage`.
+        homes those of a `HouseholdDamage`, detour the share of deliveries that makes one [time, seller, buyer] and the
+        days that it adds.
         """
         net, n, rule = self.network, self.network.n_firms, self.switches.capacity_rule
         base = np.zeros((n, n))
@@ -115,6 +117,7 @@ class DenseModel:
         outputs, consumptions = [], []
         building, left, price = self._rebuilding(base, damage)
         broken = np.zeros(n) if homes is None else homes["worth"]
+        transit, spending = np.zeros_like(base), np.ones(n)
         for day, (z, demand_of_day) in enumerate(zip(productivity, final_demand, strict=True)):
             if passing is not None:
                 orders = orders * passing[day]
@@ -123,6 +126,9 @@ class DenseModel:
                 asked = left * (day >= damage["rebuild_start"]) / damage["rebuild_days"]
                 never = damage["loss"] * (building.sum(0) == 0)
                 z = z * np.maximum(1 - never - np.divide(left.sum(0), price, out=np.zeros(n), where=price > 0), 0)
+            if self.switches.consumption == "labour_income":
+                spending = self._spending(base, spending, np.minimum(level, z * capacity))
+                demand_of_day = demand_of_day * (1 + self.numbers["household_share"] * (spending - 1))
             repairs = np.zeros(n)
             if homes is not None:
                 repairs = broken * (day >= homes["rebuild_start"]) / homes["rebuild_days"]
@@ -146,15 +152,25 @@ class DenseModel:
             share = np.divide(delivered, orders + asked, out=np.zeros_like(base), where=orders + asked > 0)
             delivered, built = share * orders, share * asked
             left = left - built
+            if detour is not None:
+                arrived, leaving = transit / detour[1], detour[0][day] * delivered
+                transit, delivered = transit - arrived + leaving, delivered - leaving + arrived
             stock = self._stocks(base, stock, delivered, output / net.output)
             potential = np.minimum((demand - built.sum(1) - repaired) / net.output, most)
-            orders = self._orders(base, stock, output / net.output, demand / net.output, most, potential)
+            orders = self._orders(base, stock + transit, output / net.output, demand / net.output, most, potential)
             if rule == "hiring":
                 gap = np.minimum(demand / net.output, limit) - most
                 level = most + gap / np.where(gap > 0, self.numbers["hiring_days"], self.numbers["firing_days"])
             outputs.append(output)
             consumptions.append(consumption)
         return {"output": np.array(outputs), "final_consumption": np.array(consumptions)}
+
+    def _spending(self, base: np.ndarray, spending: np.ndarray, labour: np.ndarray) -> np.ndarray:
+        """Households' spending relative to its baseline."""
+        pay = np.maximum(self.network.output - base.sum(0), 0)
+        benefits, persistence = self.numbers["benefit_share"], self.numbers["consumption_persistence"]
+        income = (pay * (benefits + (1 - benefits) * labour)).sum() / pay.sum()
+        return np.exp(persistence * np.log(spending) + (1 - persistence) / 2 * np.log(income))
 
     def _rebuilding(
         self, base: np.ndarray, damage: dict[str, np.ndarray] | None

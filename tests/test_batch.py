@@ -135,13 +135,17 @@ def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, ma
     table = pd.DataFrame(critical, index=SECTORS, columns=SECTORS)
     table.assign(T=1.0).to_csv(tmp_path / "ihs.csv")  # a file may name more sectors
     model = {"production": "half_critical", "capacity_rule": "hiring", "criticality": "ihs.csv", "inventory_days": 2}
+    model |= {"consumption": "labour_income", "benefit_share": {"default": 0.3, "by_sector": {"I": 0.1}}}
     model |= {"rationing": "water_filling", "firing_days": {"default": 10, "by_sector": {"I": 4}}}
     found = Simulator(make({"onset": 2}, model=model, record=FIRM), network).simulate(range(1))
     firing = np.where(network.sector == 3, 4.0, 10.0)[:, None]
-    switches = Switches(production="half_critical", capacity_rule="hiring", rationing="water_filling")
+    benefits = np.where(network.sector == 3, 0.1, 0.3)[:, None]
+    switches = Switches(
+        production="half_critical", capacity_rule="hiring", rationing="water_filling", consumption="labour_income"
+    )
     expected = by_hand(
         network, (recovery(0.5, 2, 2),), switches=switches, criticality=critical, inventory_days=2, hiring_days=30,
-        firing_days=firing,
+        firing_days=firing, household_share=0.6, consumption_persistence=1 - 0.4 / 90, benefit_share=benefits,
     )  # fmt: skip
     assert (expected["output"] < 0.9 * network.output).any()
     for name, values in expected.items():
@@ -176,6 +180,7 @@ def test_every_preset_is_chosen_by_its_name(network: FirmNetwork, make: MakeSpec
 def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, make: MakeSpec):
     route = {"kind": "cut", "origin": {"region": "GBR"}, "destination": {"sector": ["C10", "I"]}, "onset": 1}
     route |= {"name": "route", "course": "linear", "recovery_start": 3, "recovery_days": 5}
+    detour = {"kind": "cut", "origin": {"region": "ESP"}, "loss": 0.6, "name": "detour"}
     quake = {
         "kind": "damage",
         "where": {"region": "ESP", "sector": ["A01", "I"]},
@@ -183,18 +188,23 @@ def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, m
     }
     quake |= {"name": "quake", "builders": {"A01": 0.5, "C10": 1.0, "I": 1.0, "G47": 0.1}, "capital_days": 40.0}
     quake |= {"onset": 2, "rebuild_start": 4, "rebuild_days": 8}
-    sweep = {"grid": {"shocks.route.loss": [0.0, 0.9], "shocks.quake.cost": [1.0, 1.5]}}
-    spec = make(shocks=[quake, route], sweep=sweep, record=FIRM)
-    found = Simulator(spec, network).simulate(range(4))
+    sweep = {
+        "grid": {"shocks.route.loss": [0.0, 0.9], "shocks.quake.cost": [1.0, 1.5], "shocks.detour.detour_days": [1, 4]}
+    }
+    spec = make(shocks=[quake, route, detour], sweep=sweep, record=FIRM)
+    found = Simulator(spec, network).simulate(range(8))
     with jax.enable_x64(True):
         ends = columns((network.region == 2)[:, None], np.isin(network.sector, (1, 3))[:, None])
-        cut = RouteCut(*ends, course=recovery([[0, 0, 0.9, 0.9]], 1, 3, 5, "linear"))
+        cut = RouteCut(*ends, course=recovery([[0, 0, 0, 0, 0.9, 0.9, 0.9, 0.9]], 1, 3, 5, "linear"))
+        ends = columns((network.region == 0)[:, None], np.ones((24, 1)))
+        (days,) = columns([[1, 4] * 4])
+        around = RouteCut(*ends, course=recovery(0.6), detour_days=days)
         hit = (network.region == 0) & np.isin(network.sector, (0, 3))
         loss = np.where(hit, np.where(network.sector == 3, 0.6, 0.3), 0)[:, None]
         builder = np.array([0.5, 1.0, 0.1, 1.0])[network.sector][:, None]
-        damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.5, 1.0, 1.5]], 2.0, 4.0, 8.0))
-        expected = by_hand(network, cuts=(cut,), damages=(damage,), members=4)
-    assert len({values.sum() for values in expected["output"]}) == 4
+        damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.0, 1.5, 1.5] * 2], 2.0, 4.0, 8.0))
+        expected = by_hand(network, cuts=(cut, around), damages=(damage,), members=8)
+    assert len({values.sum() for values in expected["output"]}) == 8
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-13)
 

@@ -102,7 +102,7 @@ def test_a_posterior_is_whole_and_arviz_reads_it(spec, tmp_path):
     simpler = tree["baselines"].to_dataset()
     assert tuple(simpler.baseline.values) == BASELINES
     assert dict(simpler.sizes) == {"baseline": 4, "output_period": 20, "output_series": 4}
-    away = (tree["observed_data"]["output"] - 1).values[tree["constant_data/output_held_out"].values]
+    away = (np.asarray(tree["observed_data/output"]) - 1)[np.asarray(tree["constant_data/output_held_out"])]
     no_change = 100 * float(np.sqrt(np.mean(away**2)))
     assert summary.simpler["output"]["no change"] == pytest.approx(no_change, rel=1e-5)
     assert f"output, held out, by simpler models: no change {no_change:.3g} %, shocks alone" in summary.text()

@@ -17,7 +17,7 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
 from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table, standing, today
+from shockmesh.kernels.shocks import Damage, Failures, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.step import initial_state, placed, step
 
 ORDERS = [
@@ -33,7 +33,7 @@ MIXED = [  # every mechanism at least once
     Switches("demand", "output", "water_filling", "capacity", "half_critical", "hiring"),
     Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
     Switches("potential", "output", "proportional", "capacity", "threshold", "overproduction"),
-    Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring"),
+    Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring", "labour_income"),
 ]
 FAMILY = [
     *(Switches(production=kind) for kind in get_args(Production)),
@@ -51,7 +51,8 @@ CRITICALITY = np.random.default_rng(5).choice([0, 0.5, 1], (7, 7))
 RANGES = {
     "inventory_days": (1, 12), "adjustment_days": (2, 9), "capacity": (1, 1.5), "elasticity": (0.1, 0.9),
     "inventory_threshold": (0.2, 1), "base_capacity": (1, 1.1), "overproduction_days": (3, 30), "hiring_days": (5, 30),
-    "firing_days": (3, 15),
+    "firing_days": (3, 15), "household_share": (0.2, 0.9), "consumption_persistence": (0.8, 0.95),
+    "benefit_share": (0.1, 0.5),
 }  # fmt: skip
 
 
@@ -71,27 +72,38 @@ def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameter
     fewer_sales = Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1, course="linear")
     some = lambda: jnp.asarray(rng.integers(0, 2, (network.n_firms, 1)) * rng.uniform(0.5, 1))  # noqa: E731
     route = RouteCut(some(), some(), Recovery(one + 0.9, one + 3.5, one + 8.5, one + 0.1))
+    detour = RouteCut(some(), some(), Recovery(one + 0.9, one + 1.5, one + 6.5, one + 0.2), one + 3.5)
     builder = (network.sector % 3 == 0).astype(float) * (1 + network.sector)
     quake = Damage(
         jnp.asarray(rng.uniform(0, 0.5, shape)), jnp.asarray(rng.uniform(5, 60, (network.n_firms, 1))),
         jnp.asarray(builder)[:, None], one + 1.2, one + 1.5, one + 3.5, one + 9.0,
     )  # fmt: skip
-    return model, Scenario((lockdown,), (fewer_sales,), (route,), (quake,))
+    return model, Scenario((lockdown,), (fewer_sales,), (route, detour), (quake,))
 
 
 def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> tuple[Any, ...]:
-    """Productivity, final demand [time, firm], what gets through [time, seller, buyer] and damage, of one member."""
+    """Productivity, final demand [time, firm], what gets through [time, seller, buyer], damage and detour, of one
+    member."""
 
-    def path(shocks: tuple[Recovery | Table, ...]) -> np.ndarray:
+    def path(shocks: tuple[Recovery | Table | Failures, ...]) -> np.ndarray:
         factors = [[np.asarray(shock.factor(jnp.asarray(float(t)))) for shock in shocks] for t in range(days)]
         return np.array([np.prod([of[:, min(member, of.shape[1] - 1)] for of in today], axis=0) for today in factors])
 
-    (route,), (quake,) = scenario.cuts, scenario.damages
-    gone = 1 - path((route.course,))[:, :, None]
-    passing = 1 - np.asarray(route.origin) * np.asarray(route.destination).T * gone
+    (route, detour), (quake,) = scenario.cuts, scenario.damages
+    gone, away = (
+        np.asarray(cut.origin) * np.asarray(cut.destination).T * (1 - path((cut.course,))[:, :, None])
+        for cut in (route, detour)
+    )
+    assert detour.detour_days is not None
     damage = {of.name: np.asarray(getattr(quake, of.name)) for of in fields(quake)}
     damage = {name: values[:, min(member, values.shape[1] - 1)] for name, values in damage.items()}
-    return path(scenario.productivity), path(scenario.final_demand) * network.final_demand, passing, damage
+    return (
+        path(scenario.productivity),
+        path(scenario.final_demand) * network.final_demand,
+        1 - gone,
+        damage,
+        (away, float(detour.detour_days[0, 0])),
+    )
 
 
 @pytest.mark.parametrize("switches", ALL_SWITCHES, ids=str)
@@ -122,9 +134,10 @@ def test_mass_balance(seed, firms, which):
             assert day.passing is not None
             asked = state.rebuild[0] * day.rebuilding[0].pace
             orders = placed(layout, switches, model, state) * day.passing
+            (detour,) = day.detours
             share, consumption = ration(
-                layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier), day.final_demand,
-                flows.output,
+                layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier),
+                flows.final_demand, flows.output,
             )  # fmt: skip
             assert ((share >= 0) & (share <= 1 + 1e-12)).all()
             np.testing.assert_allclose(consumption, flows.final_consumption, rtol=1e-12, atol=1e-14)
@@ -133,13 +146,17 @@ def test_mass_balance(seed, firms, which):
             np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(after.rebuild[0], state.rebuild[0] - built, atol=1e-12)
             needed = layout.pool_amount * look_up(flows.output / layout.output, layout.pool_buyer)
-            held, holds = state.stock, after.stock
+            (held, away), (holds, still_away) = ((of.stock, of.transit[0]) for of in (state, after))
             if switches.order_split == "link":
-                held, holds = (segment_sum(of, layout.pool) for of in (held, holds))
-            left = held + segment_sum(delivered, layout.pool) - needed  # what is not there is not used
+                held, away, holds, still_away = (segment_sum(of, layout.pool) for of in (held, away, holds, still_away))
+            leaving = segment_sum(delivered * detour.share, layout.pool)
+            np.testing.assert_allclose(still_away, away * (1 - detour.pace) + leaving, rtol=1e-9, atol=1e-12)
+            arrived = away - still_away + segment_sum(delivered, layout.pool)
+            left = held + arrived - needed  # what is not there is not used
             assert switches.production != "leontief" or (left > -1e-9).all()
             np.testing.assert_allclose(holds, jnp.maximum(left, 0), rtol=1e-9, atol=1e-9)
             assert (after.stock >= 0).all()
+            assert (after.transit[0] >= 0).all()
             assert (flows.output <= flows.demand * (1 + 1e-12)).all()
             state = after
 

@@ -1,7 +1,7 @@
 """Every preset, whole and sharded, forwards and backwards, lowers for CUDA and stays on the device: no GPU is needed to
 see that."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import jax
@@ -24,10 +24,13 @@ LEAVES_THE_DEVICE = ("custom_call", "infeed", "outfeed", "stablehlo.send", "stab
 def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     one = jnp.ones((1, 1))
     numbers = {field.name: 1.5 * one for field in fields(Parameters)}
-    model = Parameters(**numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one})
+    model = Parameters(
+        **numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one, "benefit_share": 0.5 * one}
+    )
     loss = Recovery(0.5 * one, one, 5 * one, 0.1 * one)
     damage, homes = Damage(*[0.5 * one] * 7), HouseholdDamage(one, one, one)
-    return model, Scenario((loss,), (), (RouteCut(one, one, loss),), (damage,), (homes,))
+    cuts = (RouteCut(one, one, loss), RouteCut(one, one, loss, 3 * one))
+    return model, Scenario((loss,), (), cuts, (damage,), (homes,))
 
 
 def lowered_for_cuda(run: Any, inputs: Any) -> str:
@@ -36,7 +39,10 @@ def lowered_for_cuda(run: Any, inputs: Any) -> str:
     return jax.export.export(of_leaves, platforms=["cuda"])(leaves).mlir_module()
 
 
-MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {"water": Switches(rationing="water_filling")}
+MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
+    "water": Switches(rationing="water_filling"),
+    "income": replace(PRESETS["pichler2022"].switches, consumption="labour_income"),
+}
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -159,6 +159,39 @@ def test_hiring_is_slower_than_firing(float64):
     np.testing.assert_allclose(found, [[0.4 + 0.6 / 30], [1 - 0.6 / 15]])
 
 
+HOUSEHOLDS = Switches(capacity_rule="hiring", consumption="labour_income")
+
+
+def spent(loss: float, **given: float) -> np.ndarray:
+    """Final demand [day, firm] where firm 0, which sells to firm 1, loses a part of its labour for good on day 2."""
+    pair = firm_network([0], [1], [1.0], [3.0, 2.0])
+    model = numbers(hiring_days=1e12, firing_days=1e12, capacity=1.0, **given)
+    scenario = Scenario((Recovery(column([loss, 0.0]), *map(column, (2, 2, 0))),))
+    found = rollout(lay_out(pair, np.float64), HOUSEHOLDS, model, scenario, days=400, record={"final_demand": None})
+    return np.asarray(found["final_demand"][:, :, 0])
+
+
+INCOME = {"household_share": 0.75, "consumption_persistence": 0.9, "benefit_share": 0.4}
+
+
+def test_spending_out_of_labour_income_rests_where_nothing_is_lost(float64):
+    np.testing.assert_array_equal(spent(0.0, **INCOME), np.tile([3.0, 2.0], (400, 1)))
+
+
+def test_spending_adapts_to_half_of_a_lasting_loss_of_income(float64):
+    """Nobody is hired or fired: income is (4 (1 − ½ · 0.6) + 1) / 5, spending goes to its root, by 0.9 a day."""
+    found, income = spent(0.5, inventory_days=1000.0, **INCOME), (4 * (1 - 0.5 * 0.6) + 1) / 5
+    days = np.maximum(np.arange(400) - 1, 0)
+    spending = np.exp(0.5 * np.log(income) * (1 - 0.9**days))
+    expected = (0.25 + 0.75 * spending)[:, None] * [3.0, 2.0]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_full_benefits_and_no_households_leave_final_demand_alone(float64):
+    for one in ({"benefit_share": 1.0}, {"household_share": 0.0}, {"consumption_persistence": 1.0}):
+        np.testing.assert_allclose(spent(0.9, **INCOME | one), np.tile([3.0, 2.0], (400, 1)), rtol=1e-13)
+
+
 def column(value: Any) -> jax.Array:
     return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
 
@@ -184,7 +217,8 @@ def test_a_hyperbolic_recovery_is_the_mean_of_exponential_ones_of_many_rates(flo
 
 
 def run(network: FirmNetwork, scenario: Scenario, days: int, **given: float) -> dict[str, np.ndarray]:
-    layout, record = lay_out(network, np.float64), dict.fromkeys(["output", "demand", "capacity", "final_consumption"])
+    layout = lay_out(network, np.float64)
+    record = dict.fromkeys(["output", "demand", "capacity", "final_consumption", "inventory"])
     found = rollout(layout, Switches(), numbers(**given), scenario, days=days, record=record)
     return {name: np.asarray(values)[:, :, 0] for name, values in found.items()}
 
@@ -197,6 +231,67 @@ def test_a_cut_route_starves_its_buyer_once_the_stock_is_gone(float64):
     np.testing.assert_allclose(found["output"][:, 1], [2.0] * 6 + [0.0] * 6, atol=1e-12)  # 2 days, then 4 of stock
     np.testing.assert_allclose(found["output"][:, 0], [3.0] * 2 + [2.0] * 10)
     np.testing.assert_allclose(found["output"][:, 2], 3.0)
+
+
+def detour(days: float, share: float = 1.0, until: float = 1e9) -> RouteCut:
+    """What firm 0 sells to firm 1 makes a detour from day 2 on, until a day."""
+    course = Recovery(column(share), column(2), column(until), column(1e9))
+    return RouteCut(column([1.0, 0]), column([0, 1.0]), course, column(days))
+
+
+def test_a_detour_of_one_day_is_one_day_without_deliveries(float64):
+    """What left the day before arrives each day: the stock is lower by a day's use, and whole again with the route."""
+    pair = firm_network([0], [1], [2.0], [0, 2.0])
+    found = run(pair, Scenario(cuts=(detour(1, until=6),)), 12, inventory_days=4.0)
+    np.testing.assert_allclose(found["inventory"][:, 1], [8.0] * 3 + [6.0] * 5 + [8.0] * 4, rtol=1e-12)
+    for name in ("output", "demand", "final_consumption"):
+        np.testing.assert_allclose(found[name], np.tile(found[name][0], (12, 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("days", [1.0, 2.5, 7.0, 20.0])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_goods_are_delayed_by_exactly_the_mean(float64, days: float, share: float):
+    """Stock that is missing is what is on the way: in the end its flow times the delay (Little's law). No order
+    changes while it lasts, and all of it is there again once the route is open."""
+    pair, until = firm_network([0], [1], [2.0], [0, 2.0]), 402.0
+    found = run(pair, Scenario(cuts=(detour(days, share, until),)), 1000, inventory_days=30.0)
+    missing = 60 - found["inventory"][:, 1]
+    np.testing.assert_allclose(missing[400], 2 * share * days, rtol=1e-6)
+    np.testing.assert_allclose(missing[-1], 0, atol=1e-9)
+    np.testing.assert_allclose(found["demand"], 2.0, rtol=1e-12)
+    # one batch of goods: 1 − share go straight, the rest arrive at age k with (1 − 1/d)^(k − 1) / d
+    ages = np.arange(1, 10_000)
+    np.testing.assert_allclose((ages * (1 - 1 / days) ** (ages - 1) / days).sum(), days)
+
+
+def test_a_long_detour_starves_like_a_cut_and_does_not_hide_the_orders(float64):
+    pair = firm_network([0, 0], [1, 2], [1.0, 2.0], [0, 2.0, 3.0])
+    ends = column([1.0, 0, 0]), column([0, 1.0, 0])
+    course = Recovery(column(1), column(2), column(2), column(0))
+    gone, late = (
+        run(pair, Scenario(cuts=(RouteCut(*ends, course, days),)), 12, inventory_days=4.0)
+        for days in (None, column(1e9))
+    )
+    for name in ("output", "inventory"):
+        np.testing.assert_allclose(late[name][:, 1:], gone[name][:, 1:], atol=1e-7)
+    np.testing.assert_allclose(gone["demand"][2:, 0], 2.0)
+    np.testing.assert_allclose(late["demand"][:6, 0], 3.0)
+
+
+def test_a_detour_has_the_derivative_of_finite_differences(float64):
+    """Of what is consumed while stocks do not last, by the days of the detour and by its share."""
+    pair = firm_network([0], [1], [2.0], [0, 2.0])
+
+    def eaten(days: float, share: float) -> jax.Array:
+        model, scenario = numbers(inventory_days=3.0), Scenario(cuts=(detour(days, share),))
+        found = rollout(lay_out(pair, np.float64), Switches(), model, scenario, days=30, record={"output": None})
+        return found["output"].sum()
+
+    slopes = jax.grad(eaten, argnums=(0, 1))(5.0, 0.9)
+    assert max(slopes) < -1
+    for which, slope in enumerate(slopes):
+        up, down = (eaten(*(x + h * (i == which) for i, x in enumerate((5.0, 0.9)))) for h in (1e-6, -1e-6))
+        np.testing.assert_allclose(slope, (up - down) / 2e-6, rtol=1e-6)
 
 
 def test_capital_is_rebuilt_by_a_part_of_the_rest_each_day(float64):
@@ -222,6 +317,7 @@ def test_capital_that_nobody_can_rebuild_stays_lost(float64):
 INCOMPLETE = {
     "ces": (Switches(production="ces"), r"parameters: \['elasticity'\] missing"),
     "hiring": (Switches(capacity_rule="hiring"), r"parameters: \['hiring_days', 'firing_days'\] missing"),
+    "labour": (Switches(consumption="labour_income"), "consumption = labour_income needs capacity_rule = hiring"),
     "critical": (Switches(production="half_critical"), "criticality missing: needed by production = half_critical"),
 }
 

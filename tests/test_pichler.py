@@ -1,23 +1,26 @@
 """Parity of `pichler2022` with its published equations, written out for the 55 sectors of the United Kingdom in 2020.
 
 Pichler, Pangallo, del Rio-Chanona, Lafond, Farmer (2022), JEDC 144:104527; equation numbers are theirs. Departures:
-  1. household demand is exogenous, as other final demand is: their consumption function (eqs. 5, 6), which couples all
-     households to all labour income, is left out on both sides;
+  1. the consumption function (eqs. 5, 6), which couples all households to all labour income, is tested by itself, with
+     labour income in proportion to value added, the departures of `consumption.py` and no shock on final demand;
   2. the 11 pairs that the survey did not rate are taken as not critical, on both sides;
   3. industries buy from themselves, firms here do not: each industry becomes two firms (`halved` in conftest.py);
   4. only domestic flows count: imports never run short.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 from shockmesh.kernels.layout import lay_out
-from shockmesh.kernels.model import PRESETS, Parameters, Production
+from shockmesh.kernels.model import PRESETS, Parameters, Production, Switches
+from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shocks import Recovery, Scenario, Table
 
@@ -75,16 +78,34 @@ def kingdom() -> Economy:
     )
 
 
-def published(uk: Economy, production: Production) -> np.ndarray:
+class Households(NamedTuple):
+    """How spending follows labour income; with a persistence of 1 it does not."""
+
+    persistence: float = 1.0  # ρ
+    benefits: float = 0.8  # b
+
+
+GIVEN = Households()
+
+
+def published(
+    uk: Economy, production: Production, final_demands: np.ndarray, households: Households = GIVEN
+) -> np.ndarray:
     """Output [time, sector], equation by equation; A and S are [input, buyer]."""
     x0 = uk.output
     a = uk.flows / x0
     n = len(x0)
     stock, labour, demand = uk.days * uk.flows, np.ones(n), x0  # labour relative to l₀; d of the day before
     change = np.zeros(n)  # Δl of the day before
+    pay, spent = x0 - uk.flows.sum(axis=0), uk.households.sum()
+    propensity = spent / pay.sum()  # m
     outputs: list[np.ndarray] = []
-    for final_demand, felt in zip(uk.final_demand(), fading(), strict=True):
+    for final_demand, felt in zip(final_demands, fading(), strict=True):
         labour = np.minimum(labour + np.where(change > 0, HIRING, FIRING) * change, 1 - uk.labour_lost * felt)  # 19–21
+        income = households.benefits * pay.sum() + (1 - households.benefits) * (pay * labour).sum()
+        logs = np.log(propensity * np.array([income, pay.sum()]))
+        spent = np.exp(households.persistence * np.log(spent) + (1 - households.persistence) / 2 * logs.sum())  # 5
+        final_demand = final_demand + uk.households * (spent / uk.households.sum() - 1)  # 6
         orders = np.maximum(a * demand + (uk.days * uk.flows - stock) / TAU, 0)  # 4
         demand = orders.sum(axis=1) + final_demand  # 3
         by_inputs = input_bottleneck(uk, a, stock, production)
@@ -117,26 +138,45 @@ def input_bottleneck(uk: Economy, a: np.ndarray, stock: np.ndarray, production: 
     return found
 
 
-@pytest.mark.parametrize("production", ["leontief", "strongly_critical", "half_critical", "weakly_critical", "linear"])
-def test_pichler2022_is_its_equations(float64, halved, kingdom: Economy, production: Production):
+def column(value: object) -> jax.Array:
+    return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
+
+
+def simulated(
+    halved: Callable[..., FirmNetwork], kingdom: Economy, switches: Switches, demand: tuple[Table, ...], **more: object
+) -> np.ndarray:
+    """Output [time, sector] in the lockdown."""
     network = halved(kingdom.flows, kingdom.households + kingdom.others, np.arange(55), kingdom.sectors)
-    preset = PRESETS["pichler2022"]
-    assert preset.switches.production == "half_critical"
-    numbers = dict(preset.defaults) | {"inventory_days": np.tile(kingdom.days, 2)}
-    model = Parameters(**{name: jnp.atleast_1d(jnp.asarray(value, float))[:, None] for name, value in numbers.items()})
-    column = lambda value: jnp.atleast_1d(jnp.asarray(value, float))[:, None]  # noqa: E731
-    lockdown = Recovery(
-        column(np.tile(kingdom.labour_lost, 2)),
-        column(LOCKDOWN),
-        column(REOPENING),
-        column(1 / EASING),
-        course="linear",
-    )
-    path = kingdom.final_demand() / (kingdom.households + kingdom.others)
-    scenario = Scenario((lockdown,), (Table(jnp.asarray(np.tile(path, 2))[:, :, None]),))
-    switches = replace(preset.switches, production=production)
+    numbers = dict(PRESETS["pichler2022"].defaults) | {"inventory_days": np.tile(kingdom.days, 2)} | more
+    model = Parameters(**{name: column(value) for name, value in numbers.items()})
+    lost, dates = column(np.tile(kingdom.labour_lost, 2)), map(column, (LOCKDOWN, REOPENING, 1 / EASING))
+    scenario = Scenario((Recovery(lost, *dates, course="linear"),), demand)
     layout = lay_out(network, np.float64, kingdom.criticality)
     found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"][:, :, 0]
-    expected = published(kingdom, production)
+    return np.asarray(found).reshape(DAYS, 2, 55).sum(axis=1)
+
+
+@pytest.mark.parametrize("production", ["leontief", "strongly_critical", "half_critical", "weakly_critical", "linear"])
+def test_pichler2022_is_its_equations(float64, halved, kingdom: Economy, production: Production):
+    preset = PRESETS["pichler2022"]
+    assert preset.switches.production == "half_critical"
+    path = kingdom.final_demand() / (kingdom.households + kingdom.others)
+    demand = (Table(jnp.asarray(np.tile(path, 2))[:, :, None]),)
+    found = simulated(halved, kingdom, replace(preset.switches, production=production), demand)
+    expected = published(kingdom, production, kingdom.final_demand())
     assert expected[60].sum() < 0.85 * expected[0].sum()
-    np.testing.assert_allclose(np.asarray(found).reshape(DAYS, 2, 55).sum(axis=1), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("households", [Households(1 - 0.4 / 90), Households(0.95, 0.2)], ids=["published", "quick"])
+def test_households_spend_by_its_consumption_function(float64, halved, kingdom: Economy, households: Households):
+    switches = replace(PRESETS["pichler2022"].switches, consumption="labour_income")
+    share = np.tile(kingdom.households / (kingdom.households + kingdom.others), 2)
+    persistence, benefits = households
+    numbers = {"household_share": share, "consumption_persistence": persistence, "benefit_share": benefits}
+    found = simulated(halved, kingdom, switches, (), **numbers)
+    undisturbed = np.tile(kingdom.households + kingdom.others, (DAYS, 1))
+    expected = published(kingdom, "half_critical", undisturbed, households)
+    without = published(kingdom, "half_critical", undisturbed)
+    assert np.abs(expected / without - 1).max() > 0.003
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)

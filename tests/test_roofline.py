@@ -17,12 +17,13 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import members_of, rollout
 from shockmesh.kernels.roofline import CORE, DEVICES, EXCHANGES, RUNS, TRANSPOSE, Work
 from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, standing, today
+from shockmesh.kernels.shocks import Damage, Failures, Recovery, RouteCut, Scenario, standing, today
 from shockmesh.kernels.step import initial_state, step
 
 MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
     "baseline": Switches(order_split="baseline"),
     "ces": Switches(production="ces"),
+    "income": replace(PRESETS["pichler2022"].switches, consumption="labour_income"),
     "final_demand_last": Switches(rationing="final_demand_last"),
 }
 ONE = jnp.ones((1, 1))
@@ -91,6 +92,28 @@ def test_what_members_share_is_counted_once(network: FirmNetwork, members: int):
     layout = lay_out(network)
     day = accessed(partial(a_day, Switches()), *given_to(layout, Switches(), *inputs_of(network, members)))
     assert day == pytest.approx(work_of(network, layout, Switches(), members).day_bytes, rel=0.1)
+
+
+@pytest.mark.parametrize("model", ["hamid2025", "hallegatte2014"])
+@pytest.mark.parametrize("detours", [1, 2])
+def test_detours_are_counted(network: FirmNetwork, model: str, detours: int):
+    layout, switches = lay_out(network), MODELS[model]
+    numbers, scenario = inputs_of(network, 8)
+    by_firm, course = jnp.full((network.n_firms, 1), 0.5), Recovery(0.5 * ONE, ONE, 5 * ONE, 0.1 * ONE)
+    more = replace(scenario, cuts=detours * (RouteCut(by_firm, by_firm, course, 3 * ONE),))
+    day = accessed(partial(a_day, switches), *given_to(layout, switches, numbers, more))
+    counted = replace(work_of(network, layout, switches, 8), detours=detours)
+    assert day == pytest.approx(counted.day_bytes, rel=0.15)
+
+
+@pytest.mark.parametrize("drawn", [2, 9, 40])
+def test_failures_are_counted(network: FirmNetwork, drawn: int):
+    layout, (numbers, scenario) = lay_out(network), inputs_of(network, 8)
+    clock = jnp.ones((drawn, network.n_firms, 8)).cumsum(0)
+    more = replace(scenario, productivity=(*scenario.productivity, Failures(clock, *[3 * ONE] * 4)))
+    day = accessed(partial(a_day, Switches()), *given_to(layout, Switches(), numbers, more))
+    counted = replace(work_of(network, layout, Switches(), 8), failures=drawn)
+    assert day == pytest.approx(counted.day_bytes, rel=0.1)
 
 
 def test_cuts_and_damages_are_counted(network: FirmNetwork):
@@ -175,3 +198,7 @@ def test_collectives_take_their_latency_and_their_rows():
     split = replace(shard, switches=PRESETS["hallegatte2014"].switches)
     assert (shard.collectives, split.collectives, replace(split, damages=1).collectives) == (2, 3, 4)
     assert replace(shard, switches=Switches(rationing="water_filling")).collectives == 12
+    hiring = replace(shard, switches=Switches(capacity_rule="hiring"))
+    income = replace(shard, switches=replace(hiring.switches, consumption="labour_income"))
+    moved = 365 * (income.day_bytes - hiring.day_bytes) / device.bandwidth
+    assert income.seconds(device) - hiring.seconds(device) == pytest.approx(moved + 365 * device.latency)

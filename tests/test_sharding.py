@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh
 from shockmesh.kernels.layout import lay_out
-from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.model import Consumption, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.partition import cut_of, partition, partition_by_region
 from shockmesh.kernels.rollout import Record, rollout
@@ -44,6 +44,8 @@ def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
         array(1, 12, n, MEMBERS), array(2, 8, 1, 1), array(1, 1.4, n, 1), elasticity=array(0.2, 0.9, n, 1),
         inventory_threshold=array(0.5, 1, 1, MEMBERS), base_capacity=array(1, 1.1, n, 1),
         overproduction_days=array(5, 9, 1, 1), hiring_days=array(8, 30, n, 1), firing_days=array(5, 15, 1, 1),
+        household_share=jnp.full((n, 1), 0.7, precision), consumption_persistence=jnp.full((1, 1), 0.9, precision),
+        benefit_share=jnp.full((1, MEMBERS), 0.2, precision),
     )  # fmt: skip
     hit = jnp.asarray(rng.random((n, 1)) < 0.3, precision)
     lockdown = Recovery(
@@ -51,11 +53,13 @@ def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
     )
     course = Recovery(array(0.5, 1, 1, MEMBERS), array(3.5, 3.5, 1, 1), array(9.5, 9.5, 1, 1), array(0.1, 0.1, 1, 1))
     route = RouteCut(hit, 1 - hit, course)
+    ends = array(0.2, 1, n, 1), array(0.2, 1, n, 1)  # no two inputs tie: round-off would decide whose derivative it is
+    detour = RouteCut(*ends, replace(course, onset=array(1.5, 1.5, 1, 1)), array(1.5, 6, 1, MEMBERS))
     quake = Damage(
         array(0, 0.4, n, MEMBERS), array(20, 90, n, 1), array(0, 2, n, 1), array(1, 1.2, 1, 1), array(2.5, 2.5, 1, 1),
         array(4.5, 4.5, 1, 1), array(9, 20, 1, 1),
     )  # fmt: skip
-    return model, Scenario((lockdown,), (Table(array(0.8, 1, 5, n, 1)),), (route,), (quake,))
+    return model, Scenario((lockdown,), (Table(array(0.8, 1, 5, n, 1)),), (route, detour), (quake,))
 
 
 def record_of(network: FirmNetwork) -> Record:
@@ -99,7 +103,7 @@ def test_results_and_gradients_equal_the_whole(precision, random_network, firm, 
 EVERY_SWITCH = [
     Switches("output", "output"),
     Switches("demand", "demand", "final_demand_last"),
-    Switches("demand", "output", "water_filling", "capacity", "half_critical", "hiring"),
+    Switches("demand", "output", "water_filling", "capacity", "half_critical", "hiring", "labour_income"),
     Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
     Switches("potential", "output", "proportional", "capacity", "threshold", "overproduction"),
 ]
@@ -163,6 +167,28 @@ def test_a_step_has_two_collectives_and_every_run_and_transpose_of_it_two_more(r
     backward = _compiled(jax.grad(lambda *inputs: loss_of(run)(inputs)), inputs)
     assert _swaps_of_loops(backward) == [2, 2, 2, 2, 2]  # both loops, the early days again, both transposed
     assert _collectives(backward)["all-gather"] == _collectives(backward)["collective-permute"] == 0
+
+
+def test_spending_out_of_labour_income_takes_one_sum_a_day_more(random_network):
+    """In each loop over days: forwards, run again, transposed."""
+    network = random_network(firms=60, links=300)
+    (model, scenario), mesh = inputs_of(network, np.dtype("f4")), mesh_of(4, 1)
+    inputs = model, replace(scenario, cuts=(), damages=())
+    in_shards, record = shard(network, partition(network, 4)), {"output": record_of(network)["output"]}
+
+    def sums(consumption: Consumption, backwards: bool) -> int:
+        switches = Switches(capacity_rule="hiring", consumption=consumption)
+
+        def run(*inputs: Any) -> dict[str, jax.Array]:
+            return sharded_rollout(in_shards, mesh, switches, *inputs, days=16, record=record)
+
+        program = _compiled(jax.grad(lambda *inputs: loss_of(run)(inputs)) if backwards else run, inputs)
+        loops = [_collectives(body) for body in program.split("\n\n")]
+        assert [of["all-to-all"] for of in loops if of["all-to-all"]] == [2] * (5 if backwards else 2)
+        return sum(of["all-reduce"] for of in loops if of["all-to-all"])
+
+    assert (sums("exogenous", False), sums("labour_income", False)) == (0, 2)
+    assert sums("labour_income", True) == sums("exogenous", True) + 5
 
 
 def test_partitions_are_balanced_and_measured(random_network):
@@ -237,7 +263,7 @@ def test_two_processes_equal_one(tmp_path):
             rank, port = int(sys.argv[1]), sys.argv[2]
             jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank, cluster_detection_method="deactivate")
             from shockmesh.kernels.layout import lay_out
-            from shockmesh.kernels.model import Parameters, Switches
+            from shockmesh.kernels.model import Consumption, Parameters, Switches
             from shockmesh.kernels.network import firm_network
             from shockmesh.kernels.partition import partition
             from shockmesh.kernels.rollout import rollout

@@ -96,6 +96,13 @@ def test_a_resolved_spec_reads_back_the_same(write: Write):
     assert parse_spec(resolved).model_dump(mode="json") == resolved
 
 
+def test_a_detour_reads_back_the_same(write: Write):
+    route = "  - {name: route, kind: cut, origin: {region: CHN}, loss: 0.7, detour_days: 12}\nsweep:\n"
+    resolved = load_spec(write(GOOD.replace("sweep:\n", route))).model_dump(mode="json")
+    assert resolved["shocks"][1]["detour_days"] == 12
+    assert parse_spec(resolved).model_dump(mode="json") == resolved
+
+
 def test_nothing_but_the_economy_and_the_horizon_is_required(write: Write):
     spec = load_spec(write("economy: world.zarr\nhorizon: {days: 3}\n"))
     assert (spec.members, spec.shocks, spec.model.preset) == (1, (), "hamid2025")
@@ -156,6 +163,21 @@ BAD = {
         "criticality: ihs.csv, inventory_days: {default",
         "2: model.criticality: {folder}/ihs.csv: is not read by production: leontief and capacity_rule: constant",
     ),
+    "spending without labour": (
+        "inventory_days: {default",
+        "consumption: labour_income, inventory_days: {default",
+        "2: model.consumption: labour_income: needs labour: capacity_rule: hiring",
+    ),
+    "benefits above one": (
+        "inventory_days: {default",
+        "consumption: labour_income, capacity_rule: hiring, benefit_share: 1.5, inventory_days: {default",
+        "2: model.benefit_share: 1.5: must be ≥ 0 and ≤ 1",
+    ),
+    "benefits that nobody reads": (
+        "inventory_days: {default",
+        "benefit_share: 0.5, inventory_days: {default",
+        "2: model.benefit_share: 0.5: is not read by production: leontief and capacity_rule: constant",
+    ),
     "no criticality": (
         "inventory_days: {default",
         "production: half_critical, inventory_days: {default",
@@ -192,7 +214,8 @@ BAD = {
     "no such kind": (
         "kind: recovery",
         "kind: storm",
-        "5: shocks.lockdown.kind: storm: no such kind; there are recovery, damage, household_damage, cut, table",
+        "5: shocks.lockdown.kind: storm: no such kind; "
+        "there are recovery, failures, damage, household_damage, cut, table",
     ),
     "linear recovery misspelt": (
         "kind: recovery",
@@ -222,6 +245,18 @@ BAD = {
         "sweep:\n  members: 200\n  vary:\n    shocks.homes.worth.by_sector.I: {uniform: [0, 1]}\n",
         "10: sweep.vary.shocks.homes.worth.by_sector.I: shocks.homes.worth.by_sector.I: "
         "a household_damage has one number for all firms",
+    ),
+    "a detour of no time": (
+        "sweep:\n  seed: 7\n",
+        "  - {name: route, kind: cut, origin: {region: CHN}, detour_days: 0.5}\nsweep:\n  seed: 7\n",
+        "6: shocks.route.detour_days: 0.5: must be ≥ 1",
+    ),
+    "detours drawn below a day": (
+        "sweep:\n  seed: 7\n  members: 200\n  vary:\n",
+        "  - {name: route, kind: cut, origin: {region: CHN}}\n"
+        "sweep:\n  members: 200\n  vary:\n    shocks.route.detour_days: {uniform: [0, 9]}\n",
+        "10: sweep.vary.shocks.route.detour_days: {'uniform': {'low': 0.0, 'high': 9.0}}: "
+        "draws from 0 to 9; every value must be ≥ 1",
     ),
     "region as a number": (
         "region: GBR",
