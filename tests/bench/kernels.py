@@ -6,9 +6,9 @@
 On the network of --firms and --links: a Numba loop, shockmesh with 1, 8 and 32 members. On one of --small firms, ten
 links each, small peers: dense matrices in JAX, with pools summed by segments or, as is usual, by a product with a
 matrix of 0 and 1 that says who sells what; a Python object for each firm with NumPy arrays (`agents.py`); the Numba
-loop's text in plain Python; shockmesh with 1 member. On a table of
---regions times 56 industries that all trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak
-memory, and in brackets that without what it had imported.
+loop's text in plain Python; shockmesh with 1, 8 and 32 members. On a table of --regions times 56 industries that all
+trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak memory, and in brackets that without
+what it had imported.
 
 Compile time is excluded; every figure is the median of the repeats, taken in turn. One link-step is one link of one
 member advanced one day.
@@ -117,10 +117,13 @@ def large_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, 
         "numba, 1 thread": Case(peer(network, loss, days, numba_loop.run_serial), days),
         f"numba, {numba.get_num_threads()} threads": Case(peer(network, loss, days, numba_loop.run_threaded), days),
     }
-    cases[OURS] = Case(ours(network, loss, 1, days), days)
-    for members in (8, 32):
-        cases[f"shockmesh, {members} members"] = Case(ours(network, loss, members, days), days, members)
-    return cases
+    return cases | our_cases(network, loss, days)
+
+
+def our_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, Case]:
+    """One simulation, and batches as a sweep has them."""
+    batches = {f"shockmesh, {n} members": Case(ours(network, loss, n, days), days, n) for n in (8, 32)}
+    return {OURS: Case(ours(network, loss, 1, days), days)} | batches
 
 
 def small_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, Case]:
@@ -130,8 +133,7 @@ def small_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, 
         "dense, one-hot, in JAX": Case(dense(network, loss, few, one_hot=True), few),
         "an object for each firm": Case(lambda: agents.run(firms, few, 9.0, 6.0, 1.25, 5.0, 20.0, 0.05), few),
         "the loop in plain Python": Case(peer(network, loss, few, numba_loop.run_python), few),
-        OURS: Case(ours(network, loss, 1, days), days),
-    }
+    } | our_cases(network, loss, days)
 
 
 def measure(cases: dict[str, Case], repeat: int) -> dict[str, float]:
