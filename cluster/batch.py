@@ -12,16 +12,9 @@ from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.binding import Bound, BoundShock, BoundTable, asked_to_build, bind
 from shockmesh.cluster.devices import Batch, many_devices, on_host, one_device
 from shockmesh.cluster.members import arrivals
-from shockmesh.cluster.models import (
-    DamageShock,
-    FailuresShock,
-    HouseholdShock,
-    RecoveryShock,
-    Shock,
-    Spec,
-    TableShock,
-)
+from shockmesh.cluster.models import Spec
 from shockmesh.cluster.plan import kept_as_table
+from shockmesh.cluster.shocks import DamageShock, FailuresShock, HouseholdShock, RecoveryShock, Shock, TableShock
 from shockmesh.cluster.values import Drawn
 from shockmesh.io.results import Template, Variable
 from shockmesh.kernels.layout import Layout, lay_out

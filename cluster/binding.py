@@ -14,19 +14,19 @@ from scipy import special
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.fields import PerFirm
 from shockmesh.cluster.members import Members, draw_members
-from shockmesh.cluster.models import (
+from shockmesh.cluster.models import Spec
+from shockmesh.cluster.problems import suggestion
+from shockmesh.cluster.rules import MODEL_VALUES, WHERE_NAMES
+from shockmesh.cluster.selection import Directory, Selection
+from shockmesh.cluster.shocks import (
     CutShock,
     DamageShock,
     FailuresShock,
     HouseholdShock,
     RecoveryShock,
     Shock,
-    Spec,
     TableShock,
 )
-from shockmesh.cluster.problems import suggestion
-from shockmesh.cluster.rules import MODEL_VALUES, WHERE_NAMES
-from shockmesh.cluster.selection import Directory, Selection
 from shockmesh.cluster.source import Problem, SpecError
 from shockmesh.cluster.values import Field, group_names, make_field
 from shockmesh.io.scenarios import read_criticality, read_factors

@@ -2,59 +2,52 @@
 
 import math
 from dataclasses import fields, replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    AliasChoices,
-    AliasGenerator,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     PrivateAttr,
     Strict,
     Tag,
-    model_validator,
 )
+from shockmesh.cluster.boario import BOARIO, ORDER_TYPES, Renamed
 from shockmesh.cluster.distributions import Scalar
 from shockmesh.cluster.fields import (
     AdjustmentDays,
     BenefitShare,
     Capacity,
-    CapitalDays,
     ConsumptionPersistence,
-    Cost,
     Count,
-    DaysBetweenFailures,
-    DetourDays,
     Dim,
     Drawn,
     Elasticity,
     FilePath,
-    FirmIds,
     Frozen,
     HouseholdShare,
     InventoryDays,
     InventoryThreshold,
     Levels,
-    Loss,
-    Name,
-    Names,
-    Onset,
     OverproductionDays,
     PerFirm,
     Positive,
-    RecoveryDays,
-    RecoveryStart,
-    RepairDays,
-    Share,
     StockDays,
     Value,
     Window,
-    Worth,
     byte_text,
     known,
+)
+from shockmesh.cluster.shocks import (
+    CutShock,
+    DamageShock,
+    FailuresShock,
+    HouseholdShock,
+    RecoveryShock,
+    Shock,
+    TableShock,
+    Where,
 )
 from shockmesh.cluster.source import KeyPath, Problem, Source, locate
 from shockmesh.inference.choices import GuideName, Penalty, Residual
@@ -72,45 +65,6 @@ from shockmesh.kernels.model import (
     Switches,
 )
 from shockmesh.kernels.rollout import RECORDABLE
-from shockmesh.kernels.shocks import Course
-
-BOARIO = {  # our name of a number of a model or an event → BoARIO's, which a spec may use as well
-    "inventory_days": "main_inv_dur",
-    "inventory_by_product": "inventory_dict",
-    "adjustment_days": "inventory_restoration_tau",
-    "inventory_threshold": "psi_param",
-    "capacity": "alpha_max",
-    "base_capacity": "alpha_base",
-    "overproduction_days": "alpha_tau",
-    "order_split": "order_type",
-    "onset": "occurrence",
-    "rebuild_days": "rebuild_tau",
-    "builders": "rebuilding_sectors",
-    "cost": "rebuilding_factor",
-    "course": "recovery_function",
-    "recovery_days": "recovery_tau",
-}
-ORDER_TYPES = {"alt": "capacity", "noalt": "baseline"}  # BoARIO's order_type → order_split
-CONVEXE = "for BoARIO's convexe say course: exponential and recovery_days: -1 / (4 ln(1 - 1 / recovery_tau))"
-
-
-def _both_names(name: str) -> AliasChoices | str:
-    return AliasChoices(name, BOARIO[name]) if name in BOARIO else name
-
-
-class Renamed(Frozen):
-    """A part of a spec whose numbers may go by BoARIO's names."""
-
-    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=_both_names))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_name(cls, data: Any) -> Any:
-        keys = set(data) if isinstance(data, dict) else set()
-        twice = [f"{ours} and {theirs}" for ours, theirs in BOARIO.items() if {ours, theirs} <= keys]
-        if twice:
-            raise ValueError(f"gives the same number by two names: {', '.join(twice)}")
-        return data
 
 
 class Model(Renamed):
@@ -163,125 +117,6 @@ class Horizon(Frozen):
     """How long to simulate."""
 
     days: Count
-
-
-class Where(Frozen):
-    """Which firms: in any of the regions, and any of the sectors, and any of the firms named; empty means all.
-
-    Of those, `share` draws a fraction at random, each firm alike: afresh in each member, or once if `redraw` is off.
-    """
-
-    region: Names = ()
-    sector: Names = ()
-    firm: FirmIds = ()
-    share: Share | None = None
-    redraw: bool = True
-
-
-class RecoveryShock(Renamed):
-    """A loss of output (or of final demand) that recovers: exponentially, loss · exp(−(t − start)⁺ / recovery_days), or
-    linearly, whole again after recovery_days."""
-
-    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
-    PLACES: ClassVar[tuple[str, ...]] = ("where",)
-    name: Name
-    kind: Literal["recovery"]
-    on: Literal["production", "final_demand"] = "production"
-    where: Where = Where()
-    course: Course = "exponential"
-    loss: Value[Loss]  # share lost
-    onset: Value[Onset] = 0.0  # first day of the loss
-    recovery_start: Value[RecoveryStart] | None = None  # left out: the onset
-    recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent
-
-    @model_validator(mode="before")
-    @classmethod
-    def _linear(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "recovery_tau" in data:
-            course = data.get("course", data.get("recovery_function"))
-            if course != "linear":
-                raise ValueError(f"recovery_tau is the days of a linear recovery; {CONVEXE}")
-        return data
-
-
-class FailuresShock(Frozen):
-    """Firms that fail at random, over and over: see `Failures` in shockmesh.kernels.shocks."""
-
-    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "days_between_failures", "repair_days")
-    PLACES: ClassVar[tuple[str, ...]] = ("where",)
-    name: Name
-    kind: Literal["failures"]
-    where: Where = Where()
-    days_between_failures: Value[DaysBetweenFailures]  # mean time at work from a repair to the next failure
-    repair_days: Value[RepairDays]  # how long a firm is out
-    loss: Value[Loss] = 1.0  # share of output lost while it is
-    onset: Value[Onset] = 0.0  # no failure before
-
-
-class DamageShock(Renamed):
-    """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in shockmesh.kernels.shocks."""
-
-    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "capital_days", "cost", "onset", "rebuild_start", "rebuild_days")
-    PLACES: ClassVar[tuple[str, ...]] = ("where",)
-    name: Name
-    kind: Literal["damage"]
-    where: Where = Where()
-    loss: Value[Loss]  # share of the capital that is destroyed
-    builders: Annotated[dict[str, Share], Field(min_length=1)]  # sector → its part in rebuilding
-    capital_days: Value[CapitalDays] = 1460.0  # capital, in days of value added
-    cost: Value[Cost] = 1.0  # of a unit of capital
-    onset: Value[Onset] = 0.0
-    rebuild_start: Value[RecoveryStart] | None = None  # left out: the onset
-    rebuild_days: Value[AdjustmentDays] = 60.0  # 1 / part of what is missing that is asked for each day
-
-
-class HouseholdShock(Renamed):
-    """Homes destroyed, and rebuilt by the sectors that build, of these regions or of all: see `HouseholdDamage` in
-    shockmesh.kernels.shocks. Firms of a sector are asked in proportion to the final demand that they meet."""
-
-    NUMBERS: ClassVar[tuple[str, ...]] = ("worth", "rebuild_start", "rebuild_days")
-    PLACES: ClassVar[tuple[str, ...]] = ()
-    name: Name
-    kind: Literal["household_damage"]
-    region: Names = ()
-    worth: Worth  # of all that is rebuilt, the network's unit without «/ day»
-    builders: Annotated[dict[str, Share], Field(min_length=1)]  # sector → its part in rebuilding
-    rebuild_start: RecoveryStart = 0.0
-    rebuild_days: AdjustmentDays = 60.0  # 1 / part of what is missing that is asked for each day
-
-
-class CutShock(Frozen):
-    """A route that is cut: orders from firms at the destination to firms at the origin do not get through; or, with
-    `detour_days`, goods come by a detour and arrive so much later on average."""
-
-    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days", "detour_days")
-    PLACES: ClassVar[tuple[str, ...]] = ("origin", "destination")
-    name: Name
-    kind: Literal["cut"]
-    origin: Where = Where()  # who sells
-    destination: Where = Where()  # who buys
-    course: Course = "exponential"
-    loss: Loss = 1.0  # share of the orders, or of the goods, that does not get through
-    onset: Onset = 0.0
-    recovery_start: RecoveryStart | None = None
-    recovery_days: RecoveryDays | None = None
-    detour_days: DetourDays | None = None  # left out: there is no other way
-
-
-class TableShock(Frozen):
-    """Factors read from a file, day by day."""
-
-    NUMBERS: ClassVar[tuple[str, ...]] = ()
-    PLACES: ClassVar[tuple[str, ...]] = ()
-    name: Name
-    kind: Literal["table"]
-    on: Literal["production", "final_demand"] = "production"
-    file: FilePath  # CSV or Zarr, see shockmesh.io.scenarios
-
-
-type Shock = Annotated[
-    RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TableShock, Field(discriminator="kind")
-]
 
 
 class Sweep(Frozen):

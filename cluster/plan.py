@@ -35,7 +35,8 @@ import numpy as np
 from jaxtyping import Int
 from shockmesh.cluster.binding import BoundShock, bind
 from shockmesh.cluster.fields import parse_bytes
-from shockmesh.cluster.models import CutShock, Shock, Spec, TableShock
+from shockmesh.cluster.models import Spec
+from shockmesh.cluster.shocks import CutShock, Shock, TableShock
 from shockmesh.kernels.layout import pools_of, suits_table, table_cells
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import Cut, cut_of, partition

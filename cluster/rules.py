@@ -7,18 +7,9 @@ from typing import Any
 
 from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import MOST, PerFirm
-from shockmesh.cluster.models import (
-    CutShock,
-    FailuresShock,
-    HouseholdShock,
-    Observe,
-    RecoveryShock,
-    Spec,
-    Spreads,
-    TableShock,
-    Unknown,
-)
+from shockmesh.cluster.models import Observe, Spec, Spreads, Unknown
 from shockmesh.cluster.problems import suggestion
+from shockmesh.cluster.shocks import CutShock, FailuresShock, HouseholdShock, RecoveryShock, TableShock
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 from shockmesh.cluster.members import member_key, root_key
-from shockmesh.cluster.models import Where
 from shockmesh.cluster.rules import WHERE_NAMES
+from shockmesh.cluster.shocks import Where
 from shockmesh.cluster.values import Drawn
 from shockmesh.kernels.network import FirmNetwork
 
