@@ -41,6 +41,19 @@ def test_scaling_of_a_size(tmp_path: Path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_a_sweep_beside_the_bare_kernel(capsys):
+    given = ["--members", "128", "--firms", "4000", "--days", "5", "--repeat", "1", "--json"]
+    assert main(["bench", "sweeps", *given]) == 0
+    found = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["record"] for row in found] == ["few", "many"]
+    for row in found:
+        assert row["blocks"] == 4
+        assert 0 < row["to_bare"] == pytest.approx(row["members_per_second"] / row["bare_members_per_second"])
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_calibration_beside_rejection(tmp_path, capsys):
     given = ["--firms", "100", "--seeds", "1", "--quick", "--json", "--plot", str(tmp_path / "losses.png")]
