@@ -112,7 +112,7 @@ DEFAULTS = MappingProxyType(
         "overproduction_days": 365.0,  # Hallegatte (2014)
         "hiring_days": 30.0,  # Pichler et al. (2022)
         "firing_days": 15.0,  # Pichler et al. (2022)
-        "household_share": 0.6,  # of the world's final demand, by its accounts
+        "household_share": 0.56,  # of the world's final demand in 2014 (WIOD 2016, CONS_h over all five kinds)
         "consumption_persistence": 1 - (1 - 0.6) / 90,  # 0.6 a quarter: Pichler et al. (2022)
         "benefit_share": 0.8,  # the United Kingdom's job retention scheme of 2020: Pichler et al. (2022)
     }
