@@ -295,6 +295,12 @@ def wins(rows: Sequence[dict[str, Any]]) -> list[str]:
             f"{', '.join(about)}: the best gradient method at {best[1]} evaluations, {best[0]}, is below ABC's best of "
             f"{rejected[1]:,} {', '.join(counts)} seeds."
         )
+        if (more := (best[0], 300)) in methods:
+            ratio = _losses(methods[more], "loss_in_sample") / _losses(methods[rejected], "loss_in_sample")
+            said.append(
+                f"{', '.join(about)}: {best[0]} at 300 evaluations errs in sample by {np.median(ratio):.2f} of ABC's "
+                f"best, {ratio.max():.2f} at most."
+            )
         for key in (key for key in methods if key[0].startswith("rml, ")):
             error, prior = (np.median(_losses(methods[of], "loss_new_shock")) for of in (key, ("prior", 0)))
             below = _below(methods[key], methods["prior", 0], "loss_new_shock")
