@@ -99,8 +99,8 @@ class DenseModel:
         final_demand: np.ndarray,
         passing: np.ndarray | None = None,
         damage: dict[str, np.ndarray] | None = None,
-        homes: dict[str, np.ndarray] | None = None,
         detour: tuple[np.ndarray, float] | None = None,
+        homes: dict[str, np.ndarray] | None = None,
     ) -> dict[str, np.ndarray]:
         """Output and final consumption [time, firm] under paths of productivity and final demand [time, firm].
 
