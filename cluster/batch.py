@@ -216,9 +216,7 @@ def canonical(dims: Sequence[str]) -> tuple[str, ...]:
 
 def part_of(shock: Shock) -> str:
     """The part of a scenario that a shock belongs to: production, final_demand, or its kind."""
-    if isinstance(shock, FailuresShock):
-        return "production"
-    return shock.on if isinstance(shock, RecoveryShock | TableShock) else shock.kind
+    return shock.on if isinstance(shock, RecoveryShock | FailuresShock | TableShock) else shock.kind
 
 
 def _recovery(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:

@@ -71,6 +71,7 @@ class FailuresShock(Frozen):
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "days_between_failures", "repair_days")
     PLACES: ClassVar[tuple[str, ...]] = ("where",)
+    on: ClassVar[str] = "production"
     name: Name
     kind: Literal["failures"]
     where: Where = Where()

@@ -24,10 +24,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from arrays import column
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
@@ -35,10 +35,6 @@ from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shocks import Course, Damage, HouseholdDamage, Recovery, Scenario
 
 DAYS, OCCURRENCE, DURATION, TAU, MILLION = 90, 5, 10, 40, 10**6
-
-
-def column(value: Any) -> jnp.ndarray:
-    return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
 
 
 @pytest.fixture(scope="module", params=["pymrio's test table", "12 regions of 12 sectors"])

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import assert_slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.kernels.layout import Layout, lay_out
@@ -254,10 +255,7 @@ def test_gradient_equals_finite_differences(float64, random_network, switches):
     value, at = jax.jit(loss), (model, scenario)
     gradient = jax.jit(jax.grad(loss))(at)
     for seed in range(4):
-        direction = _direction(at, seed)
-        up, down = (value(jax.tree.map(lambda a, d, h=h: a + h * d, at, direction)) for h in (1e-7, -1e-7))
-        exact = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True))
-        np.testing.assert_allclose(exact, (up - down) / 2e-7, rtol=2e-5)
+        assert_slope(value, gradient, at, seed)
 
 
 def test_gradients_are_the_same_whatever_may_be_kept(float64, random_network):
@@ -280,14 +278,6 @@ def test_gradients_are_the_same_whatever_may_be_kept(float64, random_network):
     direction = jax.random.normal(jax.random.key(0), layout.amount.shape) * layout.amount
     up, down = (loss((model, scenario), layout.amount + h * direction, None) for h in (1e-6, -1e-6))
     np.testing.assert_allclose(jnp.vdot(expected[1], direction), (up - down) / 2e-6, rtol=1e-5)
-
-
-def _direction(like: Any, seed: int) -> Any:
-    """A random change of every number but 0: whether a firm builds at all is not a matter of degree."""
-    leaves, structure = jax.tree.flatten(like)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    random = [jax.random.normal(key, leaf.shape) * (leaf != 0) for key, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, random)
 
 
 @settings(max_examples=15, deadline=None)

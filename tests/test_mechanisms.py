@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import column
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.kernels.capacity import level_today, level_tomorrow
@@ -190,10 +191,6 @@ def test_spending_adapts_to_half_of_a_lasting_loss_of_income(float64):
 def test_full_benefits_and_no_households_leave_final_demand_alone(float64):
     for one in ({"benefit_share": 1.0}, {"household_share": 0.0}, {"consumption_persistence": 1.0}):
         np.testing.assert_allclose(spent(0.9, **INCOME | one), np.tile([3.0, 2.0], (400, 1)), rtol=1e-13)
-
-
-def column(value: Any) -> jax.Array:
-    return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
 
 
 def lost(days: int, share: Any = 1.0) -> Recovery:

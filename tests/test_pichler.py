@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from arrays import column
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork
@@ -136,10 +136,6 @@ def input_bottleneck(uk: Economy, a: np.ndarray, stock: np.ndarray, production: 
             case _:
                 found[i] = stock[:, i].sum() / a[:, i].sum() if used.any() else np.inf
     return found
-
-
-def column(value: object) -> jax.Array:
-    return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
 
 
 def simulated(

@@ -1,0 +1,29 @@
+"""Arrays as the kernels take them, and derivatives against differences."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def column(value: Any) -> jax.Array:
+    """A number, or one for each firm (firm, 1)."""
+    return jnp.atleast_1d(jnp.asarray(value, float))[:, None]
+
+
+def random_way(like: Any, seed: int) -> Any:
+    """A random change of every number but 0: whether a firm builds at all is not a matter of degree."""
+    leaves, structure = jax.tree.flatten(like)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    random = [jax.random.normal(key, leaf.shape) * (leaf != 0) for key, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, random)
+
+
+def assert_slope(value: Callable[[Any], jax.Array], gradient: Any, at: Any, seed: int) -> None:
+    """The gradient along a random way is the central difference of the value."""
+    way = random_way(at, seed)
+    up, down = (value(jax.tree.map(lambda a, d, h=h: a + h * d, at, way)) for h in (1e-7, -1e-7))
+    exact = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(way), strict=True))
+    np.testing.assert_allclose(exact, (up - down) / 2e-7, rtol=2e-5)
