@@ -1,4 +1,4 @@
-"""A batch is what a rollout made by hand gives, whichever members share it; and a spec must fit its network."""
+"""A batch is what a rollout made by hand gives, whichever members share it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,51 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from shockmesh.cluster.batch import Simulator, failed_members
-from shockmesh.cluster.binding import bind
-from shockmesh.cluster.spec import Spec, SpecError, parse_spec
-from shockmesh.io.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
 from shockmesh.kernels.layout import lay_out, suits_table
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
-from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shocks import Course, Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
+from toy import DAYS, REGIONS, SECTORS, TABLES, MakeSpec, expected_factors, spec_maker, toy_network
 
-DAYS = 12
-REGIONS, SECTORS = ("ESP", "FRA", "GBR"), ("A01", "C10", "G47", "I")
 LOSS, INVENTORY = "shocks.strike.loss", "model.inventory_days"
-
-type MakeSpec = Callable[..., Spec]
 
 
 @pytest.fixture(scope="module")
 def network() -> FirmNetwork:
-    """24 firms; no firm of FRA is in I, so that the rectangle of regions and sectors has a hole."""
-    rng = np.random.default_rng(5)
-    n = 24
-    pairs = np.unique(rng.integers(0, n, (90, 2)), axis=0)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    amount = rng.uniform(0.2, 1, len(pairs))
-    inputs, sales = (np.bincount(pairs[:, side], amount, n) for side in (1, 0))
-    region, sector = np.arange(n) % 3, np.arange(n) // 3 % 4
-    sector = np.where((region == 1) & (sector == 3), 0, sector)
-    return firm_network(
-        pairs[:, 0], pairs[:, 1], amount, np.maximum(1.5 * inputs - sales, 0.1), region=region, sector=sector,
-        firm=np.array([f"f{i}" for i in range(n)]), regions=REGIONS, sectors=SECTORS, attrs={"title": "toy"},
-    )  # fmt: skip
+    return toy_network()
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> MakeSpec:
-    """Makes a spec of 12 days: a strike with the given keys, and anything else at the top level."""
-
-    def spec(strike: dict[str, Any] | None = None, **top: Any) -> Spec:
-        shock = {"name": "strike", "kind": "recovery", "loss": 0.5, **(strike or {})}
-        whole = {"economy": ".", "horizon": {"days": DAYS}, "shocks": [shock], "precision": "float64", **top}
-        return parse_spec(whole, folder=tmp_path)
-
-    return spec
+    return spec_maker(tmp_path)
 
 
 def by_hand(
@@ -224,30 +198,6 @@ def test_homes_are_rebuilt_by_those_who_sell_to_consumers_there(network: FirmNet
         np.testing.assert_allclose(found[name], values, rtol=1e-13)
 
 
-def test_firms_that_nobody_rebuilds_are_named(make: MakeSpec):
-    alone = firm_network([0], [1], [1.0], [1.0, 2.0], sector=[0, 1], sectors=["A01", "I"], firm=["a", "b"])
-    quake = {"name": "quake", "kind": "damage", "loss": 0.5, "builders": {"A01": 1.0}}
-    with pytest.raises(SpecError) as caught:
-        bind(make(shocks=[quake]), alone)
-    says = "shocks.quake.builders: 1 firms buy from none of them (a, …): name a sector that each damaged firm buys from"
-    assert str(caught.value).endswith(says)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("x,A01,C10\n", "row: A01, C10, G47, I: each sector must be named once"),
-        ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,2,1,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, C10: 2: must be ≥ 0 and ≤ 1"),
-        ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,1,,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, G47: : must be ≥ 0 and ≤ 1"),
-    ],
-)
-def test_a_criticality_that_breaks_a_rule_is_named(network: FirmNetwork, tmp_path: Path, text: str, says: str):
-    (tmp_path / "ihs.csv").write_text(text)
-    with pytest.raises(ScenarioError) as caught:
-        read_criticality(str(tmp_path / "ihs.csv"), network)
-    assert str(caught.value) == f"{tmp_path}/ihs.csv: {says}"
-
-
 def test_a_sweep_is_its_members_one_by_one(network: FirmNetwork, make: MakeSpec):
     vary = {LOSS: {"uniform": [0.2, 0.8]}, INVENTORY: {"lognormal": [6, 0.3]}}
     shock = {"onset": 2, "recovery_start": 4, "recovery_days": 3, "where": {"region": "ESP"}}
@@ -369,43 +319,6 @@ def test_failed_members_are_named():
     assert failed_members({"output": values[:1]}, range(8, 9)) == []
 
 
-# file name, its text → factors [day, firm of f0 f1 …] from the third on all ones
-TABLES = {
-    "long": "firm,day,factor\nf0,2,0.5\nf0,4,1\nf1,1,0\n",
-    "wide, days down": "day,f0,f1\n0,1,1\n1,1,0\n2,0.5,0\n4,1,0\n",
-    "wide, firms down": "firm,0,1,2,4\nf0,1,1,0.5,1\nf1,1,0,0,0\n",
-}
-
-
-def expected_factors() -> np.ndarray:
-    factors = np.ones((5, 24))
-    factors[2:4, 0], factors[1:, 1] = 0.5, 0
-    return factors
-
-
-@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
-def test_tables_are_read(network: FirmNetwork, tmp_path: Path, text: str):
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    np.testing.assert_array_equal(read_factors(str(path), network, DAYS), expected_factors())
-
-
-def test_tables_are_read_from_zarr(network: FirmNetwork, tmp_path: Path):
-    factors = expected_factors()[:, :2]
-    coords = {"time": np.arange(5), "firm": ["f0", "f1"]}
-    xr.Dataset({"factor": (("time", "firm"), factors)}, coords).to_zarr(tmp_path / "t.zarr", consolidated=False)
-    np.testing.assert_array_equal(read_factors(str(tmp_path / "t.zarr"), network, DAYS), expected_factors())
-
-
-def test_tables_by_region_and_sector_are_read(network: FirmNetwork, tmp_path: Path):
-    path = tmp_path / "t.csv"
-    path.write_text("region,sector,day,factor\nGBR,I,1,0.5\nESP,A01,0,0.25\n")
-    factors = read_factors(str(path), network, DAYS)
-    assert (factors[1, (network.region == 2) & (network.sector == 3)] == 0.5).all()
-    assert (factors[:, (network.region == 0) & (network.sector == 0)] == 0.25).all()
-    assert (factors[0, network.region != 0] == 1).all()
-
-
 def test_a_table_shock_is_its_table(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
     (tmp_path / "t.csv").write_text(TABLES["long"])
     for on in ("production", "final_demand"):
@@ -417,127 +330,8 @@ def test_a_table_shock_is_its_table(network: FirmNetwork, make: MakeSpec, tmp_pa
         np.testing.assert_array_equal(found["final_consumption"], expected["final_consumption"])
 
 
-BAD_TABLES = {
-    "unknown firm": ("firm,day,factor\nf0,1,1\nx9,1,1\n", "firm: row 3: x9: must be a firm of the economy"),
-    "unknown region": ("region,day,factor\nUK,1,1\n", "region: row 2: UK: must be a region of the economy"),
-    "negative day": ("firm,day,factor\nf0,-1,1\n", "day: row 2: -1: must be a whole number ≥ 0"),
-    "half a day": ("firm,day,factor\nf0,1.5,1\n", "day: row 2: 1.5: must be a whole number ≥ 0"),
-    "a factor above one": ("firm,day,factor\nf0,1,1.5\n", "factor: row 2: 1.5: must be ≥ 0 and ≤ 1"),
-    "no factor": ("firm,day,factor\nf0,1,\n", "factor: row 2: : must be ≥ 0 and ≤ 1"),
-    "a day twice": ("firm,day,factor\nf0,1,1\nf0,1,0\n", "day: row 3: 1: must be one row for each firm and day"),
-    "no rows": ("firm,day,factor\n", "rows: 0: must be at least one"),
-    "many bad rows": (
-        "day,f0\n" + "".join(f"{day},2\n" for day in range(9)),
-        "factor: row 2: 2, row 3: 2, row 4: 2, row 5: 2, row 6: 2 and 4 more: must be ≥ 0 and ≤ 1",
-    ),
-}
-
-
-@pytest.mark.parametrize(("text", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
-def test_a_bad_table_names_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    with pytest.raises(ScenarioError) as caught:
-        read_factors(str(path), network, DAYS)
-    assert str(caught.value) == f"{path}: {message}"
-
-
-def test_factors_at_a_place_with_credentials_are_refused_without_telling_them(network: FirmNetwork):
-    with pytest.raises(ScenarioError) as caught:
-        read_factors("s3://key:secret@bucket/x", network, 3)
-    told = "s3://bucket/x: credentials do not belong into a name; they come from the environment"
-    assert str(caught.value) == told
-
-
-BAD_NUMBERS = {
-    "unknown firm": ("firm,value\nx9,1\n", "firm: row 2: x9: must be a firm of the economy"),
-    "a text": ("firm,value\nf0,ten\n", "value: row 2: ten: must be a finite number"),
-    "a firm twice": ("firm,value\nf0,1\nf0,2\n", "firm: row 3: f0: must be named once"),
-    "no firms": ("id,value\nf0,1\n", "1: columns: id, value: must be firm and one column of values"),
-}
-
-
-@pytest.mark.parametrize(("text", "message"), BAD_NUMBERS.values(), ids=BAD_NUMBERS)
-def test_bad_numbers_name_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
-    path = tmp_path / "n.csv"
-    path.write_text(text)
-    with pytest.raises(ScenarioError) as caught:
-        read_numbers(str(path), network)
-    assert str(caught.value).removeprefix(f"{path}:").strip() == message
-
-
 def test_numbers_from_a_file_are_over_the_default(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
     (tmp_path / "n.csv").write_text("firm,days\nf3,4\nf1,2.5\n")
     simulator = Simulator(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), network)
     days = np.asarray(simulator.inputs(range(1))[0].inventory_days)[:, 0]
     assert (days[3], days[1], days[0]) == (4, 2.5, 7)
-
-
-HOMES = {"name": "homes", "kind": "household_damage", "worth": 3.0}
-MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "no such region": (
-        {"where": {"region": "GBX"}},
-        {},
-        "spec: shocks.strike.where.region: GBX: no such region in the economy, did you mean «GBR»?",
-    ),
-    "nothing alike": (
-        {"where": {"sector": "Q86"}},
-        {},
-        "spec: shocks.strike.where.sector: Q86: no such sector in the economy; it has 4: A01, C10, G47, I",
-    ),
-    "no such firm": (
-        {"where": {"firm": "f99"}},
-        {},
-        "spec: shocks.strike.where.firm: f99: no such firm in the economy, did you mean «f9» or «f19»?",
-    ),
-    "no firm matches": (
-        {"where": {"region": "FRA", "sector": "I"}},
-        {},
-        "spec: shocks.strike.where: {'region': ('FRA',), 'sector': ('I',)}: no firm matches",
-    ),
-    "nobody builds there": (
-        {},
-        {"shocks": [HOMES | {"region": "FRA", "builders": {"C10": 1.0, "I": 1.0}}]},
-        "spec: shocks.homes.builders.I: 1.0: no firm there of this sector meets final demand",
-    ),
-    "no such region of households": (
-        {},
-        {"shocks": [HOMES | {"region": "GBX", "builders": {"C10": 1.0}}]},
-        "spec: shocks.homes.region: GBX: no such region in the economy, did you mean «GBR»?",
-    ),
-    "no such product": (
-        {},
-        {"model": {"inventory_by_product": {"C11": 3.0}}},
-        "spec: model.inventory_by_product.C11: C11: no such sector in the economy, did you mean «C10»?",
-    ),
-    "no such sector of a value": (
-        {},
-        {"model": {"capacity": {"by_sector": {"C11": 2}}}},
-        "spec: model.capacity.by_sector.C11: C11: no such sector in the economy, did you mean «C10»?",
-    ),
-    "no such region in a sweep": (
-        {},
-        {"sweep": {"grid": {"shocks.strike.where.region": ["ESP", "GBX"]}}},
-        "spec: shocks.strike.where.region: GBX: no such region in the economy, did you mean «GBR»?",
-    ),
-    "firms without a value": (
-        {"loss": {"by_region": {"GBR": 0.5, "ESP": 0.5}}},
-        {},
-        "spec: shocks.strike.loss: 8 firms without a value (f1, f4, f7, f10, f13, …): give a default",
-    ),
-}
-
-
-@pytest.mark.parametrize(("strike", "top", "message"), MISFITS.values(), ids=MISFITS)
-def test_a_spec_that_does_not_fit_its_network_is_refused(
-    network: FirmNetwork, make: MakeSpec, strike: dict[str, Any], top: dict[str, Any], message: str
-):
-    with pytest.raises(SpecError) as caught:
-        bind(make(strike, **top), network)
-    assert message in str(caught.value).splitlines()
-
-
-def test_a_file_with_a_value_outside_the_domain_is_refused(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
-    (tmp_path / "n.csv").write_text("firm,value\nf3,0.5\n")
-    with pytest.raises(ScenarioError, match=r"n.csv: value: firm f3: 0.5: must be ≥ 1"):
-        bind(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), network)

@@ -68,12 +68,13 @@ def bare_rate(spec_file: Path, block: int, repeat: int, workers: int) -> float:
 
 def swept(spec_file: Path, out: Path, workers: int) -> dict[str, Any]:
     """A sweep's whole seconds, its block, and the members per second of its workers after the first block of each."""
+    from shockmesh.io.runlog import read_log
+
     start = time.perf_counter()
     command = [*SHOCKMESH, "run", str(spec_file), "--out", str(out), "--quiet", "--set", f"resources.gangs={workers}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds, ends, sizes = time.perf_counter() - start, defaultdict(list), list[int]()
-    for line in next(out.glob("log/*.jsonl")).read_text().splitlines():
-        event = json.loads(line)
+    for event in read_log(out):
         if event["event"] == "block_done":
             first, end = event["members"]
             ends[event["gang"]].append((datetime.fromisoformat(event["time"]).timestamp(), end - first))

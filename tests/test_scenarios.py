@@ -1,0 +1,102 @@
+"""Files that a spec names: factors by day, numbers of firms, criticality of inputs; and what is wrong with them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from shockmesh.io.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
+from shockmesh.kernels.network import FirmNetwork
+from toy import DAYS, TABLES, expected_factors, toy_network
+
+
+@pytest.fixture(scope="module")
+def network() -> FirmNetwork:
+    return toy_network()
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
+def test_tables_are_read(network: FirmNetwork, tmp_path: Path, text: str):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    np.testing.assert_array_equal(read_factors(str(path), network, DAYS), expected_factors())
+
+
+def test_tables_are_read_from_zarr(network: FirmNetwork, tmp_path: Path):
+    factors = expected_factors()[:, :2]
+    coords = {"time": np.arange(5), "firm": ["f0", "f1"]}
+    xr.Dataset({"factor": (("time", "firm"), factors)}, coords).to_zarr(tmp_path / "t.zarr", consolidated=False)
+    np.testing.assert_array_equal(read_factors(str(tmp_path / "t.zarr"), network, DAYS), expected_factors())
+
+
+def test_tables_by_region_and_sector_are_read(network: FirmNetwork, tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("region,sector,day,factor\nGBR,I,1,0.5\nESP,A01,0,0.25\n")
+    factors = read_factors(str(path), network, DAYS)
+    assert (factors[1, (network.region == 2) & (network.sector == 3)] == 0.5).all()
+    assert (factors[:, (network.region == 0) & (network.sector == 0)] == 0.25).all()
+    assert (factors[0, network.region != 0] == 1).all()
+
+
+BAD_TABLES = {
+    "unknown firm": ("firm,day,factor\nf0,1,1\nx9,1,1\n", "firm: row 3: x9: must be a firm of the economy"),
+    "unknown region": ("region,day,factor\nUK,1,1\n", "region: row 2: UK: must be a region of the economy"),
+    "negative day": ("firm,day,factor\nf0,-1,1\n", "day: row 2: -1: must be a whole number ≥ 0"),
+    "half a day": ("firm,day,factor\nf0,1.5,1\n", "day: row 2: 1.5: must be a whole number ≥ 0"),
+    "a factor above one": ("firm,day,factor\nf0,1,1.5\n", "factor: row 2: 1.5: must be ≥ 0 and ≤ 1"),
+    "no factor": ("firm,day,factor\nf0,1,\n", "factor: row 2: : must be ≥ 0 and ≤ 1"),
+    "a day twice": ("firm,day,factor\nf0,1,1\nf0,1,0\n", "day: row 3: 1: must be one row for each firm and day"),
+    "no rows": ("firm,day,factor\n", "rows: 0: must be at least one"),
+    "many bad rows": (
+        "day,f0\n" + "".join(f"{day},2\n" for day in range(9)),
+        "factor: row 2: 2, row 3: 2, row 4: 2, row 5: 2, row 6: 2 and 4 more: must be ≥ 0 and ≤ 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_a_bad_table_names_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read_factors(str(path), network, DAYS)
+    assert str(caught.value) == f"{path}: {message}"
+
+
+def test_factors_at_a_place_with_credentials_are_refused_without_telling_them(network: FirmNetwork):
+    with pytest.raises(ScenarioError) as caught:
+        read_factors("s3://key:secret@bucket/x", network, 3)
+    told = "s3://bucket/x: credentials do not belong into a name; they come from the environment"
+    assert str(caught.value) == told
+
+
+BAD_NUMBERS = {
+    "unknown firm": ("firm,value\nx9,1\n", "firm: row 2: x9: must be a firm of the economy"),
+    "a text": ("firm,value\nf0,ten\n", "value: row 2: ten: must be a finite number"),
+    "a firm twice": ("firm,value\nf0,1\nf0,2\n", "firm: row 3: f0: must be named once"),
+    "no firms": ("id,value\nf0,1\n", "1: columns: id, value: must be firm and one column of values"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_NUMBERS.values(), ids=BAD_NUMBERS)
+def test_bad_numbers_name_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
+    path = tmp_path / "n.csv"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read_numbers(str(path), network)
+    assert str(caught.value).removeprefix(f"{path}:").strip() == message
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x,A01,C10\n", "row: A01, C10, G47, I: each sector must be named once"),
+        ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,2,1,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, C10: 2: must be ≥ 0 and ≤ 1"),
+        ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,1,,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, G47: : must be ≥ 0 and ≤ 1"),
+    ],
+)
+def test_a_criticality_that_breaks_a_rule_is_named(network: FirmNetwork, tmp_path: Path, text: str, says: str):
+    (tmp_path / "ihs.csv").write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read_criticality(str(tmp_path / "ihs.csv"), network)
+    assert str(caught.value) == f"{tmp_path}/ihs.csv: {says}"
