@@ -7,12 +7,15 @@ look-ups pull values from them, with one all-to-all each.
 `Sellers` and `Pools` are the same for links that are a `Table`: numbers of links are then `Separable`, and a sum over
 links is a matrix product.
 
-`segment_sum` adds in item order on the CPU, so it is deterministic there bit for bit.
+`segment_sum` adds in item order on the CPU, so it is deterministic there bit for bit. A GPU would add atomically, in
+any order: there groups read their items (`gathers.py`), and sums and look-ups are each other's transpose by hand, so
+that no scatter is left in either pass.
 
 The barriers keep group values whole: without them the compiler fuses what computes a group's value into the look-up,
 and computes it anew for every item; the one of a sum does that for the backward pass.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, overload
@@ -22,11 +25,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
+from shockmesh.kernels.adjoint import linear
+from shockmesh.kernels.gathers import Gathers, gathers
 
 GROUPED = "grouped"  # the name of what sums, minima and exchanges give: few numbers that cost much to compute anew
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["index"], meta_fields=["n", "is_sorted", "is_identity"])
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["index", "reads"], meta_fields=["n", "is_sorted", "is_identity"]
+)
 @dataclass(frozen=True)
 class Segments:
     """Which of `n` groups each item belongs to. Make one with `segments`."""
@@ -35,15 +42,17 @@ class Segments:
     n: int
     is_sorted: bool  # items of one group are neighbours, groups ascending
     is_identity: bool  # item i is group i: sums and look-ups are free
+    reads: Gathers | None = None  # the same groups for a device that scatters in any order
 
     def sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
         return values if self.is_identity else _kept(self.linear_sum(values), values)
 
     def linear_sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
         """The sum without its name, for tangents."""
-        sums = jax.ops.segment_sum(
-            values, self.index, self.n, indices_are_sorted=self.is_sorted, mode="promise_in_bounds"
-        )
+        if self.reads is None:
+            sums = _scattered(jax.ops.segment_sum, values, self)
+        else:
+            sums = linear(_read_sums, _read_items, self, values)
         return jax.lax.optimization_barrier(sums)
 
     def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
@@ -53,7 +62,20 @@ class Segments:
         if self.is_identity:
             return values
         computed = jax.lax.optimization_barrier(values)
-        return computed.at[self.index].get(mode="promise_in_bounds", indices_are_sorted=self.is_sorted)
+        return _read_items(self, computed) if self.reads is None else linear(_read_items, _read_sums, self, computed)
+
+
+def _scattered(reduce: Callable[..., Array], values: Float[Array, "item member"], groups: Segments) -> Array:
+    return reduce(values, groups.index, groups.n, indices_are_sorted=groups.is_sorted, mode="promise_in_bounds")
+
+
+def _read_sums(groups: Segments, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
+    assert groups.reads is not None
+    return groups.reads.sum(values)
+
+
+def _read_items(groups: Segments, values: Float[Array, "group member"]) -> Float[Array, "item member"]:
+    return values.at[groups.index].get(mode="promise_in_bounds", indices_are_sorted=groups.is_sorted)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["of_supplier", "of_pool"], meta_fields=[])
@@ -179,7 +201,20 @@ def segments(index: Int[np.ndarray, " item"], n: int) -> Segments:
         raise ValueError(f"segments: index {index.min()} … {index.max()} outside 0 ≤ index < {n}")
     is_identity = len(index) == n and bool(np.array_equal(index, np.arange(n)))
     is_sorted = bool(np.all(index[1:] >= index[:-1]))
-    return Segments(jnp.asarray(index, jnp.int32), n, is_sorted, is_identity)
+    return groups_on_device(index, n, is_sorted=is_sorted, is_identity=is_identity)
+
+
+def groups_on_device(
+    index: Int[np.ndarray, " item"], n: int, *, is_sorted: bool = False, is_identity: bool = False, shards: int = 1
+) -> Segments:
+    """Groups of items of one shard, or of several one after the other, as the default device sums them best."""
+    reads = None if is_identity or scatters_in_order() else gathers(index.reshape(shards, -1), n)
+    return Segments(jnp.asarray(index, jnp.int32), n, is_sorted, is_identity, reads)
+
+
+def scatters_in_order() -> bool:
+    """Whether the default device adds to a group in the order of its items."""
+    return jax.default_backend() == "cpu"
 
 
 def _kept(grouped: Float[Array, "group member"], items: Float[Array, "item member"]) -> Float[Array, "group member"]:
@@ -228,23 +263,24 @@ def segment_min(values: Float[Array, "item member"], groups: Segments) -> Float[
     """min of each group's items; +∞ for an empty group. Ties share the derivative equally."""
     if groups.is_identity:
         return values
-    return _kept(_segment_min(values, groups.index, groups.n, groups.is_sorted), values)
+    return _kept(_segment_min(values, *jax.tree.flatten(groups)), values)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _segment_min(
-    values: Float[Array, "item member"], index: Int[Array, " item"], n: int, is_sorted: bool
+    values: Float[Array, "item member"], leaves: list[Array], structure: jax.tree_util.PyTreeDef
 ) -> Float[Array, "group member"]:
-    return jax.ops.segment_min(values, index, n, indices_are_sorted=is_sorted, mode="promise_in_bounds")
+    groups: Segments = jax.tree.unflatten(structure, leaves)
+    return _scattered(jax.ops.segment_min, values, groups) if groups.reads is None else groups.reads.min(values)
 
 
 @_segment_min.defjvp
 def _segment_min_jvp(
-    n: int, is_sorted: bool, primals: tuple[Array, Array], tangents: tuple[Array, Any]
+    structure: jax.tree_util.PyTreeDef, primals: tuple[Array, list[Array]], tangents: tuple[Array, Any]
 ) -> tuple[Float[Array, "group member"], Float[Array, "group member"]]:
-    (values, index), (tangent, _) = primals, tangents
-    groups = Segments(index, n, is_sorted, is_identity=False)
-    least = _kept(_segment_min(values, index, n, is_sorted), values)
+    (values, leaves), (tangent, _) = primals, tangents
+    groups: Segments = jax.tree.unflatten(structure, leaves)
+    least = _kept(_segment_min(values, leaves, structure), values)
     binding: Bool[Array, "item member"] = values == look_up(least, groups)
     count = segment_sum(binding.astype(values.dtype), groups)
     share = jnp.where(binding, tangent, 0)

@@ -5,7 +5,7 @@ shape; the last firm, pool and links of a shard are dummies of size 0. All array
 so that `shard_map` hands each device its own.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.partition import ghosts_of
 from shockmesh.kernels.rollout import Record, members_of, rollout
-from shockmesh.kernels.segments import Exchange, Segments
+from shockmesh.kernels.segments import Exchange, Segments, groups_on_device
 from shockmesh.kernels.shocks import Scenario
 from shockmesh.kernels.step import initial_state
 
@@ -113,7 +113,7 @@ def _layout(
         return jnp.asarray(packing.put(values, dummy)[:, None], dtype)
 
     def groups(packing: _Packing, index: np.ndarray, n: int) -> Segments:
-        return Segments(jnp.asarray(packing.put(index, n - 1), jnp.int32), n, is_sorted=True, is_identity=False)
+        return groups_on_device(packing.put(index, n - 1), n, is_sorted=True, shards=packing.shards)
 
     return Layout(
         amount=column(links, amount, 0),
@@ -154,8 +154,8 @@ def _exchange(
     wanted = supplier[remote].astype(np.int64) * shards + shard_of[buyer[remote]]
     ghost = by_key[np.searchsorted(key[by_key], wanted)]
     slot[remote] = size + shard_of[supplier[remote]] * ghosts + rank[ghost]
-    slots = Segments(jnp.asarray(links.put(slot, size - 1), jnp.int32), size + shards * ghosts, False, False)
-    return Exchange(slots, Segments(jnp.asarray(serve.ravel(), jnp.int32), size, False, False), FIRM)
+    slots = groups_on_device(links.put(slot, size - 1), size + shards * ghosts, shards=shards)
+    return Exchange(slots, groups_on_device(serve.ravel(), size, shards=shards), FIRM)
 
 
 def sharded_rollout(
@@ -273,6 +273,7 @@ def groups_of_places(sharded: Sharded, record: Record) -> dict[str, Segments | N
     """Groups of firms as groups of places. Dummies have output 0, so it does not matter where they count."""
 
     def moved(groups: Segments) -> Segments:
-        return replace(groups, index=groups.index[sharded.firm_at], is_sorted=False, is_identity=False)
+        index = np.asarray(groups.index)[np.asarray(sharded.firm_at)]
+        return groups_on_device(index, groups.n, shards=sharded.shards)
 
     return {name: groups and moved(groups) for name, groups in record.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 import pytest
+from shockmesh.kernels import segments
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
@@ -30,6 +31,12 @@ def precision(request: pytest.FixtureRequest) -> Iterator[np.dtype]:
 def float64() -> Iterator[None]:
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups are laid out for a device that scatters in any order."""
+    monkeypatch.setattr(segments, "scatters_in_order", lambda: False)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
-"""Every preset, whole and sharded, forwards and backwards, lowers for CUDA and stays on the device: no GPU is needed to
-see that."""
+"""Every preset, whole and sharded, forwards and backwards, lowers for CUDA, stays on the device and scatters nothing:
+no GPU is needed to see that."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -15,6 +15,7 @@ from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.roofline import Work
+from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shard import shard, sharded_rollout
 from shockmesh.kernels.shocks import Damage, HouseholdDamage, Recovery, RouteCut, Scenario
 
@@ -48,23 +49,27 @@ MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("shards", [0, 4], ids=["whole", "sharded"])
 @pytest.mark.parametrize("backwards", [False, True], ids=["value", "gradient"])
-def test_lowers_for_cuda(random_network, model, shards, backwards):
+def test_lowers_for_cuda(random_network, as_on_a_gpu, model, shards, backwards):
     network, switches = random_network(), MODELS[model]
     critical = np.full((len(network.sectors), len(network.sectors)), 0.5)
     layout, inputs = lay_out(network, criticality=critical), inputs_of(members=4)
+    record = {"output": segments(network.sector, len(network.sectors))}
+
+    parts = shard(network, partition(network, max(1, shards)), criticality=critical)
 
     def run(*inputs: Any) -> jax.Array:
         if not shards:
-            return rollout(layout, switches, *inputs, days=9, record={"output": None})["output"].sum()
+            return rollout(layout, switches, *inputs, days=9, record=record)["output"].sum()
         axes = (AxisType.Auto, AxisType.Auto)
         mesh = jax.make_mesh((shards, 1), ("firm", "member"), axes, devices=jax.devices()[:shards])
-        parts = shard(network, partition(network, shards), criticality=critical)
-        return sharded_rollout(parts, mesh, switches, *inputs, days=9, record={"output": None})["output"].sum()
+        return sharded_rollout(parts, mesh, switches, *inputs, days=9, record=record)["output"].sum()
 
     module = lowered_for_cuda(jax.grad(run, argnums=(0, 1)) if backwards else run, inputs)
     assert "stablehlo.while" in module
     assert ("all_to_all" in module) == bool(shards)
     assert not [operation for operation in LEAVES_THE_DEVICE if operation in module]
+    assert "stablehlo.gather" in module
+    assert "scatter" not in module
     if switches.rationing != "water_filling":  # its Newton steps are a loop, written once
         work = Work(switches, 9, 4, 4, network.n_firms, network.n_links, network.n_links, damages=1, rows=shards)
         loops = 5 if backwards else 2  # early days and the last block forwards; early days again, both transposed
