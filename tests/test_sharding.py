@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import jax
@@ -81,23 +82,38 @@ def assert_close(found: Any, expected: Any, tolerance: float) -> None:
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize(("precision", "firm", "member"), CASES, indirect=["precision"])
-def test_results_and_gradients_equal_the_whole(precision, random_network, firm, member):
-    network = random_network(firms=150, links=900, sectors=6, seed=firm)
-    inputs, record, switches = inputs_of(network, precision), record_of(network), Switches()
-    layout, mesh = lay_out(network, precision), mesh_of(firm, member)
-    in_shards = shard(network, partition(network, firm), precision)
+@pytest.fixture(scope="module")
+def whole(random_network: Callable[..., FirmNetwork]) -> Callable[[np.dtype], tuple[FirmNetwork, Any]]:
+    """A network, and its records and gradients on one device, by precision."""
 
-    def whole(*inputs: Any) -> dict[str, jax.Array]:
-        return rollout(layout, switches, *inputs, days=DAYS, record=record)
+    @cache
+    def run(precision: np.dtype) -> tuple[FirmNetwork, Any]:
+        network = random_network(firms=150, links=900, sectors=6, seed=1)
+        inputs, record, layout = inputs_of(network, precision), record_of(network), lay_out(network, precision)
+        return network, both_ways(lambda *of: rollout(layout, Switches(), *of, days=DAYS, record=record), inputs)
+
+    return run
+
+
+def both_ways(run: Callable[..., dict[str, jax.Array]], inputs: Inputs) -> tuple[list[Any], list[Any]]:
+    """The numbers of the records, and of the gradient of their loss, on the host."""
+    found = jax.jit(lambda *inputs: (run(*inputs), jax.grad(loss_of(run))(inputs)))(*inputs)
+    records, gradients = (jax.device_get(jax.tree.leaves(part)) for part in found)
+    return records, gradients
+
+
+@pytest.mark.parametrize(("precision", "firm", "member"), CASES, indirect=["precision"])
+def test_results_and_gradients_equal_the_whole(precision, whole, firm, member):
+    network, (records, gradients) = whole(precision)
+    in_shards, mesh = shard(network, partition(network, firm), precision), mesh_of(firm, member)
 
     def parts(*inputs: Any) -> dict[str, jax.Array]:
-        return sharded_rollout(in_shards, mesh, switches, *inputs, days=DAYS, record=record)
+        return sharded_rollout(in_shards, mesh, Switches(), *inputs, days=DAYS, record=record_of(network))
 
     tolerance = TOLERANCE[precision.name]
-    assert_close(jax.jit(parts)(*inputs), jax.jit(whole)(*inputs), tolerance)
-    gradients = [jax.jit(jax.grad(loss_of(run)))(inputs) for run in (parts, whole)]
-    assert_close(*gradients, tolerance=10 * tolerance)
+    found = both_ways(parts, inputs_of(network, precision))
+    assert_close(found[0], records, tolerance)
+    assert_close(found[1], gradients, tolerance=10 * tolerance)
 
 
 EVERY_SWITCH = [
