@@ -25,7 +25,6 @@ from shockmesh.kernels.segments import Segments, segments
 from shockmesh.kernels.shard import shard
 from shockmesh.kernels.shocks import Damage, Failures, HouseholdDamage, Recovery, RouteCut, Scenario, Table
 
-GROUPS_AT_ONCE = 32
 LONG_NAMES = {
     "output": "output",
     "value_added": "value added",
@@ -62,19 +61,10 @@ class Simulator:
 
         Numbers that fail are left as they are: `failed_members` names their members.
         """
-        return self.shaped(self.roll(members), members)
-
-    def roll(self, members: range) -> dict[str, Float[np.ndarray, "time group member"]]:
-        """The same as the devices leave it, padded to the block: what keeps them busy, and no more."""
         inputs = self.inputs(members)
         with self._precision():
-            return self._batch(*inputs)
-
-    def shaped(
-        self, found: Mapping[str, Float[np.ndarray, "time group member"]], members: range
-    ) -> dict[str, np.ndarray]:
-        """What `simulate` gives, of what `roll` gave."""
-        return {name: self._shaped(name, values[..., : len(members)]) for name, values in found.items()}
+            found = self._batch(*inputs)
+        return {name: self._shaped(name, values[: len(members)]) for name, values in found.items()}
 
     def prepare(self) -> None:
         """Put the network on the devices; otherwise the first batch does.
@@ -147,10 +137,9 @@ class Simulator:
         unit = self.network.unit.removesuffix(" / day") if name == "inventory" else self.network.unit
         return Variable(name, dims, unit, LONG_NAMES[name], steady.reshape(self._sizes(dims)))
 
-    def _shaped(self, name: str, values: Float[np.ndarray, "time group member"]) -> np.ndarray:
-        by_place = _by_place(values)
-        members, _, days = by_place.shape
-        return np.moveaxis(by_place.reshape(members, *self._sizes(canonical(self.spec.record[name])), days), -1, 1)
+    def _shaped(self, name: str, values: Float[np.ndarray, "member group time"]) -> np.ndarray:
+        members, _, days = values.shape
+        return np.moveaxis(values.reshape(members, *self._sizes(canonical(self.spec.record[name])), days), -1, 1)
 
     def _sizes(self, dims: tuple[str, ...]) -> tuple[int, ...]:
         sizes = {"region": len(self.network.regions), "sector": len(self.network.sectors), "firm": self.network.n_firms}
@@ -192,15 +181,6 @@ class Simulator:
     def _memory(self) -> AbstractContextManager[None]:
         """Where inputs are made: on the device, or on the host, where each device gets only its part of them."""
         return nullcontext() if self._shard_of is None else on_host()
-
-
-def _by_place(values: Float[np.ndarray, "time group member"]) -> Float[np.ndarray, "member group time"]:
-    """The order in memory that a store's chunks have. A few groups at a time fit the cache: a third of the time."""
-    found = np.empty(values.shape[::-1], values.dtype)
-    for first in range(0, values.shape[1], GROUPS_AT_ONCE):
-        some = slice(first, first + GROUPS_AT_ONCE)
-        found[:, some] = values[:, some].transpose(2, 1, 0)
-    return found
 
 
 def failed_members(arrays: Mapping[str, np.ndarray], members: range) -> list[int]:

@@ -1,6 +1,6 @@
 """A batch of members on one device, or on the devices of a gang: the same arrays go in, the same arrays come out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -23,12 +23,12 @@ from shockmesh.kernels.shard import (
 from shockmesh.kernels.shocks import Scenario
 
 type Batch = Callable[[Parameters, Scenario], dict[str, np.ndarray]]
-"""Simulate members: what is recorded, each (time, group, member), on the host."""
+"""Simulate members: what is recorded, each (member, group, time) as a store keeps it, on the host."""
 
 
 def one_device(layout: Layout, record: Record, switches: Switches, days: int) -> Batch:
     """The whole network on the device where its layout is."""
-    run = jax.jit(lambda layout, record, *inputs: rollout(layout, switches, *inputs, days=days, record=record))
+    run = jax.jit(lambda layout, record, *inputs: _turned(rollout(layout, switches, *inputs, days=days, record=record)))
     return lambda *inputs: jax.device_get(run(layout, record, *inputs))
 
 
@@ -45,7 +45,7 @@ def many_devices(sharded: Sharded, record: Record, switches: Switches, days: int
     layout, groups = spread_shards((sharded.layout, groups_of_places(sharded, record)), mesh)
     program: Any = partial(rollout_in_places, mesh=mesh, switches=switches, days=days)
     run = jax.jit(
-        lambda layout, groups, model, shocks: program(layout, parameters=model, scenario=shocks, record=groups)
+        lambda layout, groups, model, shocks: _turned(program(layout, parameters=model, scenario=shocks, record=groups))
     )
     place_of = np.asarray(sharded.place_of)
 
@@ -61,8 +61,12 @@ def on_host() -> AbstractContextManager[None]:
     return jax.default_device(jax.local_devices(backend="cpu")[0])
 
 
+def _turned(found: Mapping[str, Float[jax.Array, "time group member"]]) -> dict[str, jax.Array]:
+    """Days innermost. A device does it on the way, a host would need a pass over all numbers of its own."""
+    return {name: values.transpose(2, 1, 0) for name, values in found.items()}
+
+
 def _gathered(
-    values: Float[jax.Array, "time place member"], place_of: Int[np.ndarray, " firm"]
-) -> Float[np.ndarray, "time firm member"]:
-    members = (multihost_utils.process_allgather(values[..., i], tiled=True) for i in range(values.shape[-1]))
-    return np.stack([member[:, place_of] for member in members], axis=-1)
+    values: Float[jax.Array, "member place time"], place_of: Int[np.ndarray, " firm"]
+) -> Float[np.ndarray, "member firm time"]:
+    return np.stack([multihost_utils.process_allgather(member, tiled=True)[place_of] for member in values])

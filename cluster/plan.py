@@ -11,7 +11,7 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
                                              between; what each of D damages still asks for, each of C cuts lets
                                              through, each of V detours has on the way; F failures of a firm
     gradients  m w (2 + 1.2 (D + V)) k E′    a calibration: k = `kept_states`, about 2 ⌈√T⌉ + 4, for its backward pass
-    records    3 m T w G                     on the device, and twice on the host while those of before are written
+    records    3 m T w G                     twice on the device while days are turned innermost, and those of before
     tables     12 T N per table shock        read in float64, kept on the device
 
 A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps U fields of all d of them, of the prior too:

@@ -64,13 +64,12 @@ class BlockWork:
 
     def __call__(self, block: int, shared: None = None) -> Callable[[], Note]:
         start, members = time.time(), self._job.plan.block(block)
-        found = self._simulator.roll(members)
+        arrays = self._simulator.simulate(members)
         seconds = time.time() - start
 
         def commit() -> Note:
             if jax.process_index() != 0:
                 return {}
-            arrays = self._simulator.shaped(found, members)
             note: Note = {
                 "failed": failed_members(arrays, members),
                 "seconds": seconds,

@@ -31,6 +31,7 @@ SCHEMA = "run/1"
 MANIFEST = "RUN.json"
 ENGINES: dict[str, Callable[[Place], Engine]] = {"zarr": ZarrEngine, "icechunk": IcechunkEngine}
 FIRM_CHUNK = 8192
+CHUNK_BYTES = 4_000_000
 PROVENANCE = ("created", "seed", "versions", "git_commit", "inputs", "fingerprint")  # of RUN.json, kept in attrs too
 NUMBERS = (BloscCodec(cname="lz4", clevel=9, shuffle="shuffle"), Crc32cCodec())  # half the time of zstd
 TEXT = (ZstdCodec(level=1), Crc32cCodec())
@@ -89,7 +90,10 @@ def create_run(path: str | Place, manifest: dict[str, Any], template: Template, 
 def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
     """A store without members."""
     provenance = {key: manifest[key] for key in PROVENANCE if key in manifest}
-    own: dict[str, Any] = {"Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block}
+    names = sorted(variable.name for variable in template.variables)
+    own: dict[str, Any] = {
+        "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block, "variables": names
+    }  # fmt: skip
     coordinates = {"coordinates": " ".join(template.member_coords)} if template.member_coords else {}
     attrs: dict[str, Any] = {**template.attrs, **provenance, **coordinates, **own}
     group = zarr.create_group(store, attributes=attrs)
@@ -148,10 +152,11 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
     engine = engine_of(run)
     with zarr.config.set({"array.write_empty_chunks": True}):  # nothing is looked for that need not be written
         group = zarr.open_group(engine.writes, mode="r+")
-        stored = recorded_arrays(group)
-    if set(arrays) != set(stored):
-        raise ResultsError(f"{path}: block {block}: variables {sorted(arrays)}, the store has {sorted(stored)}")
-    lo, hi = _block_range(run, group, block)
+        names = cast(list[str], group.attrs["variables"])
+        if set(arrays) != set(names):
+            raise ResultsError(f"{path}: block {block}: variables {sorted(arrays)}, the store has {names}")
+        stored = {name: cast(zarr.Array, group[name]) for name in names}
+    lo, hi = _block_range(run, stored, cast(int, group.attrs["block"]), block)
     for name, array in stored.items():
         want = (hi - lo, *array.shape[1:])
         if arrays[name].shape != want or arrays[name].dtype != array.dtype:
@@ -264,25 +269,12 @@ def _is_unborn(path: Place) -> bool:
     return left and not (path / MANIFEST).exists()
 
 
-def recorded_arrays(group: zarr.Group) -> dict[str, zarr.Array]:
-    """The variables that members fill."""
-    return {
-        name: array
-        for name, array in sorted(group.arrays(), key=lambda named: named[0])
-        if _dims(array)[:2] == ("member", "time")
-    }
-
-
-def _dims(array: zarr.Array) -> tuple[str | None, ...]:
-    return tuple(getattr(array.metadata, "dimension_names", None) or ())
-
-
-def _block_range(path: Place, group: zarr.Group, block: int) -> tuple[int, int]:
-    """The members of a block; every shard must be exactly one block long."""
-    members, length = cast(zarr.Array, group["member"]).shape[0], cast(int, group.attrs["block"])
-    for name, array in recorded_arrays(group).items():
-        if array.shards is None or array.shards[0] != length or array.shards[1] != array.shape[1]:
+def _block_range(path: Place, stored: Mapping[str, zarr.Array], length: int, block: int) -> tuple[int, int]:
+    """The members of a block of this length; every shard must be exactly one block long."""
+    for name, array in stored.items():
+        if array.shards is None or array.shards[:2] != (length, array.shape[1]):
             raise ResultsError(f"{path}: {name}: shards {array.shards} are not blocks of {length} members")
+    members = min(array.shape[0] for array in stored.values())
     if not 0 <= block * length < members:
         raise ResultsError(f"{path}: block {block}: the store has blocks 0 … {math.ceil(members / length) - 1}")
     return block * length, min((block + 1) * length, members)
@@ -292,13 +284,13 @@ def _create_variable(group: zarr.Group, variable: Variable, template: Template) 
     dims, sizes = ("member", "time", *variable.dims), variable.sizes()
     inner = tuple(min(size, FIRM_CHUNK) for size in sizes)
     whole = tuple(math.ceil(size / chunk) * chunk for size, chunk in zip(sizes, inner, strict=True))
-    rank = len(dims)
+    rank, path_bytes = len(dims), template.days * math.prod(inner) * variable.baseline.dtype.itemsize
     attrs: dict[str, Any] = {"units": variable.unit, "long_name": variable.long_name}
     group.create_array(
         variable.name,
         shape=(template.members, template.days, *sizes),
         dtype=variable.baseline.dtype,
-        chunks=(1, template.days, *inner),
+        chunks=(_together(template.block, path_bytes), template.days, *inner),
         shards=(template.block, template.days, *whole),
         filters=[TransposeCodec(order=(0, *range(2, rank), 1))] if rank > 2 else [],
         compressors=NUMBERS,
@@ -309,6 +301,15 @@ def _create_variable(group: zarr.Group, variable: Variable, template: Template) 
     )
     attrs = attrs | {"long_name": f"{variable.long_name}, undisturbed day"}
     _write_whole(group, f"{variable.name}_baseline", variable.dims, variable.baseline, attrs)
+
+
+def _together(block: int, path_bytes: int) -> int:
+    """How many members' paths are one chunk: as many as stay below `CHUNK_BYTES` and divide a block.
+
+    >>> _together(32, 13_440), _together(32, 591_360), _together(32, 10_000_000)
+    (32, 4, 1)
+    """
+    return max(n for n in range(1, block + 1) if block % n == 0 and (n == 1 or n * path_bytes <= CHUNK_BYTES))
 
 
 def _write_whole(

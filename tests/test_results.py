@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from shockmesh.io import journal
+from shockmesh.io import journal, results
 from shockmesh.io.results import (
+    CHUNK_BYTES,
     ResultsError,
     Template,
     Variable,
@@ -58,7 +59,10 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_round_trip_in_every_shape(run):
+@pytest.mark.parametrize("chunk_bytes", [0, CHUNK_BYTES])
+def test_round_trip_in_every_shape(tmp_path, monkeypatch, chunk_bytes):
+    monkeypatch.setattr(results, "CHUNK_BYTES", chunk_bytes)
+    create_run(run := tmp_path / "run", {"seed": 7, "git_commit": "abc"}, template())
     for block in (2, 0, 1):
         assert write_block(run, block, values_of(block), {"failed": []})
     with open_run(run) as ds:

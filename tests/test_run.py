@@ -112,17 +112,18 @@ def test_another_economy_or_version_is_refused(spec, tmp_path, random_network, m
 def test_a_block_that_fails_is_reported_and_the_rest_is_there(spec, tmp_path, monkeypatch):
     from shockmesh.cluster.batch import Simulator
 
-    roll = Simulator.roll
+    simulate = Simulator.simulate
 
     def failing(self: Simulator, members: range) -> dict[str, np.ndarray]:
-        found = roll(self, members)
+        found = simulate(self, members)
         if members[0] == 2:
             raise MemoryError("too large")
         if members[0] == 4:
-            found["output"] = np.where(np.arange(found["output"].shape[-1]) == 1, np.nan, found["output"])
+            found["output"] = found["output"].copy()
+            found["output"][1] = np.nan
         return found
 
-    monkeypatch.setattr(Simulator, "roll", failing)
+    monkeypatch.setattr(Simulator, "simulate", failing)
     summary = run(spec, tmp_path / "run", address="local", quiet=True)
     assert summary.given_up == {1: "MemoryError: too large"}
     assert summary.failed == (5,)
