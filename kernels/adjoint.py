@@ -25,7 +25,7 @@ def linear(map_: Map, transpose: Map, fixed: Any, values: Float[Array, "item mem
     return _linear.bind(*leaves, values, map_=map_, transpose=transpose, structure=structure)
 
 
-def _apply(*operands: Array, map_: Map, structure: jax.tree_util.PyTreeDef, **_: Any) -> Array:
+def _apply(*operands: Array, map_: Map, structure: Any, **_: Any) -> Array:
     return map_(jax.tree.unflatten(structure, operands[:-1]), operands[-1])
 
 
@@ -44,9 +44,9 @@ def _transpose(cotangent: Any, *operands: Any, map_: Map, transpose: Map, **how:
     return [None] * (len(operands) - 1) + [back]
 
 
-def _batch(operands: tuple[Array, ...], axes: tuple[int | None, ...], **how: Any) -> tuple[Array, int]:
+def _batch(operands: tuple[Array, ...], axes: tuple[Any, ...], **how: Any) -> tuple[Array, int]:
     if any(axis is not None for axis in axes[:-1]):
-        raise NotImplementedError("vmap over the groups of firms: only over numbers")
+        raise NotImplementedError("vmap over groups of firms: only over numbers")
     values = jnp.moveaxis(operands[-1], axes[-1], -1)
     found = _linear.bind(*operands[:-1], values.reshape(len(values), -1), **how)
     return found.reshape(-1, *values.shape[1:]), 2

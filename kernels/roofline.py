@@ -22,7 +22,7 @@ A gradient runs every day 3 times (forwards, with its block, and by itself witho
 transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's
 account of a step and of its transpose, within a fifth and within two fifths (tests/test_roofline.py).
 
-    time of a day = max(bytes / bandwidth, KERNELS · launch) + collectives · (latency + rows m w / exchange)
+    time of a day = max(bytes / bandwidth, kernels · launch) + collectives · (latency + rows m w / exchange)
 
 and one latency more where consumption follows labour income, which is summed over all firms.
 
@@ -30,7 +30,7 @@ NVIDIA's data sheets (H100 SXM5 80 GB and H200 SXM, product pages of 2024; A100 
 GeForce RTX 5090, product page of 2025) state, in this order, 3.35, 4.8, 2.039 and 1.792 TB/s of memory, and, both ways
 together, 900, 900 and 600 GB/s of NVLink and 128 GB/s of PCIe 5.0 x16; half of that is one way. What no sheet states is
 assumed: 3 µs for the least kernel, 20 µs for the least collective. Not in the model: how much of its bandwidth a device
-yields, atomic additions, transfers to the host, compilation. So the time of a GPU is a floor; none was measured.
+yields, transfers to the host, compilation. So the time of a GPU is a floor; none was measured.
 
 CORE is a core of the machine that this was written on, by measurement: see DESIGN.md, Roofline.
 """
@@ -39,7 +39,7 @@ from dataclasses import dataclass
 
 from shockmesh.kernels.model import Switches
 
-KERNELS = 25  # that a step is compiled into: 18 (hamid2025) to 29 (hallegatte2014)
+SCATTERING, READING = 25, 60  # kernels of a day (18 for hamid2025, 29 for hallegatte2014), and where groups read items
 RUNS = 3  # times that a gradient runs a day
 TRANSPOSE = 3  # what the transpose of a day moves, in days
 EXCHANGES = 3  # times that a gradient has a day's collectives: forwards, with its block, transposed
@@ -55,17 +55,18 @@ class Device:
     memory: int  # [bytes]
     bandwidth: float  # of its memory [bytes / s]
     exchange: float  # to the other devices of its gang, one way [bytes / s]
+    kernels: int  # that a day is compiled into
     launch: float  # least time of a kernel [s]
     latency: float  # least time of a collective [s]
 
 
 DEVICES = (
-    Device("H100", 80 * GB, 3350e9, 450e9, 3e-6, 20e-6),
-    Device("H200", 141 * GB, 4800e9, 450e9, 3e-6, 20e-6),
-    Device("A100", 80 * GB, 2039e9, 300e9, 3e-6, 20e-6),
-    Device("RTX 5090", 32 * GB, 1792e9, 64e9, 3e-6, 20e-6),
+    Device("H100", 80 * GB, 3350e9, 450e9, READING, 3e-6, 20e-6),
+    Device("H200", 141 * GB, 4800e9, 450e9, READING, 3e-6, 20e-6),
+    Device("A100", 80 * GB, 2039e9, 300e9, READING, 3e-6, 20e-6),
+    Device("RTX 5090", 32 * GB, 1792e9, 64e9, READING, 3e-6, 20e-6),
 )
-CORE = Device("CPU core", 8 * GB, 16e9, 1e9, 1e-6, 1e-3)
+CORE = Device("CPU core", 8 * GB, 16e9, 1e9, SCATTERING, 1e-6, 1e-3)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Work:
     def seconds(self, device: Device, *, gradient: bool = False) -> float:
         """Time of all days forwards, or of all days and their gradient."""
         passes, exchanges = (RUNS + TRANSPOSE, EXCHANGES) if gradient else (1, 1)
-        memory = max(self.day_bytes / device.bandwidth, KERNELS * device.launch)
+        memory = max(self.day_bytes / device.bandwidth, device.kernels * device.launch)
         collective = device.latency + self.rows * self.members * self.width / device.exchange
         exchanged = self.collectives * collective + self.sums * device.latency
         return self.days * (passes * memory + exchanges * exchanged)

@@ -268,7 +268,7 @@ def segment_min(values: Float[Array, "item member"], groups: Segments) -> Float[
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _segment_min(
-    values: Float[Array, "item member"], leaves: list[Array], structure: jax.tree_util.PyTreeDef
+    values: Float[Array, "item member"], leaves: list[Array], structure: Any
 ) -> Float[Array, "group member"]:
     groups: Segments = jax.tree.unflatten(structure, leaves)
     return _scattered(jax.ops.segment_min, values, groups) if groups.reads is None else groups.reads.min(values)
@@ -276,7 +276,7 @@ def _segment_min(
 
 @_segment_min.defjvp
 def _segment_min_jvp(
-    structure: jax.tree_util.PyTreeDef, primals: tuple[Array, list[Array]], tangents: tuple[Array, Any]
+    structure: Any, primals: tuple[Array, list[Array]], tangents: tuple[Array, Any]
 ) -> tuple[Float[Array, "group member"], Float[Array, "group member"]]:
     (values, leaves), (tangent, _) = primals, tangents
     groups: Segments = jax.tree.unflatten(structure, leaves)

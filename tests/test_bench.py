@@ -16,7 +16,8 @@ def test_kernels_beside_their_peers(capsys):
     found = json.loads(capsys.readouterr().out)
     assert {"device", "versions", "firms", "links", "days", "repeat", "rows"} <= set(found)
     assert found["rows"][0]["case"] == "numba, 1 thread"
-    small = ["dense matrices in JAX", "dense, one-hot, in JAX", "an object for each firm", "the loop in plain Python"]
+    dense = ["dense matrices in JAX", "dense, one-hot, in JAX", "dense, 8 members", "dense, one-hot, 8 members"]
+    small = [*dense, "an object for each firm", "the loop in plain Python"]
     cases = [row["case"] for row in found["rows"]]
     assert cases[cases.index(small[0]) : cases.index(small[-1]) + 1] == small
     assert [row["case"] for row in found["rows"] if "peak_bytes" in row] == [

@@ -185,7 +185,7 @@ def test_large_work_is_bound_by_bandwidth_and_small_work_by_launches():
     for device in DEVICES:
         assert WORLD.seconds(device) == pytest.approx(365 * WORLD.day_bytes / device.bandwidth)
         small = replace(WORLD, firms=100, links=1000, pools=1000)
-        assert small.seconds(device) == pytest.approx(365 * 25 * device.launch)
+        assert small.seconds(device) == pytest.approx(365 * 60 * device.launch)
         assert WORLD.seconds(device, gradient=True) == pytest.approx((RUNS + TRANSPOSE) * WORLD.seconds(device))
 
 

@@ -5,10 +5,10 @@
 
 On the network of --firms and --links: a Numba loop, shockmesh with 1, 8 and 32 members. On one of --small firms, ten
 links each, small peers: dense matrices in JAX, with pools summed by segments or, as is usual, by a product with a
-matrix of 0 and 1 that says who sells what; a Python object for each firm with NumPy arrays (`agents.py`); the Numba
-loop's text in plain Python; shockmesh with 1, 8 and 32 members. On a table of --regions times 56 industries that all
-trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak memory, and in brackets that without
-what it had imported.
+matrix of 0 and 1 that says who sells what, both with 1 and 8 members; a Python object for each firm with NumPy arrays
+(`agents.py`); the Numba loop's text in plain Python; shockmesh with 1, 8 and 32 members. On a table of --regions times
+56 industries that all trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak memory, and in
+brackets that without what it had imported.
 
 Compile time is excluded; every figure is the median of the repeats, taken in turn. One link-step is one link of one
 member advanced one day.
@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,10 @@ def peer(network: FirmNetwork, loss: np.ndarray, days: int, run: Callable[..., n
     return lambda: run(net, days, single(9), 6.0, single(1.25), loss.astype(single), 5.0, 20.0, 0.05)
 
 
-def dense(network: FirmNetwork, loss: np.ndarray, days: int, *, one_hot: bool = False) -> Callable[[], np.ndarray]:
-    """Stocks and orders as supplier × buyer matrices; pools as sums over the suppliers of a product.
+def dense(
+    network: FirmNetwork, loss: np.ndarray, days: int, members: int = 1, *, one_hot: bool = False
+) -> Callable[[], np.ndarray]:
+    """Stocks and orders as supplier × buyer matrices; pools as sums over the suppliers of a product; members by `vmap`.
 
     These and their spreading to suppliers are segment sums and look-ups, or `one_hot` products with a (sector,
     supplier) matrix.
@@ -82,8 +85,10 @@ def dense(network: FirmNetwork, loss: np.ndarray, days: int, *, one_hot: bool = 
     def spread(pools: Float[Array, "sector firm"]) -> Float[Array, "firm firm"]:
         return pools[sector] if sells is None else sells.T @ pools
 
-    def step(state: tuple[Array, Array, Array], day: Array) -> tuple[tuple[Array, Array, Array], Array]:
-        use, stock, orders = state
+    def step(
+        use: Array, inventory_days: Array, state: tuple[Array, Array], day: Array
+    ) -> tuple[tuple[Array, Array], Array]:
+        stock, orders = state
         remaining = jnp.where(day >= 5, jnp.exp(-0.05 * jnp.maximum(day - 20, 0)), 0)
         demand = orders.sum(1) + final
         held, used = pooled(stock), pooled(use)
@@ -92,15 +97,17 @@ def dense(network: FirmNetwork, loss: np.ndarray, days: int, *, one_hot: bool = 
         fill = jnp.where(demand > 0, output / jnp.where(demand > 0, demand, 1), 0)
         kept = jnp.where(held > 0, 1 - used * (output / baseline) / jnp.where(held > 0, held, 1), 1)
         stock = jnp.maximum(stock * spread(kept), 0) + fill[:, None] * orders
-        wanted = demand / baseline + 9 / 6
-        return (use, stock, jnp.maximum(use * wanted - stock / 6, 0)), output.sum()
+        wanted = demand / baseline + inventory_days / 6
+        return (stock, jnp.maximum(use * wanted - stock / 6, 0)), output.sum()
 
     @jax.jit
-    def run(use: Float[Array, "firm firm"]) -> Float[Array, " day"]:
-        return jax.lax.scan(step, (use, 9 * use, use), jnp.arange(days, dtype=jnp.float32))[1]
+    @partial(jax.vmap, in_axes=(None, 0))
+    def run(use: Float[Array, "firm firm"], inventory_days: Float[Array, ""]) -> Float[Array, " day"]:
+        start = inventory_days * use, use
+        return jax.lax.scan(partial(step, use, inventory_days), start, jnp.arange(days, dtype=jnp.float32))[1]
 
-    on_device = jnp.asarray(use)
-    return lambda: np.asarray(run(on_device))
+    on_device, of_members = jnp.asarray(use), jnp.full(members, 9.0)
+    return lambda: np.asarray(run(on_device, of_members)[0])
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,8 @@ def small_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, 
     return {
         "dense matrices in JAX": Case(dense(network, loss, few), few),
         "dense, one-hot, in JAX": Case(dense(network, loss, few, one_hot=True), few),
+        "dense, 8 members": Case(dense(network, loss, few, 8), few, 8),
+        "dense, one-hot, 8 members": Case(dense(network, loss, few, 8, one_hot=True), few, 8),
         "an object for each firm": Case(lambda: agents.run(firms, few, 9.0, 6.0, 1.25, 5.0, 20.0, 0.05), few),
         "the loop in plain Python": Case(peer(network, loss, few, numba_loop.run_python), few),
     } | our_cases(network, loss, days)
@@ -198,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in rows:
         rate, size = row["link_steps_per_second"] / 1e6, f"{row['firms']:,} firms, {row['links']:,} links"
         figures = f"{row['seconds']:9.4f} s {rate:9.3f} M link-steps/s   × {row['to_shockmesh']:.3g}"
-        lines.append(f"{size:32} {row['case']:24} {figures}{_memory(row)}")
+        lines.append(f"{size:32} {row['case']:25} {figures}{_memory(row)}")
     found = json.dumps(about | {"rows": rows}, indent=1)
     sys.stdout.write((found if args.json else "\n".join(lines)) + "\n")
     if args.out:
