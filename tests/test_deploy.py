@@ -14,6 +14,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from operators import RESOURCES
+from pydantic import ValidationError
 from ray.autoscaler._private.util import fillout_defaults, validate_config
 from shockmesh.cluster.cli import _parser
 from shockmesh.io.networks import write_network
@@ -91,6 +93,36 @@ def test_pods_and_claims_are_valid_to_kubernetes() -> None:
     objects[0]["template"]["spec"]["containers"][0]["volumeMount"] = []
     with pytest.raises(kubernetes_validate.ValidationError, match="'volumeMount' was unexpected"):
         kubernetes_validate.validate(objects[0], kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("name", [*MANIFESTS, "podmonitor.yaml"])
+def test_resources_are_valid_to_their_operators(name: str) -> None:
+    found = manifest(name)
+    RESOURCES[found["kind"]].model_validate(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "rule"),
+    [
+        ("rayjob.yaml", ("spec", "submissionmode"), "HTTPMode", "Extra inputs are not permitted"),
+        (
+            "rayjob.yaml",
+            ("spec", "rayClusterSpec", "autoscalerOptions", "version"),
+            "v3",
+            "Input should be 'v1' or 'v2'",
+        ),
+        ("raycluster.yaml", ("spec", "headGroupSpec", "rayStartParams", "num-cpus"), 0, "valid string"),
+        ("raycluster.yaml", ("spec", "workerGroupSpecs", 0, "minReplicas"), None, "valid integer"),
+        ("podmonitor.yaml", ("spec", "podMetricsEndpoints", 0, "interval"), "10 s", "match pattern"),
+    ],
+)
+def test_what_an_operator_would_refuse_is_found(name: str, path: tuple[Any, ...], value: Any, rule: str) -> None:
+    found = part = manifest(name)
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    with pytest.raises(ValidationError, match=rule):
+        RESOURCES[found["kind"]].model_validate(found)
 
 
 def test_a_job_ends_with_its_cluster_and_a_retry_goes_on() -> None:
