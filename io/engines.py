@@ -49,6 +49,10 @@ class Engine(Protocol):
         """The Zarr store to write one block to."""
         ...
 
+    def discard(self, block: int, variable: str) -> None:
+        """Take away what a writer that was cut off left of a block that is not committed."""
+        ...
+
     def seal(self, block: int, variables: list[str], note: dict[str, Any]) -> Any:
         """A block is written: commit it, or make what the committer needs to. False if another attempt was faster."""
         ...
@@ -97,6 +101,10 @@ class ZarrEngine:
     @cached_property
     def writes(self) -> Any:
         return zarr_store(self.tree)
+
+    def discard(self, block: int, variable: str) -> None:
+        for file in self._files(variable, block):
+            file.unlink(missing_ok=True)
 
     def seal(self, block: int, variables: list[str], note: dict[str, Any]) -> bool:
         files = [file for name in variables for file in self._files(name, block)]

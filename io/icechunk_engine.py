@@ -65,6 +65,9 @@ class IcechunkEngine:
     def writes(self) -> Any:
         return PatientStore(self._fork.store)
 
+    def discard(self, block: int, variable: str) -> None:
+        """Nothing: what a writer leaves is in no snapshot."""
+
     def seal(self, block: int, variables: list[str], note: dict[str, Any]) -> Any:
         return self._fork
 

@@ -90,10 +90,10 @@ def test_the_seed_and_the_folder_are_options(chain: Path, capsys: Any):
 
 
 def test_a_run_with_failed_members_is_partly_done(chain: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch):
-    def broken(self: object, found: object, members: range) -> dict[str, np.ndarray]:
+    def broken(self: object, members: range) -> dict[str, np.ndarray]:
         return {"output": np.full((1, 30, 5), np.nan), "final_consumption": np.zeros((1, 30))}
 
-    monkeypatch.setattr("shockmesh.cluster.batch.Simulator.shaped", broken)
+    monkeypatch.setattr("shockmesh.cluster.batch.Simulator.simulate", broken)
     assert main(["run", "outage.yaml", "--address", "local"]) == PARTLY_DONE
     assert "not finite in members 0" in capsys.readouterr().out
 

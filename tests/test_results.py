@@ -191,6 +191,21 @@ def test_a_flipped_bit_and_a_missing_shard_are_found(run, name):
     assert [problem.partition(": ")[2] for problem in verify(run)] == ["missing, though block 0 is committed"]
 
 
+@pytest.mark.parametrize("tear", [lambda found: b"", lambda found: found[:-9], lambda found: bytes(len(found))])
+@pytest.mark.parametrize("block", [0, 2], ids=["a whole block", "the last, short block"])
+def test_what_a_power_cut_tore_is_written_anew(run, block, tear):
+    assert write_block(run, block, values_of(block), {"failed": []})
+    journal.marker_path(run, block).unlink()
+    for shard in run.glob(f"results.zarr/*/c/{block}/**/*"):
+        if shard.is_file():
+            shard.write_bytes(tear(shard.read_bytes()))
+    assert write_block(run, block, values_of(block), {"failed": []})
+    assert verify(run) == []
+    with open_run(run) as found:
+        for name, values in values_of(block).items():
+            np.testing.assert_array_equal(found[name], values)
+
+
 def test_a_killed_writer_leaves_whole_blocks(tmp_path):
     """A process writes the blocks over and over into new runs and is killed at a random moment, ten times."""
     script = tmp_path / "writer.py"
