@@ -247,7 +247,7 @@ def test_a_table_is_planned_as_one():
     sizes = sizes_of(pooled, industries)
     assert (sizes.cells, sizes.pools) == (4 * 10 * n, 4 * n)
     links = replace(sizes, cells=0)
-    assert device_bytes(pooled, links, 1) - device_bytes(pooled, sizes, 1) == 24 * sizes.links - 4 * sizes.cells
+    assert device_bytes(pooled, links, 1) - device_bytes(pooled, sizes, 1) == 56 * sizes.links - 4 * sizes.cells
 
 
 def fitted(method: Literal["svi", "rml"], steps: int = 50) -> Spec:
@@ -274,19 +274,17 @@ def test_forecasts_for_devices_that_are_not_here():
         fits = [device_bytes(spec(), SIZES, members) < 0.75 * device.memory for members in (one.most_members, 10**5)]
         assert fits == [True, False]
     times = [found[name].seconds for name in ("H200", "H100", "A100", "RTX 5090")]
-    assert (
-        times[0] == times[1] < times[2] < times[3]
-    )  # kernels of 200,000 links are short: their launches bound the first two
+    assert times[0] == times[1] == times[2] < times[3]  # kernels of 200,000 links are short: launches bound all but one
 
 
 def test_a_forecast_says_what_fits():
     world = replace(SIZES, firms=10_000_000, links=100_000_000, pools=95_000_000)
     plan = make_plan(spec(), world, cpus=1, memory=1000 * GB)
     found = forecasts(spec(), world, plan)
-    assert (found[0].device, found[0].members, plan.members_per_block) == ("H100", 19, 32)
+    assert (found[0].device, found[0].members, plan.members_per_block) == ("H100", 18, 32)
     assert found[0].seconds == pytest.approx(4 * found[0].block_seconds)
     told = told_of(found, plan)
-    assert told["on one H100"] == f"at least {found[0].seconds:.2g} s, 7.5 s for 19 members; 19 fit at once"
+    assert told["on one H100"] == f"at least {found[0].seconds:.2g} s, 7.1 s for 18 members; 18 fit at once"
     huge = replace(world, firms=100_000_000, links=1_000_000_000, pools=950_000_000)
     told = told_of(forecasts(spec(), huge, plan), plan)
     assert told["on one RTX 5090"] == "does not fit: one member needs 57.6 GB on a device"
