@@ -69,4 +69,6 @@ def _turned(found: Mapping[str, Float[jax.Array, "time group member"]]) -> dict[
 def _gathered(
     values: Float[jax.Array, "member place time"], place_of: Int[np.ndarray, " firm"]
 ) -> Float[np.ndarray, "member firm time"]:
-    return np.stack([multihost_utils.process_allgather(member, tiled=True)[place_of] for member in values])
+    """An array that spans processes can be indexed, not iterated over."""
+    members = (multihost_utils.process_allgather(values[i], tiled=True) for i in range(len(values)))
+    return np.stack([member[place_of] for member in members])
