@@ -106,9 +106,10 @@ def both_ways(run: Callable[..., dict[str, jax.Array]], inputs: Inputs) -> tuple
 def test_results_and_gradients_equal_the_whole(precision, whole, firm, member):
     network, (records, gradients) = whole(precision)
     in_shards, mesh = shard(network, partition(network, firm), precision), mesh_of(firm, member)
+    record = record_of(network)
 
     def parts(*inputs: Any) -> dict[str, jax.Array]:
-        return sharded_rollout(in_shards, mesh, Switches(), *inputs, days=DAYS, record=record_of(network))
+        return sharded_rollout(in_shards, mesh, Switches(), *inputs, days=DAYS, record=record)
 
     tolerance = TOLERANCE[precision.name]
     found = both_ways(parts, inputs_of(network, precision))
