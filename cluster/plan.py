@@ -20,8 +20,8 @@ A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps U fie
 
 Measured against it: 4.7 GB for a million unknown numbers of 500,000 firms (formula 5.5). Against the rest: 0.52 GB for
 200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16 (formula 1.93), both without Ray's own
-0.1–0.2 GB. A GPU holds the layout (56 E′ + 48 N′, of which 30 E′ are what groups read; or a
-table's w C) instead of the first two rows.
+0.1–0.2 GB. A GPU holds the layout (56 E′ + 48 N′, of which 30 E′ are what groups read; or a table's w C) instead of the
+first two rows.
 
 Time is that of a block on a core by `kernels/roofline.py`, as often as the busiest worker has one (and, where particles
 step a guide, once a step), plus the start of the workers.

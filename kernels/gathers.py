@@ -16,13 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from shockmesh.kernels.network import ranks
 
-WIDTHS = (
-    1,
-    4,
-    16,
-    64,
-)  # powers of 4: places without an item read no memory but their number, and each width is a kernel
+WIDTHS = 1, 4, 16, 64  # powers of 4: a place without an item costs only its number, and each width is a kernel
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["levels", "place"], meta_fields=[])
@@ -62,7 +58,7 @@ def gathers(index: Int[np.ndarray, "shard item"], n: int) -> Gathers:
     while True:
         matrices, place = _level(items, counts, n_items)
         levels.append(tuple(jnp.asarray(matrix.reshape(-1, matrix.shape[-1]), jnp.int32) for matrix in matrices))
-        counts = np.maximum(1, -(-counts // WIDTHS[-1]))
+        counts = _row_counts(counts)
         if counts.max(initial=0) <= 1:
             return Gathers(tuple(levels), jnp.asarray(np.concatenate(place), jnp.int32))
         n_items = sum(matrix.shape[1] for matrix in matrices)
@@ -103,9 +99,13 @@ class _Rows:
 
 def _rows(counts: Int[np.ndarray, " group"]) -> _Rows:
     longest = WIDTHS[-1]
-    rows = np.maximum(1, -(-counts // longest))
-    group = np.repeat(np.arange(len(counts)), rows)
-    done = (np.arange(len(group)) - np.repeat(np.cumsum(rows) - rows, rows)) * longest
+    group = np.repeat(np.arange(len(counts)), _row_counts(counts))
+    done = ranks(group) * longest
     length = np.minimum(counts[group] - done, longest)
-    start = np.repeat(np.cumsum(counts) - counts, rows) + done
+    start = (np.cumsum(counts) - counts)[group] + done
     return _Rows(start, length, np.asarray(WIDTHS)[np.searchsorted(WIDTHS, length)])
+
+
+def _row_counts(counts: Int[np.ndarray, "*shard group"]) -> Int[np.ndarray, "*shard group"]:
+    """How many rows a group of so many items is cut into; an empty one has one."""
+    return np.maximum(1, -(-counts // WIDTHS[-1]))

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.model import Switches
-from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.network import FirmNetwork, ranks
 from shockmesh.kernels.segments import Exchange, Links, Pools, Segments, Sellers, Separable, Table, segments
 
 BLOCK = 2**17  # links that are put into a table at once
@@ -144,10 +144,7 @@ def _seats(network: FirmNetwork) -> tuple[Int[np.ndarray, " firm"], tuple[int, i
     """Each firm's seat, product · seats + its rank among the firms of its product; products and seats of each."""
     product = _product_of_firm(network)
     counts = np.bincount(product)
-    order = np.argsort(product, kind="stable")
-    rank = np.empty_like(product)
-    rank[order] = np.arange(len(product)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return product * counts.max() + rank, (len(counts), int(counts.max()))
+    return product * counts.max() + ranks(product), (len(counts), int(counts.max()))
 
 
 def _product_of_firm(network: FirmNetwork) -> Int[np.ndarray, " firm"]:

@@ -133,6 +133,18 @@ def firm_network(
     )  # fmt: skip
 
 
+def ranks(group: Int[np.ndarray, " item"]) -> Int[np.ndarray, " item"]:
+    """How many items of its group come before each item.
+
+    >>> ranks(np.array([0, 2, 0, 2, 2])).tolist()
+    [0, 0, 1, 1, 2]
+    """
+    counts = np.bincount(group)
+    rank = np.empty(len(group), np.int64)
+    rank[np.argsort(group, kind="stable")] = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rank
+
+
 def _in_order(*keys: np.ndarray) -> bool:
     """Whether rows are sorted by these keys, the first counting most; a large table need not be copied then."""
     ascending = np.ones(max(len(keys[0]) - 1, 0), bool)

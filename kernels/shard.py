@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.layout import Layout, criticality_of, pools_of, product_days_of
 from shockmesh.kernels.model import Parameters, Switches
-from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.network import FirmNetwork, ranks
 from shockmesh.kernels.partition import ghosts_of
 from shockmesh.kernels.rollout import Record, members_of, rollout
 from shockmesh.kernels.segments import Exchange, Segments, groups_on_device
@@ -58,9 +58,7 @@ def shard(
     if shard_of.shape != (network.n_firms,) or not counts.all():
         raise ValueError(f"shard_of: shape {shard_of.shape}: one shard per firm, and no shard without firms")
     size = int(counts.max()) + 1
-    order = np.argsort(shard_of, kind="stable")
-    local = np.empty(network.n_firms, np.int64)
-    local[order] = np.arange(network.n_firms) - np.repeat(np.cumsum(counts) - counts, counts)
+    local = ranks(shard_of)
     place_of = shard_of * size + local
     firm_at = np.zeros(shards * size, np.int64)
     firm_at[place_of] = np.arange(network.n_firms)
@@ -88,8 +86,7 @@ def _pack(shard_of_row: np.ndarray, shards: int) -> _Packing:
     """Rows that are sorted by shard, padded by at least one dummy each."""
     counts = np.bincount(shard_of_row, minlength=shards)
     size = int(counts.max(initial=0)) + 1
-    within = np.arange(len(shard_of_row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return _Packing(shards, size, shard_of_row * size + within)
+    return _Packing(shards, size, shard_of_row * size + ranks(shard_of_row))
 
 
 def _layout(
@@ -142,9 +139,8 @@ def _exchange(
     shards, size, (supplier, buyer) = firms.shards, firms.size, ends
     seen = ghosts_of(network, shard_of)  # by owner, shard, firm
     pair = shard_of[seen[:, 0]] * shards + seen[:, 1]
-    counts = np.bincount(pair, minlength=shards * shards)
-    ghosts = max(1, int(counts.max(initial=0)))
-    rank = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rank = ranks(pair)
+    ghosts = int(rank.max(initial=0)) + 1
     serve = np.full((shards * shards, ghosts), size - 1)
     serve[pair, rank] = local[seen[:, 0]]
     key = seen[:, 0] * shards + seen[:, 1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from shockmesh.kernels import segments
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
+from toy import MakeSpec, spec_maker, toy_network
 
 jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
 
@@ -71,6 +73,17 @@ def random_network() -> Callable[..., FirmNetwork]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def toy() -> FirmNetwork:
+    return toy_network()
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> MakeSpec:
+    """Makes specs of the toy economy."""
+    return spec_maker(tmp_path)
 
 
 @pytest.fixture(scope="session")

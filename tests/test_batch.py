@@ -15,19 +15,9 @@ from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shocks import Course, Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
-from toy import DAYS, REGIONS, SECTORS, TABLES, MakeSpec, expected_factors, spec_maker, toy_network
+from toy import DAYS, REGIONS, SECTORS, TABLES, MakeSpec, expected_factors
 
 LOSS, INVENTORY = "shocks.strike.loss", "model.inventory_days"
-
-
-@pytest.fixture(scope="module")
-def network() -> FirmNetwork:
-    return toy_network()
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> MakeSpec:
-    return spec_maker(tmp_path)
 
 
 def by_hand(
@@ -96,62 +86,62 @@ LOSSES: dict[str, tuple[dict[str, Any], Callable[[FirmNetwork], np.ndarray]]] = 
 
 
 @pytest.mark.parametrize(("strike", "loss"), LOSSES.values(), ids=LOSSES)
-def test_a_shock_hits_its_firms(network: FirmNetwork, make: MakeSpec, strike: dict[str, Any], loss: Any):
-    found = Simulator(make(strike, record=FIRM), network).simulate(range(1))
-    expected = by_hand(network, (recovery(loss(network)[:, None]),))
-    assert (expected["output"] < 0.99 * network.output).any()
+def test_a_shock_hits_its_firms(toy: FirmNetwork, make: MakeSpec, strike: dict[str, Any], loss: Any):
+    found = Simulator(make(strike, record=FIRM), toy).simulate(range(1))
+    expected = by_hand(toy, (recovery(loss(toy)[:, None]),))
+    assert (expected["output"] < 0.99 * toy.output).any()
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
 
 
-def test_mechanisms_and_their_numbers_reach_the_kernels(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+def test_mechanisms_and_their_numbers_reach_the_kernels(toy: FirmNetwork, make: MakeSpec, tmp_path: Path):
     critical = np.random.default_rng(0).choice([0, 0.5, 1], (4, 4))
     table = pd.DataFrame(critical, index=SECTORS, columns=SECTORS)
     table.assign(T=1.0).to_csv(tmp_path / "ihs.csv")  # a file may name more sectors
     model = {"production": "half_critical", "capacity_rule": "hiring", "criticality": "ihs.csv", "inventory_days": 2}
     model |= {"consumption": "labour_income", "benefit_share": {"default": 0.3, "by_sector": {"I": 0.1}}}
     model |= {"rationing": "water_filling", "firing_days": {"default": 10, "by_sector": {"I": 4}}}
-    found = Simulator(make({"onset": 2}, model=model, record=FIRM), network).simulate(range(1))
-    firing = np.where(network.sector == 3, 4.0, 10.0)[:, None]
-    benefits = np.where(network.sector == 3, 0.1, 0.3)[:, None]
+    found = Simulator(make({"onset": 2}, model=model, record=FIRM), toy).simulate(range(1))
+    firing = np.where(toy.sector == 3, 4.0, 10.0)[:, None]
+    benefits = np.where(toy.sector == 3, 0.1, 0.3)[:, None]
     switches = Switches(
         production="half_critical", capacity_rule="hiring", rationing="water_filling", consumption="labour_income"
     )
     expected = by_hand(
-        network, (recovery(0.5, 2, 2),), switches=switches, criticality=critical, inventory_days=2, hiring_days=30,
+        toy, (recovery(0.5, 2, 2),), switches=switches, criticality=critical, inventory_days=2, hiring_days=30,
         firing_days=firing, household_share=0.6, consumption_persistence=1 - 0.4 / 90, benefit_share=benefits,
     )  # fmt: skip
-    assert (expected["output"] < 0.9 * network.output).any()
+    assert (expected["output"] < 0.9 * toy.output).any()
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
 
 
-def test_inventories_by_product_reach_the_kernels(network: FirmNetwork, make: MakeSpec):
-    model, loss = {"inventory_by_product": {"C10": 1, "I": "inf"}}, recovery(0.95 * (network.sector == 1)[:, None])
+def test_inventories_by_product_reach_the_kernels(toy: FirmNetwork, make: MakeSpec):
+    model, loss = {"inventory_by_product": {"C10": 1, "I": "inf"}}, recovery(0.95 * (toy.sector == 1)[:, None])
     strike = {"loss": 0.95, "where": {"sector": "C10"}}
-    found = Simulator(make(strike, model=model, record=FIRM), network).simulate(range(1))
-    expected = by_hand(network, (loss,), product_days=np.array([0, 1, 0, np.inf]))
-    assert np.abs(expected["output"] - by_hand(network, (loss,))["output"]).max() > 0.01
+    found = Simulator(make(strike, model=model, record=FIRM), toy).simulate(range(1))
+    expected = by_hand(toy, (loss,), product_days=np.array([0, 1, 0, np.inf]))
+    assert np.abs(expected["output"] - by_hand(toy, (loss,))["output"]).max() > 0.01
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_chosen_by_its_name(network: FirmNetwork, make: MakeSpec, tmp_path: Path, preset: str):
+def test_every_preset_is_chosen_by_its_name(toy: FirmNetwork, make: MakeSpec, tmp_path: Path, preset: str):
     model = {"preset": preset}
     if PRESETS[preset].switches.needs_criticality:
         pd.DataFrame(1.0, SECTORS, SECTORS).to_csv(tmp_path / "ihs.csv")
         model["criticality"] = "ihs.csv"
-    found = Simulator(make({"loss": 0.95}, model=model, record=FIRM), network).simulate(range(1))
+    found = Simulator(make({"loss": 0.95}, model=model, record=FIRM), toy).simulate(range(1))
     numbers: dict[str, Any] = dict(PRESETS[preset].defaults)
     switches, critical = PRESETS[preset].switches, np.ones((4, 4))
-    expected = by_hand(network, (recovery(0.95),), switches=switches, criticality=critical, **numbers)
-    assert expected["output"].sum() < 0.9 * DAYS * network.output.sum()
+    expected = by_hand(toy, (recovery(0.95),), switches=switches, criticality=critical, **numbers)
+    assert expected["output"].sum() < 0.9 * DAYS * toy.output.sum()
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
 
 
-def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, make: MakeSpec):
+def test_a_route_that_is_cut_and_capital_that_is_rebuilt(toy: FirmNetwork, make: MakeSpec):
     route = {"kind": "cut", "origin": {"region": "GBR"}, "destination": {"sector": ["C10", "I"]}, "onset": 1}
     route |= {"name": "route", "course": "linear", "recovery_start": 3, "recovery_days": 5}
     detour = {"kind": "cut", "origin": {"region": "ESP"}, "loss": 0.6, "name": "detour"}
@@ -166,64 +156,64 @@ def test_a_route_that_is_cut_and_capital_that_is_rebuilt(network: FirmNetwork, m
         "grid": {"shocks.route.loss": [0.0, 0.9], "shocks.quake.cost": [1.0, 1.5], "shocks.detour.detour_days": [1, 4]}
     }
     spec = make(shocks=[quake, route, detour], sweep=sweep, record=FIRM)
-    found = Simulator(spec, network).simulate(range(8))
+    found = Simulator(spec, toy).simulate(range(8))
     with jax.enable_x64(True):
-        ends = columns((network.region == 2)[:, None], np.isin(network.sector, (1, 3))[:, None])
+        ends = columns((toy.region == 2)[:, None], np.isin(toy.sector, (1, 3))[:, None])
         cut = RouteCut(*ends, course=recovery([[0, 0, 0, 0, 0.9, 0.9, 0.9, 0.9]], 1, 3, 5, "linear"))
-        ends = columns((network.region == 0)[:, None], np.ones((24, 1)))
+        ends = columns((toy.region == 0)[:, None], np.ones((24, 1)))
         (days,) = columns([[1, 4] * 4])
         around = RouteCut(*ends, course=recovery(0.6), detour_days=days)
-        hit = (network.region == 0) & np.isin(network.sector, (0, 3))
-        loss = np.where(hit, np.where(network.sector == 3, 0.6, 0.3), 0)[:, None]
-        builder = np.array([0.5, 1.0, 0.1, 1.0])[network.sector][:, None]
+        hit = (toy.region == 0) & np.isin(toy.sector, (0, 3))
+        loss = np.where(hit, np.where(toy.sector == 3, 0.6, 0.3), 0)[:, None]
+        builder = np.array([0.5, 1.0, 0.1, 1.0])[toy.sector][:, None]
         damage = Damage(*columns(loss, 40.0, builder, [[1.0, 1.0, 1.5, 1.5] * 2], 2.0, 4.0, 8.0))
-        expected = by_hand(network, cuts=(cut, around), damages=(damage,), members=8)
+        expected = by_hand(toy, cuts=(cut, around), damages=(damage,), members=8)
     assert len({values.sum() for values in expected["output"]}) == 8
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-13)
 
 
-def test_homes_are_rebuilt_by_those_who_sell_to_consumers_there(network: FirmNetwork, make: MakeSpec):
+def test_homes_are_rebuilt_by_those_who_sell_to_consumers_there(toy: FirmNetwork, make: MakeSpec):
     homes = {"name": "homes", "kind": "household_damage", "region": ["ESP", "GBR"], "worth": 30.0}
     homes |= {"rebuilding_sectors": {"C10": 3 / 4, "I": 1 / 4}, "rebuild_start": 2, "rebuild_tau": 5}
     spec = make(shocks=[homes], sweep={"grid": {"shocks.homes.worth": [30.0, 60.0]}}, record=FIRM)
-    found = Simulator(spec, network).simulate(range(2))
-    met = network.final_demand * (network.region != 1)
-    parts = [part * met * (network.sector == k) / met[network.sector == k].sum() for k, part in ((1, 0.75), (3, 0.25))]
+    found = Simulator(spec, toy).simulate(range(2))
+    met = toy.final_demand * (toy.region != 1)
+    parts = [part * met * (toy.sector == k) / met[toy.sector == k].sum() for k, part in ((1, 0.75), (3, 0.25))]
     with jax.enable_x64(True):
         lost = HouseholdDamage(*columns(np.add(*parts)[:, None] * [[30.0, 60.0]], 2.0, 5.0))
-        expected = by_hand(network, homes=(lost,), members=2)
-    assert (expected["output"][:, 2].sum(axis=1) > network.output.sum() + 1).all()
+        expected = by_hand(toy, homes=(lost,), members=2)
+    assert (expected["output"][:, 2].sum(axis=1) > toy.output.sum() + 1).all()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-13)
 
 
-def test_a_sweep_is_its_members_one_by_one(network: FirmNetwork, make: MakeSpec):
+def test_a_sweep_is_its_members_one_by_one(toy: FirmNetwork, make: MakeSpec):
     vary = {LOSS: {"uniform": [0.2, 0.8]}, INVENTORY: {"lognormal": [6, 0.3]}}
     shock = {"onset": 2, "recovery_start": 4, "recovery_days": 3, "where": {"region": "ESP"}}
-    simulator = Simulator(make(shock, sweep={"members": 5, "vary": vary}, record=FIRM), network)
+    simulator = Simulator(make(shock, sweep={"members": 5, "vary": vary}, record=FIRM), toy)
     found, drawn = simulator.simulate(range(5)), simulator.bound.members.values
     for member in range(5):
-        loss = np.where(network.region == 0, drawn[LOSS][member], 0)[:, None]
-        expected = by_hand(network, (recovery(loss, 2, 4, 3),), inventory_days=drawn[INVENTORY][member])
+        loss = np.where(toy.region == 0, drawn[LOSS][member], 0)[:, None]
+        expected = by_hand(toy, (recovery(loss, 2, 4, 3),), inventory_days=drawn[INVENTORY][member])
         np.testing.assert_allclose(found["output"][member], expected["output"][0], rtol=1e-13)
 
 
-def test_a_value_by_sector_keeps_its_sectors_when_the_default_is_swept(network: FirmNetwork, make: MakeSpec):
+def test_a_value_by_sector_keeps_its_sectors_when_the_default_is_swept(toy: FirmNetwork, make: MakeSpec):
     model = {"inventory_days": {"default": 9, "by_sector": {"C10": 3}}}
     sweep = {"grid": {INVENTORY: [5, 6], f"{INVENTORY}.by_sector.I": [2]}}
-    simulator = Simulator(make(model=model, sweep=sweep), network)
+    simulator = Simulator(make(model=model, sweep=sweep), toy)
     days = np.asarray(simulator.inputs(range(2))[0].inventory_days)
-    np.testing.assert_array_equal(days[network.sector == 0], [[5, 6]] * 8)
-    assert (days[network.sector == 1] == 3).all()
-    assert (days[network.sector == 3] == 2).all()
+    np.testing.assert_array_equal(days[toy.sector == 0], [[5, 6]] * 8)
+    assert (days[toy.sector == 1] == 3).all()
+    assert (days[toy.sector == 3] == 2).all()
 
 
-def test_where_can_be_swept(network: FirmNetwork, make: MakeSpec):
+def test_where_can_be_swept(toy: FirmNetwork, make: MakeSpec):
     grid = {"shocks.strike.where.firm": [f"f{i}" for i in range(24)]}
-    found = Simulator(make({"loss": 1.0}, sweep={"grid": grid}, record=FIRM), network).simulate(range(24))
+    found = Simulator(make({"loss": 1.0}, sweep={"grid": grid}, record=FIRM), toy).simulate(range(24))
     assert (np.diagonal(found["output"][:, 1], axis1=0, axis2=1) == 0).all()
-    expected = by_hand(network, (recovery(np.eye(24)),), members=24)
+    expected = by_hand(toy, (recovery(np.eye(24)),), members=24)
     np.testing.assert_array_equal(found["output"], expected["output"])
 
 
@@ -233,23 +223,23 @@ def hit(simulator: Simulator, members: range) -> np.ndarray:
     return np.asarray(shock.loss) > 0
 
 
-def test_a_share_of_firms_is_drawn_afresh_by_member_alone(network: FirmNetwork, make: MakeSpec):
-    simulator = Simulator(make({"where": {"region": "ESP", "share": 0.5}}, sweep={"members": 12}), network)
+def test_a_share_of_firms_is_drawn_afresh_by_member_alone(toy: FirmNetwork, make: MakeSpec):
+    simulator = Simulator(make({"where": {"region": "ESP", "share": 0.5}}, sweep={"members": 12}), toy)
     chosen = hit(simulator, range(12))
     assert (chosen.sum(axis=0) == 4).all()
-    assert not chosen[network.region != 0].any()
+    assert not chosen[toy.region != 0].any()
     assert len(np.unique(chosen, axis=1).T) > 6
     np.testing.assert_array_equal(hit(simulator, range(3, 5)), chosen[:, 3:5])
 
 
-def test_a_share_can_be_drawn_once_for_all(network: FirmNetwork, make: MakeSpec):
+def test_a_share_can_be_drawn_once_for_all(toy: FirmNetwork, make: MakeSpec):
     where = {"share": 0.25, "redraw": False}
-    assert hit(Simulator(make({"where": where}, sweep={"members": 12}), network), range(12)).shape == (24, 1)
+    assert hit(Simulator(make({"where": where}, sweep={"members": 12}), toy), range(12)).shape == (24, 1)
 
 
-def test_a_larger_share_adds_to_a_smaller(network: FirmNetwork, make: MakeSpec):
+def test_a_larger_share_adds_to_a_smaller(toy: FirmNetwork, make: MakeSpec):
     sweep = {"grid": {"shocks.strike.where.share": [0.25, 0.5, 1.0]}}
-    chosen = hit(Simulator(make({"where": {"share": 0.1, "redraw": False}}, sweep=sweep), network), range(3))
+    chosen = hit(Simulator(make({"where": {"share": 0.1, "redraw": False}}, sweep=sweep), toy), range(3))
     assert chosen.sum(axis=0).tolist() == [6, 12, 24]
     assert (chosen[:, 0] <= chosen[:, 1]).all()
 
@@ -258,54 +248,52 @@ def shapes(simulator: Simulator, members: range) -> list[tuple[int, ...]]:
     return [leaf.shape for leaf in jax.tree.leaves(simulator.inputs(members))]
 
 
-def test_a_short_batch_is_padded_and_changes_nothing(network: FirmNetwork, make: MakeSpec):
+def test_a_short_batch_is_padded_and_changes_nothing(toy: FirmNetwork, make: MakeSpec):
     sweep = {"members": 7, "vary": {LOSS: {"uniform": [0, 1]}}}
-    simulator = Simulator(make(sweep=sweep, record=FIRM), network, block=4)
+    simulator = Simulator(make(sweep=sweep, record=FIRM), toy, block=4)
     parts = [simulator.simulate(members)["output"] for members in (range(4), range(4, 7))]
     assert [len(part) for part in parts] == [4, 3]
-    whole = Simulator(make(sweep=sweep, record=FIRM), network).simulate(range(7))["output"]
+    whole = Simulator(make(sweep=sweep, record=FIRM), toy).simulate(range(7))["output"]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-14)
     assert shapes(simulator, range(4)) == shapes(simulator, range(4, 7))
 
 
-def test_sums_by_region_and_sector_fill_the_rectangle(network: FirmNetwork, make: MakeSpec):
+def test_sums_by_region_and_sector_fill_the_rectangle(toy: FirmNetwork, make: MakeSpec):
     dims = {"output": ["sector", "region"], "demand": ["region"], "capacity": ["sector"], "value_added": []}
-    simulator = Simulator(make(record=dims), network)
-    found, firms = simulator.simulate(range(1)), by_hand(network, (recovery(0.5),))["output"][0]
+    simulator = Simulator(make(record=dims), toy)
+    found, firms = simulator.simulate(range(1)), by_hand(toy, (recovery(0.5),))["output"][0]
     assert {name: values.shape for name, values in found.items()} == {
         "output": (1, DAYS, 3, 4), "demand": (1, DAYS, 3), "capacity": (1, DAYS, 4), "value_added": (1, DAYS),
     }  # fmt: skip
     for r in range(3):
         for s in range(4):
-            of_cell = (network.region == r) & (network.sector == s)
+            of_cell = (toy.region == r) & (toy.sector == s)
             np.testing.assert_allclose(found["output"][0, :, r, s], firms[:, of_cell].sum(axis=1), rtol=1e-13)
     assert (found["output"][:, :, 1, 3] == 0).all()
 
 
-def test_the_template_says_what_the_store_holds(network: FirmNetwork, make: MakeSpec):
+def test_the_template_says_what_the_store_holds(toy: FirmNetwork, make: MakeSpec):
     sweep = {"members": 3, "vary": {LOSS: {"uniform": [0, 1]}}}
     record = {"output": ["region", "sector"], "inventory": ["region"]}
-    simulator = Simulator(make(sweep=sweep, record=record), network)
+    simulator = Simulator(make(sweep=sweep, record=record), toy)
     template = simulator.template(2)
     assert (template.members, template.block, template.days) == (3, 2, DAYS)
     output, inventory = template.variables
     assert (output.name, output.dims, output.unit) == ("output", ("region", "sector"), "million USD / day")
     assert (inventory.dims, inventory.unit) == (("region",), "million USD")
-    np.testing.assert_allclose(output.baseline.sum(), network.output.sum())
+    np.testing.assert_allclose(output.baseline.sum(), toy.output.sum())
     assert template.coords["region"].tolist() == list(REGIONS)
     np.testing.assert_array_equal(template.member_coords[LOSS], simulator.bound.members.values[LOSS])
 
 
-def test_without_a_shock_nothing_moves(network: FirmNetwork, make: MakeSpec):
-    simulator = Simulator(make({"loss": 0.0}, record={"output": ["region", "sector"]}), network)
+def test_without_a_shock_nothing_moves(toy: FirmNetwork, make: MakeSpec):
+    simulator = Simulator(make({"loss": 0.0}, record={"output": ["region", "sector"]}), toy)
     still = np.broadcast_to(simulator.template(1).variables[0].baseline, (1, DAYS, 3, 4))
     np.testing.assert_allclose(simulator.simulate(range(1))["output"], still, rtol=1e-12)
 
 
-def test_precision_is_what_the_spec_asks(network: FirmNetwork, make: MakeSpec):
-    single, double = (
-        Simulator(make(precision=p), network).simulate(range(1))["output"] for p in ("float32", "float64")
-    )
+def test_precision_is_what_the_spec_asks(toy: FirmNetwork, make: MakeSpec):
+    single, double = (Simulator(make(precision=p), toy).simulate(range(1))["output"] for p in ("float32", "float64"))
     assert (single.dtype, double.dtype) == (np.float32, np.float64)
     np.testing.assert_allclose(single, double, rtol=1e-4)
 
@@ -319,19 +307,19 @@ def test_failed_members_are_named():
     assert failed_members({"output": values[:1]}, range(8, 9)) == []
 
 
-def test_a_table_shock_is_its_table(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+def test_a_table_shock_is_its_table(toy: FirmNetwork, make: MakeSpec, tmp_path: Path):
     (tmp_path / "t.csv").write_text(TABLES["long"])
     for on in ("production", "final_demand"):
         shocks = [{"name": "storm", "kind": "table", "file": "t.csv", "on": on}]
-        found = Simulator(make(shocks=shocks, record=FIRM), network).simulate(range(1))
+        found = Simulator(make(shocks=shocks, record=FIRM), toy).simulate(range(1))
         with jax.enable_x64(True):
             table = (Table(jnp.asarray(expected_factors()[:, :, None])),)
-        expected = by_hand(network, table if on == "production" else (), table if on == "final_demand" else ())
+        expected = by_hand(toy, table if on == "production" else (), table if on == "final_demand" else ())
         np.testing.assert_array_equal(found["final_consumption"], expected["final_consumption"])
 
 
-def test_numbers_from_a_file_are_over_the_default(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+def test_numbers_from_a_file_are_over_the_default(toy: FirmNetwork, make: MakeSpec, tmp_path: Path):
     (tmp_path / "n.csv").write_text("firm,days\nf3,4\nf1,2.5\n")
-    simulator = Simulator(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), network)
+    simulator = Simulator(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), toy)
     days = np.asarray(simulator.inputs(range(1))[0].inventory_days)[:, 0]
     assert (days[3], days[1], days[0]) == (4, 2.5, 7)

@@ -8,17 +8,7 @@ from shockmesh.cluster.binding import bind
 from shockmesh.cluster.spec import SpecError
 from shockmesh.io.scenarios import ScenarioError
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from toy import MakeSpec, spec_maker, toy_network
-
-
-@pytest.fixture(scope="module")
-def network() -> FirmNetwork:
-    return toy_network()
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> MakeSpec:
-    return spec_maker(tmp_path)
+from toy import MakeSpec
 
 
 def test_firms_that_nobody_rebuilds_are_named(make: MakeSpec):
@@ -87,14 +77,14 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("strike", "top", "message"), MISFITS.values(), ids=MISFITS)
 def test_a_spec_that_does_not_fit_its_network_is_refused(
-    network: FirmNetwork, make: MakeSpec, strike: dict[str, Any], top: dict[str, Any], message: str
+    toy: FirmNetwork, make: MakeSpec, strike: dict[str, Any], top: dict[str, Any], message: str
 ):
     with pytest.raises(SpecError) as caught:
-        bind(make(strike, **top), network)
+        bind(make(strike, **top), toy)
     assert message in str(caught.value).splitlines()
 
 
-def test_a_file_with_a_value_outside_the_domain_is_refused(network: FirmNetwork, make: MakeSpec, tmp_path: Path):
+def test_a_file_with_a_value_outside_the_domain_is_refused(toy: FirmNetwork, make: MakeSpec, tmp_path: Path):
     (tmp_path / "n.csv").write_text("firm,value\nf3,0.5\n")
     with pytest.raises(ScenarioError, match=r"n.csv: value: firm f3: 0.5: must be ≥ 1"):
-        bind(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), network)
+        bind(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), toy)

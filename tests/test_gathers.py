@@ -1,6 +1,5 @@
 """Sums by reading are the plain segment operations, in value and in every derivative, and scatter nothing."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rollouts import EVERY_SWITCH, assert_close, both_ways, inputs_of, record_of
 from shockmesh.kernels.gathers import WIDTHS, gathers
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.segments import Segments, groups_on_device, look_up, segment_min, segment_sum, segments
-from shockmesh.kernels.shard import shard, sharded_rollout
-from test_sharding import EVERY_SWITCH, assert_close, inputs_of, loss_of, mesh_of, record_of
+from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
 
 def plain(index: np.ndarray, n: int) -> Segments:
@@ -79,14 +78,13 @@ def test_rollouts_and_gradients_are_those_of_plain_segments(float64, random_netw
     inputs = inputs_of(network, np.dtype("f8"))
     critical = np.random.default_rng(1).choice([0, 0.5, 1], (len(network.sectors), len(network.sectors)))
 
-    def run_of() -> Callable[..., Any]:
+    def run() -> Any:
         layout, record = lay_out(network, "f8", critical), record_of(network)
-        return jax.jit(jax.value_and_grad(loss_of(lambda *of: rollout(layout, switches, *of, days=9, record=record))))
+        return both_ways(lambda *of: rollout(layout, switches, *of, days=9, record=record), inputs)
 
-    expected = run_of()
+    expected = run()
     monkeypatch.setattr("shockmesh.kernels.segments.scatters_in_order", lambda: False)
-    found = run_of()
-    assert_close(found(inputs), expected(inputs), 1e-11)
+    assert_close(run(), expected, 1e-11)
 
 
 def test_shards_read_alike(float64, random_network, as_on_a_gpu):
@@ -101,7 +99,7 @@ def test_shards_read_alike(float64, random_network, as_on_a_gpu):
     def whole(*inputs: Any) -> dict[str, jax.Array]:
         return rollout(layout, switches, *inputs, days=6, record=record)
 
-    found, expected = (jax.jit(jax.value_and_grad(loss_of(run)))(inputs) for run in (parts, whole))
+    found, expected = (both_ways(run, inputs) for run in (parts, whole))
     assert_close(found, expected, 1e-11)
 
 

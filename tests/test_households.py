@@ -8,14 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import assert_slope, column
-from jax.sharding import AxisType
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.segments import look_up, segments
-from shockmesh.kernels.shard import shard, sharded_rollout
+from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 from shockmesh.kernels.shocks import HouseholdDamage, Recovery, Scenario, standing, today
 from shockmesh.kernels.step import initial_state, placed, step
 
@@ -115,7 +114,7 @@ def test_is_sharded_alike(float64, network: FirmNetwork, model: str):
     given, record = inputs(network), {"demand": segments(np.zeros(30, int), 1), "output": None}
     assert given[1].homes[0].worth[0] > 0
     parts = shard(network, partition(network, 4), np.float64)
-    mesh = jax.make_mesh((4, 1), ("firm", "member"), (AxisType.Auto, AxisType.Auto), devices=jax.devices()[:4])
+    mesh = mesh_of(4)
     found = sharded_rollout(parts, mesh, MODELS[model], *given, days=25, record=record)
     whole = rollout(lay_out(network, np.float64), MODELS[model], *given, days=25, record=record)
     for name in record:

@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import assert_slope
-from jax.sharding import AxisType
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.shard import shard, sharded_rollout
+from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 from shockmesh.kernels.shocks import Recovery, Scenario
 
 DAYS = np.array([0, 2.5, np.inf, 5, 0, np.inf, 1.5])  # of each product; 0: the buyer's own
@@ -81,7 +80,7 @@ def test_gradient_equals_finite_differences(float64, network: FirmNetwork, model
 def test_is_sharded_alike(float64, network: FirmNetwork, model: str):
     given, record = inputs(network), {"output": None}
     parts = shard(network, partition(network, 4), np.float64, CRITICALITY, DAYS)
-    mesh = jax.make_mesh((4, 1), ("firm", "member"), (AxisType.Auto, AxisType.Auto), devices=jax.devices()[:4])
+    mesh = mesh_of(4)
     found = sharded_rollout(parts, mesh, MODELS[model], *given, days=25, record=record)["output"]
     np.testing.assert_allclose(found, output(network, MODELS[model], given), rtol=1e-12, atol=1e-12)
 

@@ -9,14 +9,13 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.roofline import Work
 from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shard import shard, sharded_rollout
+from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 from shockmesh.kernels.shocks import Damage, HouseholdDamage, Recovery, RouteCut, Scenario
 
 LEAVES_THE_DEVICE = ("custom_call", "infeed", "outfeed", "stablehlo.send", "stablehlo.recv")  # a callback is a call
@@ -60,9 +59,7 @@ def test_lowers_for_cuda(random_network, as_on_a_gpu, model, shards, backwards):
     def run(*inputs: Any) -> jax.Array:
         if not shards:
             return rollout(layout, switches, *inputs, days=9, record=record)["output"].sum()
-        axes = (AxisType.Auto, AxisType.Auto)
-        mesh = jax.make_mesh((shards, 1), ("firm", "member"), axes, devices=jax.devices()[:shards])
-        return sharded_rollout(parts, mesh, switches, *inputs, days=9, record=record)["output"].sum()
+        return sharded_rollout(parts, mesh_of(shards), switches, *inputs, days=9, record=record)["output"].sum()
 
     module = lowered_for_cuda(jax.grad(run, argnums=(0, 1)) if backwards else run, inputs)
     assert "stablehlo.while" in module

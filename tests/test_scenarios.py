@@ -7,35 +7,30 @@ import pytest
 import xarray as xr
 from shockmesh.io.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
 from shockmesh.kernels.network import FirmNetwork
-from toy import DAYS, TABLES, expected_factors, toy_network
-
-
-@pytest.fixture(scope="module")
-def network() -> FirmNetwork:
-    return toy_network()
+from toy import DAYS, TABLES, expected_factors
 
 
 @pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
-def test_tables_are_read(network: FirmNetwork, tmp_path: Path, text: str):
+def test_tables_are_read(toy: FirmNetwork, tmp_path: Path, text: str):
     path = tmp_path / "t.csv"
     path.write_text(text)
-    np.testing.assert_array_equal(read_factors(str(path), network, DAYS), expected_factors())
+    np.testing.assert_array_equal(read_factors(str(path), toy, DAYS), expected_factors())
 
 
-def test_tables_are_read_from_zarr(network: FirmNetwork, tmp_path: Path):
+def test_tables_are_read_from_zarr(toy: FirmNetwork, tmp_path: Path):
     factors = expected_factors()[:, :2]
     coords = {"time": np.arange(5), "firm": ["f0", "f1"]}
     xr.Dataset({"factor": (("time", "firm"), factors)}, coords).to_zarr(tmp_path / "t.zarr", consolidated=False)
-    np.testing.assert_array_equal(read_factors(str(tmp_path / "t.zarr"), network, DAYS), expected_factors())
+    np.testing.assert_array_equal(read_factors(str(tmp_path / "t.zarr"), toy, DAYS), expected_factors())
 
 
-def test_tables_by_region_and_sector_are_read(network: FirmNetwork, tmp_path: Path):
+def test_tables_by_region_and_sector_are_read(toy: FirmNetwork, tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("region,sector,day,factor\nGBR,I,1,0.5\nESP,A01,0,0.25\n")
-    factors = read_factors(str(path), network, DAYS)
-    assert (factors[1, (network.region == 2) & (network.sector == 3)] == 0.5).all()
-    assert (factors[:, (network.region == 0) & (network.sector == 0)] == 0.25).all()
-    assert (factors[0, network.region != 0] == 1).all()
+    factors = read_factors(str(path), toy, DAYS)
+    assert (factors[1, (toy.region == 2) & (toy.sector == 3)] == 0.5).all()
+    assert (factors[:, (toy.region == 0) & (toy.sector == 0)] == 0.25).all()
+    assert (factors[0, toy.region != 0] == 1).all()
 
 
 BAD_TABLES = {
@@ -55,17 +50,17 @@ BAD_TABLES = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_TABLES.values(), ids=BAD_TABLES)
-def test_a_bad_table_names_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
+def test_a_bad_table_names_file_row_value_and_rule(toy: FirmNetwork, tmp_path: Path, text: str, message: str):
     path = tmp_path / "t.csv"
     path.write_text(text)
     with pytest.raises(ScenarioError) as caught:
-        read_factors(str(path), network, DAYS)
+        read_factors(str(path), toy, DAYS)
     assert str(caught.value) == f"{path}: {message}"
 
 
-def test_factors_at_a_place_with_credentials_are_refused_without_telling_them(network: FirmNetwork):
+def test_factors_at_a_place_with_credentials_are_refused_without_telling_them(toy: FirmNetwork):
     with pytest.raises(ScenarioError) as caught:
-        read_factors("s3://key:secret@bucket/x", network, 3)
+        read_factors("s3://key:secret@bucket/x", toy, 3)
     told = "s3://bucket/x: credentials do not belong into a name; they come from the environment"
     assert str(caught.value) == told
 
@@ -79,11 +74,11 @@ BAD_NUMBERS = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_NUMBERS.values(), ids=BAD_NUMBERS)
-def test_bad_numbers_name_file_row_value_and_rule(network: FirmNetwork, tmp_path: Path, text: str, message: str):
+def test_bad_numbers_name_file_row_value_and_rule(toy: FirmNetwork, tmp_path: Path, text: str, message: str):
     path = tmp_path / "n.csv"
     path.write_text(text)
     with pytest.raises(ScenarioError) as caught:
-        read_numbers(str(path), network)
+        read_numbers(str(path), toy)
     assert str(caught.value).removeprefix(f"{path}:").strip() == message
 
 
@@ -95,8 +90,8 @@ def test_bad_numbers_name_file_row_value_and_rule(network: FirmNetwork, tmp_path
         ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,1,,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, G47: : must be ≥ 0 and ≤ 1"),
     ],
 )
-def test_a_criticality_that_breaks_a_rule_is_named(network: FirmNetwork, tmp_path: Path, text: str, says: str):
+def test_a_criticality_that_breaks_a_rule_is_named(toy: FirmNetwork, tmp_path: Path, text: str, says: str):
     (tmp_path / "ihs.csv").write_text(text)
     with pytest.raises(ScenarioError) as caught:
-        read_criticality(str(tmp_path / "ihs.csv"), network)
+        read_criticality(str(tmp_path / "ihs.csv"), toy)
     assert str(caught.value) == f"{tmp_path}/ihs.csv: {says}"

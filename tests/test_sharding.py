@@ -10,76 +10,20 @@ from functools import cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
+from rollouts import EVERY_SWITCH, Inputs, assert_close, both_ways, inputs_of, loss_of, record_of
 from shockmesh.kernels.layout import lay_out
-from shockmesh.kernels.model import Consumption, Parameters, Switches
+from shockmesh.kernels.model import Consumption, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.partition import cut_of, partition, partition_by_region
-from shockmesh.kernels.rollout import Record, rollout
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shard import shard, sharded_rollout
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.rollout import rollout
+from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
-DAYS, MEMBERS = 20, 4
+DAYS = 20
 CASES = [("float64", *mesh) for mesh in [(1, 1), (2, 1), (3, 1), (4, 2), (8, 1), (2, 4)]] + [("float32", 4, 2)]
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
-
-type Inputs = tuple[Parameters, Scenario]
-
-
-def mesh_of(firm: int, member: int) -> Mesh:
-    devices = jax.devices()[: firm * member]
-    return jax.make_mesh((firm, member), ("firm", "member"), (AxisType.Auto, AxisType.Auto), devices=devices)
-
-
-def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
-    rng, n = np.random.default_rng(0), network.n_firms
-
-    def array(low: float, high: float, *shape: int) -> jax.Array:
-        return jnp.asarray(rng.uniform(low, high, shape), precision)
-
-    model = Parameters(
-        array(1, 12, n, MEMBERS), array(2, 8, 1, 1), array(1, 1.4, n, 1), elasticity=array(0.2, 0.9, n, 1),
-        inventory_threshold=array(0.5, 1, 1, MEMBERS), base_capacity=array(1, 1.1, n, 1),
-        overproduction_days=array(5, 9, 1, 1), hiring_days=array(8, 30, n, 1), firing_days=array(5, 15, 1, 1),
-        household_share=jnp.full((n, 1), 0.7, precision), consumption_persistence=jnp.full((1, 1), 0.9, precision),
-        benefit_share=jnp.full((1, MEMBERS), 0.2, precision),
-    )  # fmt: skip
-    hit = jnp.asarray(rng.random((n, 1)) < 0.3, precision)
-    lockdown = Recovery(
-        array(0, 1, n, MEMBERS) * hit, array(2.5, 2.5, 1, 1), array(8.5, 8.5, 1, 1), array(0.05, 0.2, 1, MEMBERS)
-    )
-    course = Recovery(array(0.5, 1, 1, MEMBERS), array(3.5, 3.5, 1, 1), array(9.5, 9.5, 1, 1), array(0.1, 0.1, 1, 1))
-    route = RouteCut(hit, 1 - hit, course)
-    ends = array(0.2, 1, n, 1), array(0.2, 1, n, 1)  # no two inputs tie: round-off would decide whose derivative it is
-    detour = RouteCut(*ends, replace(course, onset=array(1.5, 1.5, 1, 1)), array(1.5, 6, 1, MEMBERS))
-    quake = Damage(
-        array(0, 0.4, n, MEMBERS), array(20, 90, n, 1), array(0, 2, n, 1), array(1, 1.2, 1, 1), array(2.5, 2.5, 1, 1),
-        array(4.5, 4.5, 1, 1), array(9, 20, 1, 1),
-    )  # fmt: skip
-    return model, Scenario((lockdown,), (Table(array(0.8, 1, 5, n, 1)),), (route, detour), (quake,))
-
-
-def record_of(network: FirmNetwork) -> Record:
-    by_sector = segments(network.sector, len(network.sectors))
-    return {"output": by_sector, "final_consumption": None, "inventory": segments(np.zeros(network.n_firms, int), 1)}
-
-
-def loss_of(run: Callable[..., dict[str, jax.Array]]) -> Callable[[Inputs], jax.Array]:
-    return lambda inputs: mean_square(run(*inputs))
-
-
-def mean_square(records: dict[str, jax.Array]) -> jax.Array:
-    return jnp.stack([(values**2).mean() for values in records.values()]).sum()
-
-
-def assert_close(found: Any, expected: Any, tolerance: float) -> None:
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        scale = np.abs(other).max()
-        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +37,6 @@ def whole(random_network: Callable[..., FirmNetwork]) -> Callable[[np.dtype], tu
         return network, both_ways(lambda *of: rollout(layout, Switches(), *of, days=DAYS, record=record), inputs)
 
     return run
-
-
-def both_ways(run: Callable[..., dict[str, jax.Array]], inputs: Inputs) -> tuple[list[Any], list[Any]]:
-    """The numbers of the records, and of the gradient of their loss, on the host."""
-    found = jax.jit(lambda *inputs: (run(*inputs), jax.grad(loss_of(run))(inputs)))(*inputs)
-    records, gradients = (jax.device_get(jax.tree.leaves(part)) for part in found)
-    return records, gradients
 
 
 @pytest.mark.parametrize(("precision", "firm", "member"), CASES, indirect=["precision"])
@@ -117,15 +54,6 @@ def test_results_and_gradients_equal_the_whole(precision, whole, firm, member):
     assert_close(found[1], gradients, tolerance=10 * tolerance)
 
 
-EVERY_SWITCH = [
-    Switches("output", "output"),
-    Switches("demand", "demand", "final_demand_last"),
-    Switches("demand", "output", "water_filling", "capacity", "half_critical", "hiring", "labour_income"),
-    Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
-    Switches("potential", "output", "proportional", "capacity", "threshold", "overproduction"),
-]
-
-
 @pytest.mark.parametrize("switches", EVERY_SWITCH, ids=str)
 def test_every_switch_is_sharded_alike(float64, random_network, switches):
     network = random_network(firms=60, links=300, seed=2)
@@ -133,16 +61,13 @@ def test_every_switch_is_sharded_alike(float64, random_network, switches):
     critical = np.random.default_rng(1).choice([0, 0.5, 1], (len(network.sectors), len(network.sectors)))
     in_shards, layout = shard(network, partition(network, 4), np.float64, critical), lay_out(network, "f8", critical)
 
-    def parts(inputs: Inputs) -> tuple[jax.Array, dict[str, jax.Array]]:
-        found = sharded_rollout(in_shards, mesh_of(4, 1), switches, *inputs, days=DAYS, record=record)
-        return mean_square(found), found
+    def parts(*inputs: Any) -> dict[str, jax.Array]:
+        return sharded_rollout(in_shards, mesh_of(4, 1), switches, *inputs, days=DAYS, record=record)
 
-    def whole(inputs: Inputs) -> tuple[jax.Array, dict[str, jax.Array]]:
-        found = rollout(layout, switches, *inputs, days=DAYS, record=record)
-        return mean_square(found), found
+    def whole(*inputs: Any) -> dict[str, jax.Array]:
+        return rollout(layout, switches, *inputs, days=DAYS, record=record)
 
-    (_, in_parts), slopes = jax.jit(jax.value_and_grad(parts, has_aux=True))(inputs)
-    (_, at_once), expected = jax.jit(jax.value_and_grad(whole, has_aux=True))(inputs)
+    (in_parts, slopes), (at_once, expected) = (both_ways(run, inputs) for run in (parts, whole))
     assert_close(in_parts, at_once, 1e-12)
     assert_close(slopes, expected, 1e-11)
 
@@ -285,7 +210,7 @@ def test_two_processes_equal_one(tmp_path):
             from shockmesh.kernels.partition import partition
             from shockmesh.kernels.rollout import rollout
             from shockmesh.kernels.segments import segments
-            from shockmesh.kernels.shard import shard, sharded_rollout
+            from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
             from shockmesh.kernels.shocks import Recovery, Scenario
             rng = np.random.default_rng(0)
             pairs = np.unique(rng.integers(0, 80, (400, 2)), axis=0)
