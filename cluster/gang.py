@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import jax
@@ -74,9 +75,9 @@ class Rank:
     def prepare(self) -> None:
         self._work = make_work(self._job, self._network)
 
-    async def run(self, block: int, shared: Any) -> Note:
-        """Simulate a block and commit it."""
-        return await self._overlap.run(block, shared)
+    async def run(self, turn: int, block: int, shared: Any) -> Note:
+        """Simulate a block and commit it. Calls arrive in any order: turns count them as they were made."""
+        return await self._overlap.run(turn, block, shared)
 
     def _compute(self, block: int, shared: Any) -> Callable[[], Note]:
         """A block, not committed.
@@ -122,12 +123,14 @@ class Gang:
         self.ranks: list[Any] = [Rank.options(**own).remote(job, network) for own in placed]  # pyright: ignore
         self.places: list[Place] = []
         self.formed, self.leaves = False, False
+        self._turns = count()
         self._formation = self._form()
         self.calls = deque([next(self._formation)])
 
     def submit(self, block: int, shared: Any) -> None:
         """Give every rank a block, and what all blocks share."""
-        self.calls.append(Call([rank.run.remote(block, shared) for rank in self.ranks], block))
+        turn = next(self._turns)
+        self.calls.append(Call([rank.run.remote(turn, block, shared) for rank in self.ranks], block))
 
     def answered(self, reference: Any) -> Call | None:
         """Take in a rank's answer to the first call; the call, if it is a block that is over.

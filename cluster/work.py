@@ -39,16 +39,21 @@ class Job:
 
 
 class Overlap:
-    """Commits each block while the next is computed; both in the order of the calls, each in a thread of its own."""
+    """Commits each block while the next is computed; both in the order of the turns, each in a thread of its own."""
 
     def __init__(self, work: Work) -> None:
         self._work, self._computer, self._writer = work, ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._turn, self._turned = 0, asyncio.Condition()
 
-    async def run(self, block: int, shared: Any) -> Note:
-        """Both steps of a block."""
+    async def run(self, turn: int, block: int, shared: Any) -> Note:
+        """Both steps of a block, once all blocks of earlier turns (from 0, without gaps) have begun."""
         loop = asyncio.get_running_loop()
-        commit = await loop.run_in_executor(self._computer, self._work, block, shared)
-        return await loop.run_in_executor(self._writer, commit)
+        async with self._turned:
+            await self._turned.wait_for(lambda: self._turn == turn)
+            computed = loop.run_in_executor(self._computer, self._work, block, shared)
+            self._turn += 1
+            self._turned.notify_all()
+        return await loop.run_in_executor(self._writer, await computed)
 
 
 class BlockWork:

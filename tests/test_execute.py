@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -213,7 +214,9 @@ def test_this_process_as_a_worker():
     assert tally.given_up == {2: "ZeroDivisionError: integer division or modulo by zero"}
 
 
-def test_a_block_is_committed_while_the_next_is_computed():
+@pytest.mark.parametrize("arrivals", [*permutations(range(3))])
+def test_a_block_is_committed_while_the_next_is_computed(arrivals):
+    """In the order of the turns: Ray hands an actor with such methods its calls in any order."""
     computing, events = threading.Event(), list[str]()
 
     def work(block: int, shared: None) -> Callable[[], Note]:
@@ -230,11 +233,12 @@ def test_a_block_is_committed_while_the_next_is_computed():
 
         return commit
 
-    async def both() -> list[Note | BaseException]:
+    async def all_three() -> list[Note | BaseException]:
         overlap = Overlap(work)
-        return await asyncio.gather(*(overlap.run(block, None) for block in (0, 1, 2)), return_exceptions=True)
+        calls = {turn: asyncio.ensure_future(overlap.run(turn, turn, None)) for turn in arrivals}
+        return await asyncio.gather(*(calls[turn] for turn in range(3)), return_exceptions=True)
 
-    first, second, third = asyncio.run(both())
+    first, second, third = asyncio.run(all_three())
     assert (first, third) == ({"block": 0}, {"block": 2})
     assert isinstance(second, OSError)
     for kind in ("compute", "commit"):
