@@ -26,6 +26,7 @@ from shockmesh.cluster.shocks import (
     RecoveryShock,
     Shock,
     TableShock,
+    domain_of,
 )
 from shockmesh.cluster.source import Problem, SpecError
 from shockmesh.cluster.values import Field, group_names, make_field
@@ -96,7 +97,7 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
         return BoundTable(shock, read_factors(shock.file, network, spec.horizon.days, DOMAINS[shock.on].high))
     path, swept = f"shocks.{shock.name}", spec.sweep.paths
     fields = {
-        name: make_field(getattr(shock, name), f"{path}.{name}", None, DOMAINS[name], swept, network)
+        name: make_field(getattr(shock, name), f"{path}.{name}", None, domain_of(shock, name), swept, network)
         if getattr(shock, name) is not None or any(given.startswith(f"{path}.{name}") for given in swept)
         else None
         for name in shock.NUMBERS

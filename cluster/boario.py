@@ -22,6 +22,7 @@ BOARIO = {  # our name of a number of a model or an event → BoARIO's, which a 
     "recovery_days": "recovery_tau",
 }
 ORDER_TYPES = {"alt": "capacity", "noalt": "baseline"}  # BoARIO's order_type → order_split
+COURSES = {"concave": "s_shaped"}  # its recovery_function → course
 CONVEXE = "for BoARIO's convexe say course: exponential and recovery_days: -1 / (4 ln(1 - 1 / recovery_tau))"
 
 

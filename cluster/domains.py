@@ -52,6 +52,7 @@ DOMAINS = {
     "onset": Domain(0.0),
     "recovery_start": Domain(0.0),
     "recovery_days": Domain(0.0, open_low=True),
+    "s_shaped_days": Domain(2.0, open_low=True),  # recovery_days with course: s_shaped
     "capital_days": Domain(0.0, open_low=True),
     "cost": Domain(0.0, open_low=True),
     "rebuild_start": Domain(0.0),

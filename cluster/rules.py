@@ -9,7 +9,15 @@ from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import MOST, PerFirm
 from shockmesh.cluster.models import Observe, Spec, Spreads, Unknown
 from shockmesh.cluster.problems import suggestion
-from shockmesh.cluster.shocks import CutShock, FailuresShock, HouseholdShock, RecoveryShock, TableShock
+from shockmesh.cluster.shocks import (
+    CutShock,
+    FailuresShock,
+    HouseholdShock,
+    RecoveryShock,
+    Shock,
+    TableShock,
+    domain_of,
+)
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
 
@@ -22,7 +30,7 @@ WHERE_NAMES = ("region", "sector", "firm")
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Every rule that the spec breaks, as (path, value, rule)."""
-    for rule in (_mechanisms, _shock_names, _members, _sweep_paths, _sweep_values, _records, _calibration):
+    for rule in (_mechanisms, _shock_names, _s_shaped, _members, _sweep_paths, _sweep_values, _records, _calibration):
         yield from rule(spec)
 
 
@@ -30,7 +38,7 @@ def targets(spec: Spec) -> dict[str, Domain | None]:
     """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
     found: dict[str, Domain | None] = {f"model.{name}": DOMAINS[name] for name in spec.model.numbers}
     for shock in spec.shocks:
-        found |= {f"shocks.{shock.name}.{name}": DOMAINS[name] for name in shock.NUMBERS}
+        found |= {f"shocks.{shock.name}.{name}": domain_of(shock, name) for name in shock.NUMBERS}
         for place in shock.PLACES:
             found |= {f"shocks.{shock.name}.{place}.{name}": None for name in WHERE_NAMES}
             found[f"shocks.{shock.name}.{place}.share"] = DOMAINS["share"]
@@ -65,6 +73,25 @@ def _shock_names(spec: Spec) -> Iterator[Broken]:
     for i, shock in enumerate(spec.shocks):
         if counts[shock.name] > 1:
             yield ("shocks", i, "name"), shock.name, "each shock needs a name of its own"
+
+
+def _s_shaped(spec: Spec) -> Iterator[Broken]:
+    """The days of an s-shaped recovery as written: other courses admit more."""
+    for i, shock in enumerate(spec.shocks):
+        if isinstance(shock, RecoveryShock | CutShock) and shock.course == "s_shaped":
+            domain = domain_of(shock, "recovery_days")
+            for keys, days in _written(shock.recovery_days).items():
+                if days is not None and not domain.admits(days):
+                    yield ("shocks", i, "recovery_days", *keys), days, f"{domain.rule} with course: s_shaped"
+
+
+def _written(value: float | PerFirm[float] | None) -> dict[KeyPath, float | None]:
+    """The numbers that a value says, by key."""
+    if not isinstance(value, PerFirm):
+        return {(): value}
+    groups = {"by_region": value.by_region, "by_sector": value.by_sector}
+    default: dict[KeyPath, float | None] = {("default",): value.default}
+    return default | {(by, name): of for by, given in groups.items() for name, of in given.items()}
 
 
 def _members(spec: Spec) -> Iterator[Broken]:
@@ -206,12 +233,18 @@ def _number(path: str) -> str:
 
 def inferable(spec: Spec) -> list[str]:
     """The numbers that a calibration may infer: the model's, and those of losses that recover and of failures."""
-    found: dict[type, tuple[str, ...]] = {
-        RecoveryShock: ("loss", "recovery_days"),
-        FailuresShock: ("loss", "days_between_failures", "repair_days"),
-    }
-    of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in found.get(type(shock), ())]
+    of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in _inferable_numbers(shock)]
     return [*(f"model.{name}" for name in spec.model.numbers), *of_shocks]
+
+
+def _inferable_numbers(shock: Shock) -> tuple[str, ...]:
+    if isinstance(shock, FailuresShock):
+        return "loss", "days_between_failures", "repair_days"
+    if isinstance(shock, RecoveryShock):
+        return (
+            ("loss",) if shock.course == "s_shaped" else ("loss", "recovery_days")
+        )  # a latent number may fall below 2
+    return ()
 
 
 def _windows(path: KeyPath, observe: Observe, days: int) -> Iterator[Broken]:

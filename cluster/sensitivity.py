@@ -18,7 +18,7 @@ from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import kept_states
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
-from shockmesh.kernels.shocks import Damage, Failures, Recovery, Scenario
+from shockmesh.kernels.shocks import Damage, Failures, HouseholdDamage, Recovery, Scenario
 
 MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
 
@@ -30,7 +30,7 @@ def rank_by_sensitivity(
 
     Columns, means over the spec's members: `importance`, the loss avoided per relative increase of the firm's capacity
     [the network's unit × days]; `d_<name>`, the derivative of the loss with respect to each parameter of the firm, and
-    to the loss of each recovery shock.
+    to what each shock takes from the firm (`loss`) or asks of it (`worth`).
 
     Raises:
         SpecError, NetworkStoreError, ScenarioError: the spec, its economy or its files break a rule.
@@ -79,6 +79,8 @@ def _columns(
     for name, shock in _shocks(spec, found.scenario):
         if isinstance(shock, Recovery | Failures | Damage):
             yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)
+        if isinstance(shock, HouseholdDamage):
+            yield f"d_shocks.{name}.worth", np.asarray(shock.worth, np.float64)
         if isinstance(shock, Failures):
             between = np.asarray(shock.days_between_failures, np.float64)
             yield f"d_shocks.{name}.days_between_failures", between
@@ -90,6 +92,7 @@ def _shocks(spec: Spec, scenario: Scenario) -> Iterator[tuple[str, object]]:
         ("production", scenario.productivity),
         ("final_demand", scenario.final_demand),
         ("damage", scenario.damages),
+        ("household_damage", scenario.homes),
     )
     for part, shocks in parts:
         names = [shock.name for shock in spec.shocks if part_of(shock) == part]

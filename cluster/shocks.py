@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from shockmesh.cluster.boario import CONVEXE, Renamed
+from pydantic import BeforeValidator, Field, model_validator
+from shockmesh.cluster.boario import CONVEXE, COURSES, Renamed
+from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import (
     AdjustmentDays,
     CapitalDays,
@@ -42,7 +43,7 @@ class Where(Frozen):
 
 class RecoveryShock(Renamed):
     """A loss of output (or of final demand) that recovers: exponentially, loss · exp(−(t − start)⁺ / recovery_days), or
-    linearly, whole again after recovery_days."""
+    by another course of `Recovery` in shockmesh.kernels.shocks."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
     PLACES: ClassVar[tuple[str, ...]] = ("where",)
@@ -50,7 +51,7 @@ class RecoveryShock(Renamed):
     kind: Literal["recovery"]
     on: Literal["production", "final_demand"] = "production"
     where: Where = Where()
-    course: Course = "exponential"
+    course: Annotated[Course, BeforeValidator(lambda name: COURSES.get(str(name), name))] = "exponential"
     loss: Value[Loss]  # share lost
     onset: Value[Onset] = 0.0  # first day of the loss
     recovery_start: Value[RecoveryStart] | None = None  # left out: the onset
@@ -58,11 +59,11 @@ class RecoveryShock(Renamed):
 
     @model_validator(mode="before")
     @classmethod
-    def _linear(cls, data: Any) -> Any:
+    def _in_days(cls, data: Any) -> Any:
         if isinstance(data, dict) and "recovery_tau" in data:
             course = data.get("course", data.get("recovery_function"))
-            if course != "linear":
-                raise ValueError(f"recovery_tau is the days of a linear recovery; {CONVEXE}")
+            if course not in ("linear", "concave", "s_shaped"):
+                raise ValueError(f"recovery_tau is the days of a linear or concave recovery; {CONVEXE}")
         return data
 
 
@@ -145,3 +146,9 @@ class TableShock(Frozen):
 type Shock = Annotated[
     RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TableShock, Field(discriminator="kind")
 ]
+
+
+def domain_of(shock: Shock, name: str) -> Domain:
+    """The numbers that a field of a shock admits."""
+    s_shaped = name == "recovery_days" and getattr(shock, "course", None) == "s_shaped"
+    return DOMAINS["s_shaped_days" if s_shaped else name]

@@ -23,13 +23,22 @@ from jaxtyping import Array, Float
 from shockmesh.kernels.layout import Layout
 from shockmesh.kernels.segments import look_up, safe_ratio, segment_sum
 
-Course = Literal["exponential", "hyperbolic", "linear"]
+Course = Literal["exponential", "hyperbolic", "linear", "s_shaped"]
 
 
-_REMAINING: dict[Course, Callable[[Array], Array]] = {
-    "exponential": lambda elapsed: jnp.exp(-elapsed),
-    "hyperbolic": lambda elapsed: 1 / (1 + elapsed),
-    "linear": lambda elapsed: jnp.maximum(1 - elapsed, 0),
+def _s_shaped(elapsed: Array, rate: Array) -> Array:
+    """1 / (1 + (2 s)^p) with p = ln(10⁶ τ) / ln(τ / 2), as a logistic function of ln 2 s, which has no overflow."""
+    begun = elapsed > 0
+    days, past = 1 / jnp.where(begun, rate, 1), jnp.where(begun, elapsed, 1)
+    power = jnp.log(1e6 * days) / jnp.log(days / 2)
+    return jnp.where(begun, jax.nn.sigmoid(-power * jnp.log(2 * past)), 1)
+
+
+_REMAINING: dict[Course, Callable[[Array, Array], Array]] = {
+    "exponential": lambda elapsed, rate: jnp.exp(-elapsed),
+    "hyperbolic": lambda elapsed, rate: 1 / (1 + elapsed),
+    "linear": lambda elapsed, rate: jnp.maximum(1 - elapsed, 0),
+    "s_shaped": _s_shaped,
 }
 
 
@@ -53,6 +62,8 @@ class Recovery:
     hyperbolic   r = 1 / (1 + s)  the mean of many that recover exponentially, with rates spread exponentially around
                                   the mean λ: ∫ e^−kt e^−k/λ dk / λ; the slow ones are left to the end
     linear       r = [1 − s]⁺     whole again after 1 / λ days, as in BoARIO
+    s_shaped     r = 1 / (1 + (2 s)^p), p = ln(10⁶ τ) / ln(τ / 2), τ = 1 / λ > 2 days: slow at first, half after τ / 2;
+                                  BoARIO's concave_recovery, τ / (τ + ε t^p), written otherwise
     """
 
     loss: Float[Array, "#firm #member"]  # δ, share lost, 0 … 1
@@ -63,7 +74,7 @@ class Recovery:
 
     def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
         elapsed = self.recovery_rate * jnp.maximum(day - self.recovery_start, 0)
-        return 1 - self.loss * jnp.where(day >= self.onset, _REMAINING[self.course](elapsed), 0)
+        return 1 - self.loss * jnp.where(day >= self.onset, _REMAINING[self.course](elapsed, self.recovery_rate), 0)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["path"], meta_fields=[])

@@ -154,7 +154,12 @@ def with_homes(table: Any, share: float) -> tuple[Callable[[Any], Any], Scenario
 def recovered(table: Any, share: float, course: Course = "linear") -> tuple[Callable[[Any], Any], Scenario]:
     from boario.event import EventKapitalRecover
 
-    function, rate = {"linear": ("linear", 1 / TAU), "exponential": ("convexe", -4 * np.log(1 - 1 / TAU))}[course]
+    functions: dict[Course, tuple[str, float]] = {
+        "linear": ("linear", 1 / TAU),
+        "exponential": ("convexe", -4 * np.log(1 - 1 / TAU)),
+        "s_shaped": ("concave", 1 / TAU),
+    }
+    function, rate = functions[course]
 
     def event(model: Any) -> Any:
         return EventKapitalRecover._from_series(
@@ -172,6 +177,7 @@ EVENTS = {
     "homes rebuilt": with_homes,
     "recovered": recovered,
     "slowly recovered": partial(recovered, course="exponential"),
+    "recovered by an s": partial(recovered, course="s_shaped"),
 }
 
 

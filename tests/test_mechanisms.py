@@ -213,6 +213,26 @@ def test_a_hyperbolic_recovery_is_the_mean_of_exponential_ones_of_many_rates(flo
         np.testing.assert_allclose(slow.factor(jnp.asarray(float(day)))[0, 0], expected, rtol=1e-4)
 
 
+def test_an_s_shaped_recovery_is_half_done_after_half_its_days(float64):
+    """As BoARIO writes it, tau / (tau + 1e-6 t^p); never over for a rate of 0; with derivatives from the first day."""
+
+    def factor(rate: jax.Array, day: float) -> jax.Array:
+        return Recovery(column(1), column(0), column(0), rate, course="s_shaped").factor(jnp.asarray(day))[0, 0]
+
+    for tau in (3.0, 30.0, 365.0):
+        power = np.log(1e6 * tau) / np.log(tau / 2)
+        for day in (0.0, 1.0, tau / 2, tau, 2 * tau):
+            assert 1 - float(factor(column(1 / tau), day)) == pytest.approx(tau / (tau + 1e-6 * day**power), abs=1e-12)
+    assert float(factor(column(1 / 9), 4.5)) == pytest.approx(0.5)
+    derivative = jax.grad(factor)
+    step = 1e-6
+    for day in (0.0, 1.0, 5.0, 1e4):
+        ends = [float(factor(column(1 / 9 + h), day)) for h in (step, -step)]
+        found = float(derivative(column(1 / 9), day)[0, 0])
+        assert found == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=1e-5)
+        assert float(derivative(column(0.0), day)[0, 0]) == 0
+
+
 def run(network: FirmNetwork, scenario: Scenario, days: int, **given: float) -> dict[str, np.ndarray]:
     layout = lay_out(network, np.float64)
     record = dict.fromkeys(["output", "demand", "capacity", "final_consumption", "inventory"])

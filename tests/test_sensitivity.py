@@ -1,6 +1,7 @@
 """Derivatives of the total loss with respect to every firm: exact results, finite differences, the rank of ESRI."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.sensitivity import importance, per_firm, sensitivity
-from shockmesh.kernels.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.shocks import HouseholdDamage, Recovery, Scenario, Table
 
 DAYS = 30
 
@@ -57,7 +58,9 @@ def test_a_chain_loses_a_day_of_consumption_less_for_each_day_of_stock(float64):
 def test_equals_finite_differences_on_a_sample_of_firms(float64, random_network):
     network = random_network(firms=40, links=160, seed=3)
     layout = lay_out(network, np.float64)
-    at = per_firm(layout, scarce(network, 1))
+    model, scenario = scarce(network, 1)
+    homes = HouseholdDamage(jnp.asarray(np.random.default_rng(0).uniform(0, 2, (40, 1))), shared(3.5), shared(12.3))
+    at = per_firm(layout, (model, replace(scenario, homes=(homes,))))
     found = sensitivity(layout, Switches(), *at, days=DAYS)
     assert float(found.loss[0]) == pytest.approx(total_loss(network, *at))
     value = jax.jit(lambda model, scenario: total(layout, model, scenario))
@@ -141,6 +144,7 @@ model: {preset: hamid2025, capacity: 1.0}
 horizon: {days: 12}
 shocks:
   - {name: heat, on: final_demand, kind: recovery, loss: 0.01}
+  - {name: flood, kind: household_damage, worth: 3, builders: {"B": 1}}
   - {name: strike, kind: recovery, where: {region: R}, loss: 0.1}
 sweep: {seed: 1, members: 9, vary: {shocks.strike.loss: {uniform: [0.1, 0.3]}}}
 record: {output: []}
@@ -151,7 +155,14 @@ precision: float64
 def test_the_verb_ranks_the_firms_of_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     monkeypatch.chdir(tmp_path)
     network = firm_network(
-        [0, 1, 1], [1, 2, 3], [0.2, 0.3, 0.1], [0.0, 2.0, 1.0, 1.0], region=[0, 0, 1, 1], regions=["R", "Q"]
+        [0, 1, 1],
+        [1, 2, 3],
+        [0.2, 0.3, 0.1],
+        [0.0, 2.0, 1.0, 1.0],
+        region=[0, 0, 1, 1],
+        regions=["R", "Q"],
+        sector=[0, 0, 0, 1],
+        sectors=["A", "B"],
     )
     write_network(network, "toy.zarr")
     Path("strike.yaml").write_text(SPEC, "utf-8")
@@ -161,6 +172,7 @@ def test_the_verb_ranks_the_firms_of_a_spec(tmp_path: Path, monkeypatch: pytest.
     assert {"importance", "d_inventory_days", "d_shocks.strike.loss", "d_shocks.heat.loss"} <= set(ranking.columns)
     assert ranking["importance"].is_monotonic_decreasing
     assert (ranking.loc[ranking["region"] == "R", "d_shocks.strike.loss"] > 0).any()
+    assert np.asarray(ranking["d_shocks.flood.worth"]).max() > 0
     np.testing.assert_allclose(ranking["importance"], -ranking["d_capacity"])  # κ = 1
     spec = load_spec("strike.yaml")
     assert [members_at_once(spec, network, memory) for memory in (1, 5_000, 10**9)] == [1, 7, 9]

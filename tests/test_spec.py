@@ -78,12 +78,14 @@ def test_boario_names_of_events_are_ours(write: Write):
         "rebuilding_sectors: {F: 0.6, I: 0.4}, rebuilding_factor: 1.2}\n"
         "  - {name: flood, kind: recovery, loss: 0.3, occurrence: 5, recovery_start: 16, recovery_tau: 40, "
         "recovery_function: linear}\n"
+        "  - {name: storm, kind: recovery, loss: 0.3, recovery_tau: 40, recovery_function: concave}\n"
     )
     ours = (
         "  - {name: quake, kind: damage, loss: 0.3, onset: 5, rebuild_start: 15, rebuild_days: 40, "
         "builders: {F: 0.6, I: 0.4}, cost: 1.2}\n"
         "  - {name: flood, kind: recovery, loss: 0.3, onset: 5, recovery_start: 16, recovery_days: 40, "
         "course: linear}\n"
+        "  - {name: storm, kind: recovery, loss: 0.3, recovery_days: 40, course: s_shaped}\n"
     )
     found, expected = (load_spec(write(spec + shocks)).model_dump(mode="json") for shocks in (theirs, ours))
     assert found == expected
@@ -122,12 +124,17 @@ BAD = {
         "5: shocks.lockdown: {'name': 'lockdown', 'kind': 'recovery', 'where': {'region'…: gives the same number by "
         "two names: onset and occurrence",
     ),
-    "BoARIO's recovery that is not linear": (
+    "BoARIO's convexe recovery": (
         "recovery_days: 40",
         "recovery_tau: 40, recovery_function: convexe",
         "5: shocks.lockdown: {'name': 'lockdown', 'kind': 'recovery', 'where': {'region'…: recovery_tau is the days "
-        "of a linear recovery; for BoARIO's convexe say course: exponential and recovery_days: "
+        "of a linear or concave recovery; for BoARIO's convexe say course: exponential and recovery_days: "
         "-1 / (4 ln(1 - 1 / recovery_tau))",
+    ),
+    "an s-shaped recovery within two days": (
+        "recovery_days: 40",
+        "recovery_days: {default: 3, by_sector: {I: 2}}, course: s_shaped",
+        "5: shocks.lockdown.recovery_days.by_sector.I: 2.0: must be > 2 with course: s_shaped",
     ),
     "unknown key": (
         "horizon:",
@@ -220,7 +227,7 @@ BAD = {
     "linear recovery misspelt": (
         "kind: recovery",
         "kind: recovery, course: straight",
-        "5: shocks.lockdown.course: straight: must be 'exponential', 'hyperbolic' or 'linear'",
+        "5: shocks.lockdown.course: straight: must be 'exponential', 'hyperbolic', 'linear' or 's_shaped'",
     ),
     "damage without builders": (
         "kind: recovery",
