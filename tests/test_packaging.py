@@ -1,13 +1,17 @@
 """What ships: the packages, the wheel, and a sweep run from a wheel installed into an empty environment."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
 import venv
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import ray
 
 ROOT = Path(__file__).parent.parent
 
@@ -15,6 +19,17 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def requirements(project: dict, *extras: str) -> set[str]:
+    """Names of what the project needs, and of what its extras need."""
+    needs = [project["project"]["optional-dependencies"][extra] for extra in extras]
+    wanted = [*project["project"]["dependencies"], *(need for of in needs for need in of)]
+    return {canonical(re.split(r"[\[<>=!~;]", need)[0]) for need in wanted}
 
 
 def test_every_folder_with_code_is_packaged(project):
@@ -31,15 +46,34 @@ def test_no_folder_shadows_the_standard_library():
 def test_pins_are_versions_without_addresses(project):
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in lines)
-    pinned = {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines}
-    extras = project["project"]["optional-dependencies"]
-    wanted = [*project["project"]["dependencies"], *(need for needs in extras.values() for need in needs)]
-    names = {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~;]", need)[0]).lower() for need in wanted}
-    assert names <= pinned
+    pinned = {canonical(line.partition("==")[0]) for line in lines}
+    assert requirements(project, *project["project"]["optional-dependencies"]) <= pinned
+
+
+def test_what_is_imported_is_declared(project):
+    """By the packages themselves: the lock has more, and so has the environment of the tests."""
+    folders = [name.removeprefix("shockmesh.") for name in project["tool"]["setuptools"]["packages"]]
+    ours = [path for folder in folders for path in ROOT.glob(f"{folder}/*.py")]
+    names = {name.partition(".")[0] for path in ours for name in imported(ast.parse(path.read_text()))}
+    by_name = packages_distributions()
+    of_others = {
+        name: {canonical(one) for one in by_name[name]} for name in names - {"shockmesh", *sys.stdlib_module_names}
+    }
+    assert [name for name, of in of_others.items() if not of & requirements(project, "npe", "icechunk")] == []
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module
+            yield node.module
 
 
 @pytest.mark.timeout(900)
-def test_the_wheel_runs_a_sweep_in_an_empty_environment(tmp_path):
+@pytest.mark.parametrize("dependencies", ["as here", pytest.param("installed anew", marks=pytest.mark.slow)])
+def test_the_wheel_runs_a_sweep_in_an_environment_of_its_own(tmp_path, dependencies):
     def run(*command: object, cwd: Path = tmp_path) -> str:
         done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -47,23 +81,20 @@ def test_the_wheel_runs_a_sweep_in_an_empty_environment(tmp_path):
 
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT)
     (wheel,) = tmp_path.glob("shockmesh-*.whl")
-    venv.create(tmp_path / "env", with_pip=True)
+    venv.create(tmp_path / "env")
     python, shockmesh = tmp_path / "env/bin/python", tmp_path / "env/bin/shockmesh"
-    run(python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "requirements.lock", wheel)
+    if dependencies == "as here":  # a path file does not make what is installed there editable known
+        (packages,) = (tmp_path / "env").glob("lib/python*/site-packages")
+        (packages / "here.pth").write_text(str(Path(ray.__file__).parent.parent))
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", wheel)
+    run(*pip, *(["--no-deps"] if dependencies == "as here" else ["--constraint", ROOT / "requirements.lock"]))
     assert run(shockmesh, "--version").strip().startswith("shockmesh 0.")
-    run(shockmesh, "example", "chain", tmp_path / "chain")
-    run(
-        shockmesh,
-        "import",
-        "links",
-        "links.csv",
-        "chain.zarr",
-        "--firms",
-        "firms.csv",
-        "--per",
-        "day",
-        cwd=tmp_path / "chain",
+    assert Path(run(python, "-c", "import shockmesh.cluster.cli as c; print(c.__file__)").strip()).is_relative_to(
+        tmp_path
     )
+    run(shockmesh, "example", "chain", tmp_path / "chain")
+    files = ("links.csv", "chain.zarr", "--firms", "firms.csv", "--per", "day")
+    run(shockmesh, "import", "links", *files, cwd=tmp_path / "chain")
     run(shockmesh, "run", "outage.yaml", "--out", "run", "--quiet", cwd=tmp_path / "chain")
     total = "import shockmesh.io.results as r; print(float(r.open_run('run').output.isel(member=0).sum()))"
     assert float(run(python, "-c", total, cwd=tmp_path / "chain")) == pytest.approx(150 - 117)
