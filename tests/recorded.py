@@ -1,0 +1,88 @@
+"""Recorded runs of every shape that a report is made of; losses are known in closed form."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+REGIONS, SECTORS, DAYS = ["GBR", "ITA", "USA"], ["A01", "I"], 20
+UNIT = "million USD / day"
+MANIFEST: dict[str, Any] = {
+    "spec": {
+        "economy": "/data/world.zarr",
+        "model": {"preset": "hamid2025"},
+        "shocks": [{"name": "lockdown", "where": {"region": ["GBR"]}, "loss": 0.5, "onset": 2, "recovery_start": None}],
+    },
+    "seed": 7,
+    "created": "2026-01-02T03:04:05Z",
+    "git_commit": "0123abc",
+    "versions": {"jax": "0.12.0"},
+    "inputs": {"economy": {"path": "/data/world.zarr", "sha256": "f" * 64}},
+    "plan": {"members": 5, "firms": 20_000},
+}
+
+
+def run(members: int = 5, dims: tuple[str, ...] = ("region", "sector"), **change: Any) -> xr.Dataset:
+    """A run whose first label loses its member's share of days 2 to 11, and every other label a tenth of that."""
+    name, unit, deepest = change.get("name", "output"), change.get("unit", UNIT), change.get("deepest", 0.6)
+    labels = {"region": REGIONS, "sector": SECTORS, "firm": ["f1", "f2", "f3", "f4"]}
+    shape = [len(labels[dim]) for dim in dims]
+    baseline = xr.DataArray(1.0 + np.arange(math.prod(shape)).reshape(shape), dims=dims)
+    loss = xr.DataArray(np.linspace(deepest / 3, deepest, members), dims="member")
+    hit = xr.DataArray((np.arange(DAYS) >= 2) & (np.arange(DAYS) < 12), dims="time")
+    first = xr.DataArray([1.0] + [0.1] * (shape[0] - 1), dims=dims[0]) if dims else xr.DataArray(1.0)
+    values = (baseline * (1 - loss * hit * first)).transpose("member", "time", *dims).assign_attrs(units=unit)
+    drawn = {"shocks.lockdown.loss": loss.values, "model.inventory_days": 9.0 - np.arange(members) % 3}
+    coords = {"member": np.arange(members), "time": np.arange(DAYS), **{dim: labels[dim] for dim in dims}}
+    ds = xr.Dataset({name: values, f"{name}_baseline": baseline}, coords)
+    return ds.assign_coords({name: ("member", value) for name, value in drawn.items()})
+
+
+def with_values(change: Callable[[xr.Dataset], xr.DataArray]) -> xr.Dataset:
+    ds = run()
+    return ds.assign(output=change(ds).assign_attrs(units=UNIT))
+
+
+def with_names() -> xr.Dataset:
+    return run().assign_coords({"shocks.lockdown.where.region": ("member", ["GBR", "ITA"] * 2 + ["GBR"])})
+
+
+def with_hole() -> xr.Dataset:
+    return with_values(lambda ds: ds["output"].where((ds["member"] != 3) | (ds["time"] != 4)))
+
+
+def with_empty(**empty: str) -> xr.Dataset:
+    ds = run()
+    for name in ("output", "output_baseline"):
+        ds[name].loc[empty] = 0
+    return ds
+
+
+def two_variables() -> xr.Dataset:
+    return xr.merge([run(dims=()), run(dims=("region",), name="value_added")], join="exact", compat="equals")
+
+
+SHAPES: dict[str, Callable[[], xr.Dataset]] = {
+    "region and sector": run,
+    "sector and region": lambda: run(dims=("sector", "region")),
+    "region": lambda: run(dims=("region",)),
+    "sector": lambda: run(dims=("sector",)),
+    "firm": lambda: run(dims=("firm",)),
+    "total": lambda: run(dims=()),
+    "one member": lambda: run(members=1),
+    "two members": lambda: run(members=2),
+    "200 members": lambda: run(members=200, dims=("region",)),
+    "two variables": two_variables,
+    "a stock only": lambda: run(name="inventory", unit="million USD"),
+    "names drawn": with_names,
+    "dates": lambda: run().assign_coords(time=pd.date_range("2020-03-01", periods=DAYS)),
+    "a hole": with_hole,
+    "an empty industry": lambda: with_empty(region="ITA", sector="I"),
+    "an empty region": lambda: with_empty(region="ITA"),
+    "no shock": lambda: run(deepest=0.0),
+    "a gain": lambda: run(deepest=-0.5),
+    "float32": lambda: run().astype("float32"),
+}
