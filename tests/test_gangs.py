@@ -34,6 +34,7 @@ horizon: {days: 15}
 shocks:
   - {name: storm, kind: recovery, where: {share: 0.3}, loss: 0.6, onset: 2, recovery_start: 4, recovery_days: 5}
   - {name: rain, kind: table, file: rain.csv}
+  - {name: outages, kind: failures, where: {sector: S2}, loss: 0.4, days_between_failures: 5, repair_days: 2}
 sweep:
   seed: 3
   members: 7
