@@ -1,7 +1,9 @@
 """Fixtures that several test files share: precisions, random networks, a dense second implementation."""
 
+import multiprocessing as mp
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import jax
@@ -15,11 +17,20 @@ from toy import MakeSpec, spec_maker, toy_network
 jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where processes share the tests, a file stays whole, and one of them has all files that start a cluster."""
+    clustered = {item.path for item in items if item.get_closest_marker("ray")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("clusters" if item.path in clustered else item.path.stem))
+
+
 @pytest.fixture(scope="session", autouse=True)
-def compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def compile_once(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Iterator[None]:
     """Tests, and the processes that they start, share what they compile."""
+    shared = tmp_path_factory.getbasetemp().parent / f"compiled-{testrun_uid}"
     cache = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_compilation_cache_dir": str(shared),
         "jax_persistent_cache_min_compile_time_secs": 0.3,
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -34,6 +45,14 @@ def forget_programs() -> Iterator[None]:
     """Drop what a test file compiled: programs map memory, and Linux ends a process of 65,530 maps by a fault."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """New processes that have imported everything and started nothing."""
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "runpy", "shockmesh.cluster.cli", "shockmesh.cluster.run"])
+    return context
 
 
 @pytest.fixture(params=["float64", "float32"])

@@ -1,6 +1,5 @@
 """Exactly once: writers and whole drivers killed at random moments leave no half-written, changed or doubled member."""
 
-import multiprocessing as mp
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -26,14 +25,6 @@ sweep: {seed: 2, members: 4000, vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}}
 record: {output: [sector], inventory: []}
 resources: {members_per_block: 2, gangs: 1}
 """
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    """New processes that have imported everything and started nothing."""
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "runpy", "shockmesh.cluster.run", "shockmesh.io.results"])
-    return context
 
 
 def values(block: int) -> np.ndarray:

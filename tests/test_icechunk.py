@@ -1,10 +1,10 @@
 """The engine `icechunk`: one committer, whole blocks, what it refuses. On object stores: tests/test_places.py."""
 
-import multiprocessing as mp
 import pickle
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from random import Random
 from runpy import run_path
@@ -194,9 +194,7 @@ def haunt(path: Path, seed: int) -> None:
 
 
 @pytest.mark.timeout(280)
-def test_drivers_and_writers_that_are_killed_at_any_moment(tmp_path: Path) -> None:
-    processes = mp.get_context("forkserver")
-    processes.set_forkserver_preload(["pytest", "runpy", "shockmesh.cluster.cli", "shockmesh.io.results"])
+def test_drivers_and_writers_that_are_killed_at_any_moment(processes: ForkServerContext, tmp_path: Path) -> None:
     draw, crashes, runs = Random(7), 0, 0
     while crashes < CRASHES:
         path, known = tmp_path / f"run{runs}", set[int]()
