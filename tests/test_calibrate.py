@@ -216,6 +216,10 @@ def test_an_interval_without_a_finite_step_ends_with_the_names(spec, tmp_path, m
             "model.capasity: is not a number that can be inferred",
         ),
         ("infer.parameters.shocks.storm.onset={spread: {all: 0.1}}", "shocks.storm.onset: is not a number that can be"),
+        (
+            "infer.parameters.shocks.snow.recovery_days={spread: {all: 0.1}}",
+            "snow.recovery_days: is not a number that can",
+        ),
         ("infer.guide=meanfield", "must be 'mean_field', 'low_rank', 'structured' or 'flow'"),
         ("sweep.members=4", "a calibration has no sweep"),
         ("observe=[]", "observe and infer come together"),
@@ -235,7 +239,9 @@ def test_a_spec_is_refused(spec, change, message):
     if change.startswith("infer.parameters."):
         path, _, value = change.removeprefix("infer.parameters.").partition("=")
         added = spec.read_text().replace("    model.inv", f"    {path}: {value}\n    model.inv", 1)
-        spec.write_text(added.replace("15}]", "15}, {name: rain, kind: recovery, loss: 0.1}]"))
+        rain = "{name: rain, kind: recovery, loss: 0.1}"
+        snow = "{name: snow, kind: recovery, loss: 0.1, recovery_days: 9, course: s_shaped}"
+        spec.write_text(added.replace("15}]", f"15}}, {rain}, {snow}]"))
         change = ""
     with pytest.raises(SpecError) as error:
         load_spec(spec, [change] if change else [])
