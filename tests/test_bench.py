@@ -11,7 +11,7 @@ from shockmesh.cluster.cli import main
 
 
 def test_kernels_beside_their_peers(capsys):
-    sizes = {"firms": 300, "links": 2000, "small": 100, "regions": 2, "days": 10, "repeat": 2}
+    sizes = {"firms": 300, "small": 100, "regions": 2, "days": 10, "repeat": 2}
     assert main(["bench", "kernels", *[f"--{name}={size}" for name, size in sizes.items()], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"device", "versions", "firms", "links", "days", "repeat", "rows"} <= set(found)

@@ -1,10 +1,10 @@
 """Link-steps per second of the kernels beside peers that compute the same, measured in the same run.
 
-    shockmesh bench kernels [--firms 20000] [--links 200000] [--small 3000] [--regions 44] [--days 60]
-                            [--repeat 5] [--quick] [--json] [--out FILE]
+    shockmesh bench kernels [--firms 20000] [--small 3000] [--regions 44] [--days 60] [--repeat 5]
+                            [--quick] [--json] [--out FILE]
 
-On the network of --firms and --links: a Numba loop, shockmesh with 1, 8 and 32 members. On one of --small firms, ten
-links each, small peers: dense matrices in JAX, with pools summed by segments or, as is usual, by a product with a
+On a network of --firms, ten links each: a Numba loop, shockmesh with 1, 8 and 32 members. On one of --small firms,
+small peers: dense matrices in JAX, with pools summed by segments or, as is usual, by a product with a
 matrix of 0 and 1 that says who sells what, both with 1 and 8 members; a Python object for each firm with NumPy arrays
 (`agents.py`); the Numba loop's text in plain Python; shockmesh with 1, 8 and 32 members. On a table of --regions times
 56 industries that all trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak memory, and in
@@ -181,7 +181,7 @@ def _memory(row: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="shockmesh bench kernels", description=str(__doc__).partition("\n")[0])
-    sizes = (("firms", 20_000), ("links", 200_000), ("small", 3_000), ("regions", 44), ("days", 60), ("repeat", 5))
+    sizes = (("firms", 20_000), ("small", 3_000), ("regions", 44), ("days", 60), ("repeat", 5))
     for name, default in sizes:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--quick", action="store_true", help="a tenth of the networks")
@@ -190,11 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     part = 10 if args.quick else 1
     load, rows = os.getloadavg()[0], []
-    for firms, links, cases_of in (
-        (args.firms, args.links, large_cases),
-        (args.small, 10 * args.small, small_cases),
-    ):
-        network = random_network(firms // part, links // part)
+    for firms, cases_of in ((args.firms // part, large_cases), (args.small // part, small_cases)):
+        network = random_network(firms, 10 * firms)
         loss = np.random.default_rng(1).uniform(0, 1, network.n_firms) * (network.sector < 10)
         rows += rows_of(network, cases_of(network, loss, args.days), args.repeat)
     rows += table.rows_of_table(max(1, args.regions // part), args.days, args.repeat)
