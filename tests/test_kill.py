@@ -4,12 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drivers import alive, start, wait_for
 from shockmesh.cluster.execute import execute
 from shockmesh.cluster.plan import make_plan, sizes_of
 from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
@@ -32,7 +31,6 @@ record: {output: [sector], inventory: []}
 resources: {members_per_block: 2, gangs: 2}
 """
 BLOCKS = 24
-COMMAND = [sys.executable, "-c", "import sys; from shockmesh.cluster.cli import main; sys.exit(main(sys.argv[1:]))"]
 
 
 @pytest.fixture(scope="module")
@@ -56,31 +54,9 @@ def _network():
     return firm_network(*pairs.T, np.ones(len(pairs)), rng.uniform(5, 9, 300), sector=sector, sectors=names)
 
 
-def start(*arguments: object, folder: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what} took more than {seconds} s"
-        time.sleep(0.05)
-
-
 def workers_of(path: Path) -> set[int]:
     """Process ids of the workers that have committed something."""
     return {int(journal.read_marker(path, block)["worker"].rpartition(":")[2]) for block in committed(path)}
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
 
 
 def assert_equal_to_quiet(path: Path, quiet: Path) -> None:

@@ -2,15 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from drivers import start, wait_for
 from shockmesh.cluster.calibrate import Fitted, fit_guide, make_method
 from shockmesh.cluster.calibration import bind_calibration
 from shockmesh.cluster.execute import LocalExecutor, Note, WorkersError
@@ -41,7 +39,6 @@ infer:
 resources: {{gangs: 2, members_per_block: 2}}
 sweep: {{seed: 3}}
 """
-COMMAND = [sys.executable, "-c", "import sys; from shockmesh.cluster.cli import main; sys.exit(main(sys.argv[1:]))"]
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +86,6 @@ def test_a_block_that_fails_is_told_with_its_step(folder: Path) -> None:
         take = steps_on(LocalExecutor(work), job.plan)(method)
         with pytest.raises(WorkersError, match=r"step 0: .*MemoryError: no room"):
             take(method.init(), 2)
-
-
-def start(*arguments: object, folder: Path) -> subprocess.Popen[str]:
-    command, environment = [*COMMAND, *map(str, arguments)], os.environ | {"JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what} took more than {seconds} s"
-        time.sleep(0.05)
 
 
 def workers_under(pid: int) -> list[int]:
