@@ -240,11 +240,9 @@ def inferable(spec: Spec) -> list[str]:
 def _inferable_numbers(shock: Shock) -> tuple[str, ...]:
     if isinstance(shock, FailuresShock):
         return "loss", "days_between_failures", "repair_days"
-    if isinstance(shock, RecoveryShock):
-        return (
-            ("loss",) if shock.course == "s_shaped" else ("loss", "recovery_days")
-        )  # a latent number may fall below 2
-    return ()
+    if isinstance(shock, RecoveryShock) and shock.course == "s_shaped":
+        return ("loss",)  # its days are above 2, which a latent number need not be
+    return ("loss", "recovery_days") if isinstance(shock, RecoveryShock) else ()
 
 
 def _windows(path: KeyPath, observe: Observe, days: int) -> Iterator[Broken]:
