@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/shockmesh report demo/run
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff format --check .
