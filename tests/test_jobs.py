@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from shockmesh.cluster.cli import main
@@ -46,8 +47,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
-    folder, dashboard, metrics = tmp_path_factory.mktemp("r"), free_port(), free_port()
+def folder() -> Iterator[Path]:
+    """A short path: Ray puts sockets far below it, whose names may have 107 bytes."""
+    with TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as short:
+        yield Path(short)
+
+
+@pytest.fixture(scope="module")
+def head(folder: Path) -> Iterator[Head]:
+    dashboard, metrics = free_port(), free_port()
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "XLA_"))} | {
