@@ -1,8 +1,9 @@
 """BoARIO's names in a spec: where they mean the same number in the same unit, either name does, not both."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import AliasChoices, AliasGenerator, ConfigDict, model_validator
+from pydantic import AliasChoices, AliasGenerator, BeforeValidator, ConfigDict, model_validator
 from shockmesh.cluster.fields import Frozen
 
 BOARIO = {  # our name of a number of a model or an event → BoARIO's, which a spec may use as well
@@ -24,6 +25,11 @@ BOARIO = {  # our name of a number of a model or an event → BoARIO's, which a 
 ORDER_TYPES = {"alt": "capacity", "noalt": "baseline"}  # BoARIO's order_type → order_split
 COURSES = {"concave": "s_shaped"}  # its recovery_function → course
 CONVEXE = "for BoARIO's convexe say course: exponential and recovery_days: -1 / (4 ln(1 - 1 / recovery_tau))"
+
+
+def either_name(theirs: Mapping[str, str]) -> BeforeValidator:
+    """Takes BoARIO's name of a choice for ours, which a field admits."""
+    return BeforeValidator(lambda name: theirs.get(str(name), name))
 
 
 def _both_names(name: str) -> AliasChoices | str:

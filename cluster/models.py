@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Discriminator,
     Field,
     PrivateAttr,
     Strict,
     Tag,
 )
-from shockmesh.cluster.boario import BOARIO, ORDER_TYPES, Renamed
+from shockmesh.cluster.boario import BOARIO, ORDER_TYPES, Renamed, either_name
 from shockmesh.cluster.distributions import Scalar
 from shockmesh.cluster.fields import (
     AdjustmentDays,
@@ -88,7 +87,7 @@ class Model(Renamed):
     criticality: FilePath | None = None  # CSV of sectors by sectors, see shockmesh.io.scenarios
     order_target: OrderTarget | None = None
     order_basis: OrderBasis | None = None
-    order_split: Annotated[OrderSplit | None, BeforeValidator(lambda name: ORDER_TYPES.get(str(name), name))] = None
+    order_split: Annotated[OrderSplit | None, either_name(ORDER_TYPES)] = None
     rationing: Rationing | None = None
     production: Production | None = None
     capacity_rule: CapacityRule | None = None

@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-from shockmesh.cluster.boario import CONVEXE, COURSES, Renamed
+from pydantic import Field, model_validator
+from shockmesh.cluster.boario import CONVEXE, COURSES, Renamed, either_name
 from shockmesh.cluster.domains import DOMAINS, Domain
 from shockmesh.cluster.fields import (
     AdjustmentDays,
@@ -51,7 +51,7 @@ class RecoveryShock(Renamed):
     kind: Literal["recovery"]
     on: Literal["production", "final_demand"] = "production"
     where: Where = Where()
-    course: Annotated[Course, BeforeValidator(lambda name: COURSES.get(str(name), name))] = "exponential"
+    course: Annotated[Course, either_name(COURSES)] = "exponential"
     loss: Value[Loss]  # share lost
     onset: Value[Onset] = 0.0  # first day of the loss
     recovery_start: Value[RecoveryStart] | None = None  # left out: the onset

@@ -3,8 +3,10 @@
 import multiprocessing as mp
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from shockmesh.kernels import segments
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
+from specs import Write
 from toy import MakeSpec, spec_maker, toy_network
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -24,7 +27,12 @@ class ByFile(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "clusters" if "pytest.mark.ray" in (self.config.rootpath / file).read_text() else file
+        return "clusters" if starts_a_cluster(self.config.rootpath / file) else file
+
+
+@cache
+def starts_a_cluster(file: Path) -> bool:
+    return "pytest.mark.ray" in file.read_text()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
@@ -32,15 +40,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compile_once(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Iterator[None]:
-    """Tests, and the processes that they start, share what they compile."""
-    shared = tmp_path_factory.getbasetemp().parent / f"compiled-{testrun_uid}"
-    cache = {
-        "jax_compilation_cache_dir": str(shared),
+def compile_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """Tests, and the processes that they start or that share them, share what they compile."""
+    own = tmp_path_factory.getbasetemp()
+    settings = {
+        "jax_compilation_cache_dir": str((own if worker_id == "master" else own.parent) / "compiled"),
         "jax_persistent_cache_min_compile_time_secs": 0.3,
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in cache.items():
+        for name, value in settings.items():
             jax.config.update(name, value)
             patch.setenv(name.upper(), str(value))
         yield
@@ -51,6 +59,13 @@ def forget_programs() -> Iterator[None]:
     """Drop what a test file compiled: programs map memory, and Linux ends a process of 65,530 maps by a fault."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def short_folder() -> Iterator[Path]:
+    """A short path: Ray puts sockets far below it, whose names may have 107 bytes."""
+    with TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as short:
+        yield Path(short)
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +124,19 @@ def toy() -> FirmNetwork:
 def make(tmp_path: Path) -> MakeSpec:
     """Makes specs of the toy economy."""
     return spec_maker(tmp_path)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a spec beside a folder that passes for its economy."""
+    (tmp_path / "world.zarr").mkdir()
+
+    def file(text: str) -> Path:
+        path = tmp_path / "sweep.yaml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import kubernetes_validate
@@ -165,7 +164,9 @@ SLURM = {  # what the script asks of Slurm, where the allocation is this machine
 
 
 @pytest.mark.ray
-def test_the_slurm_script_runs_a_sweep_and_goes_on(tmp_path: Path, random_network: Callable) -> None:
+def test_the_slurm_script_runs_a_sweep_and_goes_on(
+    tmp_path: Path, short_folder: Path, random_network: Callable
+) -> None:
     """With Ray's own symmetric-run, which at its end stops every Ray process that it sees: those of a namespace."""
     namespace = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
     write_network(random_network(), tmp_path / "net.zarr")
@@ -175,18 +176,17 @@ def test_the_slurm_script_runs_a_sweep_and_goes_on(tmp_path: Path, random_networ
         (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
         (tmp_path / "bin" / name).chmod(0o755)
     job = os.getpid()  # of which the script makes the port
-    with TemporaryDirectory(dir="/tmp") as short:  # Ray's sockets need a short path
-        environment = {
-            "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": short,
-            "RAY_TMPDIR": short, "SLURM_JOB_ID": f"{job}", "SLURM_JOB_NODELIST": "here", "SLURM_NNODES": "1",
-            "JAX_PLATFORMS": "cpu", "RAY_worker_niceness": "0",
-        }  # fmt: skip
-        script = [*namespace, "bash", DEPLOY / "slurm.sh", tmp_path / "storm.yaml", tmp_path / "run"]
-        for _ in range(2):
-            done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=120, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
-            assert "4 of 4 members" in done.stdout
-        assert not [*Path(short).rglob("*.token")]
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(short_folder),
+        "RAY_TMPDIR": str(short_folder), "SLURM_JOB_ID": f"{job}", "SLURM_JOB_NODELIST": "here", "SLURM_NNODES": "1",
+        "JAX_PLATFORMS": "cpu", "RAY_worker_niceness": "0",
+    }  # fmt: skip
+    script = [*namespace, "bash", DEPLOY / "slurm.sh", tmp_path / "storm.yaml", tmp_path / "run"]
+    for _ in range(2):
+        done = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "4 of 4 members" in done.stdout
+    assert not [*short_folder.rglob("*.token")]
 
 
 def commands() -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from drivers import alive
+from drivers import alive, wait_for
 from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # pyright: ignore[reportAttributeAccessIssue]
@@ -262,10 +262,11 @@ def test_nodes_that_join_are_used(cluster, undisturbed, tmp_path, monkeypatch, g
 
 
 def wait_for_gangs(executor: RayExecutor, formed: int) -> None:
-    end = time.monotonic() + 90
-    while executor.idle < formed and time.monotonic() < end:
+    def are_there() -> bool:
         executor.outcomes()
-        time.sleep(0.05)
+        return executor.idle >= formed
+
+    wait_for(are_there, 90, f"{formed} gangs")
     assert executor.idle == formed
 
 

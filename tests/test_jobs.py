@@ -12,7 +12,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from shockmesh.cluster.cli import main
@@ -47,15 +46,8 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """A short path: Ray puts sockets far below it, whose names may have 107 bytes."""
-    with TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as short:
-        yield Path(short)
-
-
-@pytest.fixture(scope="module")
-def head(folder: Path) -> Iterator[Head]:
-    dashboard, metrics = free_port(), free_port()
+def head(short_folder: Path) -> Iterator[Head]:
+    folder, dashboard, metrics = short_folder, free_port(), free_port()
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "XLA_"))} | {

@@ -1,47 +1,11 @@
 """A spec says where it is wrong: file, line, field, value and rule, all problems at once."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from shockmesh.cluster.spec import Spec, SpecError, load_spec, parse_spec
+from shockmesh.cluster.spec import load_spec, parse_spec
 from shockmesh.kernels.model import PRESETS
-
-GOOD = """\
-economy: world.zarr
-model: {preset: hamid2025, inventory_days: {default: 10, by_sector: {C10-C12: 5}}}
-horizon: {days: 365}
-shocks:
-  - {name: lockdown, kind: recovery, where: {region: GBR, sector: [I, G47]}, loss: 0.6, onset: 10, recovery_days: 40}
-sweep:
-  seed: 7
-  members: 200
-  vary:
-    shocks.lockdown.loss: {uniform: [0.2, 0.8]}
-    model.inventory_days: {lognormal: {median: 10, sigma: 0.3}}
-record: {output: [region, sector], value_added: [region]}
-"""
-
-type Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes a spec beside a folder that passes for its economy."""
-    (tmp_path / "world.zarr").mkdir()
-
-    def file(text: str) -> Path:
-        path = tmp_path / "sweep.yaml"
-        path.write_text(text, "utf-8")
-        return path
-
-    return file
-
-
-def problems(path: Path, *overrides: str) -> list[str]:
-    with pytest.raises(SpecError) as caught:
-        load_spec(path, overrides)
-    return [line.removeprefix(f"{path.parent}/") for line in str(caught.value).splitlines()]
+from specs import GOOD, Write, problems
 
 
 def test_a_good_spec_is_read_whole(write: Write):
@@ -379,46 +343,3 @@ def test_files_that_are_not_there_are_named(write: Write, tmp_path: Path):
 
 def test_a_spec_that_is_not_there(tmp_path: Path):
     assert problems(tmp_path / "none.yaml")[0].startswith("none.yaml: (document): ")
-
-
-OVERRIDES = {
-    "a number": ("horizon.days=5", lambda spec: spec.horizon.days == 5),
-    "a shock by name": ("shocks.lockdown.loss=0.25", lambda spec: spec.shocks[0].loss == 0.25),
-    "a mapping": ("model.inventory_days={default: 4}", lambda spec: spec.model.inventory_days.default == 4),
-    "a distribution": (
-        "sweep.vary.shocks.lockdown.loss={uniform: [0, 1]}",
-        lambda spec: spec.sweep.vary["shocks.lockdown.loss"].support == (0, 1),
-    ),
-    "a key that was not there": ("resources.gangs=2", lambda spec: spec.resources.gangs == 2),
-}
-
-
-@pytest.mark.parametrize(("override", "holds"), OVERRIDES.values(), ids=OVERRIDES)
-def test_an_override_replaces_one_key(write: Write, override: str, holds: Callable[[Spec], bool]):
-    assert holds(load_spec(write(GOOD), [override]))
-
-
-BAD_OVERRIDES = {
-    "no value": ("horizon.days", "--set horizon.days: (override): horizon.days: must be key.path=value"),
-    "bad value": (
-        "shocks.lockdown.loss=2",
-        "--set shocks.lockdown.loss=2: shocks.lockdown.loss: 2: must be ≥ 0 and ≤ 1",
-    ),
-    "no such shock": (
-        "shocks.strike.loss=0.1",
-        "--set shocks.strike.loss=0.1: shocks.strike.loss: None: «strike» has no keys below it",
-    ),
-    "below a number": (
-        "horizon.days.first=1",
-        "--set horizon.days.first=1: horizon.days.first: 365: «days» has no keys below it",
-    ),
-    "unknown key": (
-        "horizn.days=1",
-        "--set horizn.days=1: horizn: {'days': 1}: unknown key, did you mean «horizon»?",
-    ),
-}
-
-
-@pytest.mark.parametrize(("override", "expected"), BAD_OVERRIDES.values(), ids=BAD_OVERRIDES)
-def test_a_bad_override_is_named(write: Write, override: str, expected: str):
-    assert problems(write(GOOD), override) == [expected]
