@@ -13,9 +13,10 @@ def partition(network: FirmNetwork, shards: int, tries: int = 4) -> Int[np.ndarr
 
     METIS (Karypis & Kumar 1998, SIAM J. Sci. Comput. 20:359) on the undirected graph of links; a firm weighs its links
     bought plus one. Every link counts alike: what is exchanged is one number a firm and shard, however large the flow.
-    Shards may differ by a tenth in work. Of several tries, and whole regions where there are enough, the one whose
-    largest shard has least to do: links and exchanged rows count alike, since a GPU moves a link's 16 numbers through
-    its memory in about the time that a row takes twice over NVLink.
+    Shards may differ by a tenth in work. Where one firm has more than a shard's share of it, METIS may leave shards
+    empty: each takes half of what the heaviest has. Of several tries, and whole regions where there are enough, the one
+    whose largest shard has least to do: links and exchanged rows count alike, since a GPU moves a link's 16 numbers
+    through its memory in about the time that a row takes twice over NVLink.
 
     Raises:
         ValueError: fewer firms than shards.
@@ -24,14 +25,16 @@ def partition(network: FirmNetwork, shards: int, tries: int = 4) -> Int[np.ndarr
         raise ValueError(f"shards = {shards}: must be 1 … {network.n_firms}, the number of firms")
     if shards == 1:
         return np.zeros(network.n_firms, np.int32)
-    cuts = [_metis(network, shards, seed) for seed in range(1, tries + 1)]  # 0 and 1 are the same to METIS
+    work = np.bincount(network.buyer, minlength=network.n_firms) + 1
+    found = [_metis(network, shards, work, seed) for seed in range(1, tries + 1)]  # 0 and 1 are the same to METIS
+    cuts = [_filled(shard_of, shards, work) for shard_of in found]
     by_region = partition_by_region(network, shards)
     if len(np.unique(by_region)) == shards:
         cuts.append(by_region)
     return min(cuts, key=lambda shard_of: cut_of(network, shard_of).work)
 
 
-def _metis(network: FirmNetwork, shards: int, seed: int) -> Int[np.ndarray, " firm"]:
+def _metis(network: FirmNetwork, shards: int, work: Int[np.ndarray, " firm"], seed: int) -> Int[np.ndarray, " firm"]:
     ends = np.concatenate([network.supplier, network.buyer]).astype(np.int64)
     others = np.concatenate([network.buyer, network.supplier])
     pairs, counts = np.unique(ends * network.n_firms + others, return_counts=True)
@@ -39,12 +42,27 @@ def _metis(network: FirmNetwork, shards: int, seed: int) -> Int[np.ndarray, " fi
     _, shard_of = pymetis.part_graph(
         shards,
         adjacency=pymetis.CSRAdjacency(start, pairs % network.n_firms),
-        vweights=np.bincount(network.buyer, minlength=network.n_firms) + 1,
+        vweights=work,
         eweights=counts,
         recursive=False,
         options=pymetis.Options(ufactor=100, seed=seed),
     )
     return np.asarray(shard_of, np.int32)
+
+
+def _filled(
+    shard_of: Int[np.ndarray, " firm"], shards: int, work: Int[np.ndarray, " firm"]
+) -> Int[np.ndarray, " firm"]:
+    """Give each empty shard the smaller firms of the heaviest one with several, up to half of its work."""
+    filled = shard_of.copy()
+    for empty in np.flatnonzero(np.bincount(shard_of, minlength=shards) == 0):
+        several = np.bincount(filled, minlength=shards) > 1
+        heaviest = np.argmax(np.bincount(filled, work, shards) * several)
+        firms = np.flatnonzero(filled == heaviest)
+        firms = firms[np.argsort(-work[firms], kind="stable")]
+        kept = np.cumsum(work[firms])
+        filled[firms[1:][kept[:-1] >= kept[-1] / 2]] = empty
+    return filled
 
 
 def partition_by_region(network: FirmNetwork, shards: int) -> Int[np.ndarray, " firm"]:

@@ -142,6 +142,38 @@ def test_partitions_are_balanced_and_measured(random_network):
     assert sum(cut.ghosts) == len(remote)
 
 
+def _with_a_hub(firms: int, suppliers: int, others: int) -> FirmNetwork:
+    """Firm 0 buys from many; as many links as asked for, at most, join the others."""
+    rng = np.random.default_rng(0)
+    pairs = np.unique(rng.integers(1, firms, (others, 2)), axis=0)
+    hub = np.stack([rng.permutation(np.arange(1, firms))[:suppliers], np.zeros(suppliers, int)], axis=1)
+    supplier, buyer = np.concatenate([pairs[pairs[:, 0] != pairs[:, 1]], hub]).T
+    return firm_network(supplier, buyer, np.ones(len(buyer)), np.full(firms, 2.0 * firms))
+
+
+@pytest.mark.parametrize("shards", [2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(60, 50, 40), (30, 25, 20), (9, 8, 0)], ids=str)
+def test_one_buyer_of_most_leaves_no_shard_empty(size, shards):
+    assert np.bincount(partition(_with_a_hub(*size), shards), minlength=shards).min() > 0
+
+
+@pytest.mark.parametrize("shards", [2, 3, 4, 8])
+def test_shards_beside_that_of_a_hub_are_balanced(shards):
+    network = _with_a_hub(2000, 1500, 2000)
+    work, shard_of = np.bincount(network.buyer, minlength=network.n_firms) + 1, partition(network, shards)
+    least = max(work.max(), work.sum() / shards)  # that the largest shard has, however the network is cut
+    assert np.bincount(shard_of, minlength=shards).min() > 0
+    assert np.bincount(shard_of, work).max() < 1.2 * least
+
+
+def test_a_network_with_a_hub_gives_the_numbers_of_the_whole(float64):
+    network = _with_a_hub(30, 25, 20)
+    in_shards, layout, record = shard(network, partition(network, 8), "f8"), lay_out(network, "f8"), record_of(network)
+    inputs = inputs_of(network, np.dtype("f8"))
+    parts = sharded_rollout(in_shards, mesh_of(8, 1), Switches(), *inputs, days=DAYS, record=record)
+    assert_close(parts, rollout(layout, Switches(), *inputs, days=DAYS, record=record), 1e-12)
+
+
 def _remote(network: FirmNetwork, of: np.ndarray) -> list[tuple[int, int]]:
     ends = zip(network.supplier, network.buyer, strict=True)
     return [(int(s), int(of[b])) for s, b in ends if of[s] != of[b]]
