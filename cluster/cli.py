@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from shockmesh.cluster.calibration_run import CalibrationSummary
@@ -285,9 +286,11 @@ def _table(options: argparse.Namespace, rows: Mapping[str, object], title: str) 
     """Print names and values as two columns, or with --json as they are."""
     if options.json or options.quiet:
         return _tell(options, rows, "")
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title=Text(title, "table.title"), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
+    )
     for name, value in rows.items():
-        table.add_row(name, str(value))
+        table.add_row(Text(name), Text(str(value)))
     _console().print(table)
     return DONE
 

@@ -126,7 +126,7 @@ def parse_distribution(raw: object) -> Distribution:
         raise ValueError(f"must be one distribution, such as {{uniform: [0, 1]}}; families: {_names()}")
     ((family, arguments),) = raw.items()
     if family == CHOICE:
-        return Distribution(CHOICE, _choices(arguments))
+        return Distribution(CHOICE, same_kind(arguments))
     if family not in FAMILIES:
         close = get_close_matches(str(family), [*FAMILIES, CHOICE], 1)
         raise ValueError(
@@ -151,14 +151,10 @@ def _numbers(family: str, arguments: object) -> tuple[float, ...]:
     return tuple(float(value) for value in arguments)
 
 
-def _choices(values: object) -> tuple[Scalar, ...]:
+def same_kind(values: object) -> tuple[Scalar, ...]:
+    """The values of a list, if there are any, and all are numbers or all are texts. Raises ValueError if not."""
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-        raise ValueError("choice takes a list of values")
-    return same_kind(values)
-
-
-def same_kind(values: Sequence[Any]) -> tuple[Scalar, ...]:
-    """The values, if all are numbers or all are texts. Raises ValueError if not."""
+        raise ValueError("must be a list of values, at least one")
     if not (all(map(_is_number, values)) or all(isinstance(value, str) for value in values)):
         raise ValueError("must be all numbers or all texts")
     return tuple(values)

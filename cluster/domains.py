@@ -18,8 +18,8 @@ class Domain:
 
     @property
     def rule(self) -> str:
-        low = f"> {self.low:g}" if self.open_low else f"≥ {self.low:g}"
-        high = f"< {self.high:g}" if self.open_high else f"≤ {self.high:g}"
+        low = f"> {self.low:,.10g}" if self.open_low else f"≥ {self.low:,.10g}"
+        high = f"< {self.high:,.10g}" if self.open_high else f"≤ {self.high:,.10g}"
         return f"must be {low}" if self.high == math.inf else f"must be {low} and {high}"
 
     def admits(self, values: float | int | np.ndarray) -> Bool[np.ndarray, "..."]:
@@ -35,33 +35,48 @@ class Domain:
         return value
 
 
+LONGEST, SHORTEST = 1e6, 1e-3  # days: 2,700 years, and a minute and a half
+MOST = 1e6  # times what is usual
+LEAST = 1e-3  # above 0, where it is divided by
+DAYS = Domain(1.0, LONGEST)
+WITHIN_DAYS = Domain(SHORTEST, LONGEST)
+DATE = Domain(0.0, LONGEST)
+SHARE = Domain(0.0, 1.0)
+
+# Every number lies within what single precision holds, and so do its inverse and its product with any other.
 DOMAINS = {
-    "inventory_days": Domain(1.0),  # n < 1 has no steady state
-    "adjustment_days": Domain(1.0),
-    "capacity": Domain(1.0),
-    "elasticity": Domain(0.0, 1.0, open_low=True, open_high=True),
-    "inventory_threshold": Domain(0.0, 1.0, open_low=True),
-    "base_capacity": Domain(1.0),
-    "overproduction_days": Domain(1.0),
-    "hiring_days": Domain(1.0),
-    "firing_days": Domain(1.0),
-    "household_share": Domain(0.0, 1.0),
-    "consumption_persistence": Domain(0.0, 1.0),
-    "benefit_share": Domain(0.0, 1.0),
-    "loss": Domain(0.0, 1.0),
-    "onset": Domain(0.0),
-    "recovery_start": Domain(0.0),
-    "recovery_days": Domain(0.0, open_low=True),
-    "s_shaped_days": Domain(2.0, open_low=True),  # recovery_days with course: s_shaped
-    "capital_days": Domain(0.0, open_low=True),
-    "cost": Domain(0.0, open_low=True),
-    "rebuild_start": Domain(0.0),
-    "worth": Domain(0.0),
-    "rebuild_days": Domain(1.0),
-    "days_between_failures": Domain(1.0),
-    "repair_days": Domain(0.0, open_low=True),
-    "detour_days": Domain(1.0),
+    "inventory_days": DAYS,  # n < 1 has no steady state
+    "adjustment_days": DAYS,
+    "capacity": Domain(1.0, MOST),
+    "elasticity": Domain(LEAST, 1.0, open_high=True),
+    "inventory_threshold": Domain(LEAST, 1.0),
+    "base_capacity": Domain(1.0, MOST),
+    "overproduction_days": DAYS,
+    "hiring_days": DAYS,
+    "firing_days": DAYS,
+    "household_share": SHARE,
+    "consumption_persistence": SHARE,
+    "benefit_share": SHARE,
+    "loss": SHARE,
+    "onset": DATE,
+    "recovery_start": DATE,
+    "recovery_days": WITHIN_DAYS,
+    "s_shaped_days": Domain(2.0, LONGEST, open_low=True),  # recovery_days with course: s_shaped
+    "capital_days": WITHIN_DAYS,
+    "cost": Domain(LEAST, MOST),
+    "rebuild_start": DATE,
+    "worth": Domain(0.0, 1e30),
+    "rebuild_days": DAYS,
+    "days_between_failures": DAYS,
+    "repair_days": WITHIN_DAYS,
+    "detour_days": DAYS,
     "share": Domain(0.0, 1.0, open_low=True),
-    "production": Domain(0.0, 1.0),  # factor of a table on production
-    "final_demand": Domain(0.0),  # factor of a table on final demand, which may rise
+    "production": SHARE,  # factor of a table on production
+    "final_demand": Domain(0.0, MOST),  # factor of a table on final demand, which may rise
+    "noise": Domain(1e-6, 100.0),  # standard deviation, share of the undisturbed day
+    "spread": Domain(1e-6, 10.0),  # of a logarithm: a factor of 22,000 for one standard deviation
+    "doubt": Domain(0.0, 3.0),  # of the logarithm of a spread
+    "rate": Domain(1e-6, 10.0),  # of a guide's steps
+    "temperature": Domain(1e-6, MOST),
+    "correlation": Domain(-0.999, 0.999),
 }

@@ -1,6 +1,7 @@
 """The types of a spec's fields: what a number, a name, a file or a size may be."""
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,11 +28,16 @@ UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**2
 def _in_folder(name: str, info: Any) -> str:
     """A file name, made absolute from the spec's folder."""
     folder: Path | None = (info.context or {}).get("folder")
-    return name if folder is None or "://" in name else str((folder / name).resolve())
+    return name if folder is None or "://" in name else os.path.realpath(folder / name)
 
 
 def _one_or_more(value: object) -> object:
     return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _id_text(value: object) -> object:
+    """A firm's id is a text; without quotes it may look like a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def known(kind: str, names: Sequence[str], value: str) -> str:
@@ -118,11 +124,16 @@ DetourDays = Annotated[float, Strict(), AfterValidator(DOMAINS["detour_days"].ch
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
 MOST = 10_000_000  # members of a sweep, days, steps: what is more is a slip of the pen
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+NoiseShare = Annotated[float, Strict(), AfterValidator(DOMAINS["noise"].check)]
+Spread = Annotated[float, Strict(), AfterValidator(DOMAINS["spread"].check)]
+Doubt = Annotated[float, Strict(), AfterValidator(DOMAINS["doubt"].check)]
+Rate = Annotated[float, Strict(), AfterValidator(DOMAINS["rate"].check)]
+Temperature = Annotated[float, Strict(), AfterValidator(DOMAINS["temperature"].check)]
+Correlation = Annotated[float, Strict(), AfterValidator(DOMAINS["correlation"].check)]
 Window = tuple[Annotated[int, Strict(), Field(ge=0)], Count]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
-FirmIds = Annotated[tuple[Annotated[int | str, Field(union_mode="left_to_right")], ...], BeforeValidator(_one_or_more)]
+FirmIds = Annotated[tuple[Annotated[str, BeforeValidator(_id_text)], ...], BeforeValidator(_one_or_more)]
 Dim = Literal["region", "sector", "firm"]
 Drawn = Annotated[
     Distribution, PlainValidator(parse_distribution), PlainSerializer(lambda drawn: drawn.as_dict(), dict[str, Any])

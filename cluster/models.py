@@ -19,8 +19,10 @@ from shockmesh.cluster.fields import (
     BenefitShare,
     Capacity,
     ConsumptionPersistence,
+    Correlation,
     Count,
     Dim,
+    Doubt,
     Drawn,
     Elasticity,
     FilePath,
@@ -29,10 +31,13 @@ from shockmesh.cluster.fields import (
     InventoryDays,
     InventoryThreshold,
     Levels,
+    NoiseShare,
     OverproductionDays,
     PerFirm,
-    Positive,
+    Rate,
+    Spread,
     StockDays,
+    Temperature,
     Value,
     Window,
     byte_text,
@@ -152,7 +157,7 @@ def _noise_tag(value: object) -> str:
     return "file" if isinstance(value, dict | Spreads) else "number"
 
 
-Noise = Annotated[Annotated[Positive, Tag("number")] | Annotated[Spreads, Tag("file")], Discriminator(_noise_tag)]
+Noise = Annotated[Annotated[NoiseShare, Tag("number")] | Annotated[Spreads, Tag("file")], Discriminator(_noise_tag)]
 
 
 class Observe(Frozen):
@@ -174,11 +179,9 @@ class Unknown(Frozen):
     """What is not known of a number: how far groups of firms stray from the value that the spec says."""
 
     # σ of the logarithm, or of the logit of a share
-    spread: dict[Level, Positive] = Field(default_factory=dict[Level, Positive])
+    spread: dict[Level, Spread] = Field(default_factory=dict[Level, Spread])
     like: str | None = None  # in place of a spread: the number that it strays with, each from its own value
-    doubt: Annotated[float, Strict(), Field(ge=0)] = (
-        0.0  # the spreads themselves are uncertain by a factor exp(± doubt)
-    )
+    doubt: Doubt = 0.0  # the spreads themselves are uncertain by a factor exp(± doubt)
 
 
 class Infer(Frozen):
@@ -190,12 +193,12 @@ class Infer(Frozen):
     rank: Count = 4
     particles: Count = 1
     steps: Count = 300
-    rate: Positive = 0.1
+    rate: Rate = 0.1
     draws: Count = 200  # of the posterior; members of the ensemble
     residual: Residual = "absolute"
     penalty: Penalty = "squared"
-    correlation: Annotated[float, Strict(), Field(gt=-1, lt=1)] = 0.0  # of the noise between periods; gives w
-    temperature: Positive | None = None  # w, said by hand
+    correlation: Correlation = 0.0  # of the noise between periods; gives w
+    temperature: Temperature | None = None  # w, said by hand
     checkpoint_every: Count = 25  # steps
     patience: Count | None = None  # checkpoints without a better held-out loss before stopping
 

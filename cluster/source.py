@@ -126,21 +126,44 @@ for _tag, (_pattern, _first) in _SCALARS.items():
 
 
 def _parse(name: str, text: str, at: KeyPath, places: dict[KeyPath, str], problems: list[Problem]) -> Any:
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)  # which looks for characters that YAML does not have
         node = loader.get_single_node()
-        return None if node is None else _build(loader, node, name, at, places, problems)
+        if node is None:
+            return None
+        _check_size(node)
+        return _build(loader, node, name, at, places, problems)
+    except yaml.reader.ReaderError as error:
+        place = f"{name}:{text.count(chr(10), 0, error.position) + 1}"
+        problems.append(Problem(place, "(document)", f"character {error.character:#x}", f"not YAML: {error.reason}"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}:{mark.line + 1}" if mark else name
         rule = getattr(error, "problem", None) or str(error).splitlines()[0]
         problems.append(Problem(place, "(document)", "not YAML", rule))
-        return None
     except RecursionError:
         problems.append(Problem(name, "(document)", "not YAML", f"is nested deeper than {DEEPEST} levels"))
-        return None
-    finally:
-        loader.dispose()
+    return None
+
+
+def _check_size(node: yaml.Node) -> None:
+    """Refuse a document of more than `MOST` values before any alias is followed: a few lines can say billions."""
+    if _size(node, {}) > MOST:
+        raise yaml.constructor.ConstructorError(None, None, f"more than {MOST:,} values: use a file", node.start_mark)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node holds with its aliases followed, each node counted once; one within itself is endless."""
+    if id(node) not in known:
+        known[id(node)] = MOST + 1
+        known[id(node)] = 1 + sum(_size(child, known) for child in _children(node))
+    return known[id(node)]
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _scalar(loader: _Loader, node: yaml.Node) -> Any:
@@ -156,8 +179,6 @@ def _build(
     places.setdefault(path, f"{name}:{node.start_mark.line + 1}")
     if len(path) > DEEPEST:
         raise yaml.constructor.ConstructorError(None, None, f"nested deeper than {DEEPEST} levels", node.start_mark)
-    if len(places) > MOST:
-        raise yaml.constructor.ConstructorError(None, None, f"more than {MOST:,} values: use a file", node.start_mark)
     if not isinstance(node, yaml.ScalarNode) and node.tag not in ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
         raise yaml.constructor.ConstructorError(None, None, f"no such tag as {node.tag}", node.start_mark)
     if isinstance(node, yaml.SequenceNode):

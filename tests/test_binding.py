@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from shockmesh.cluster.binding import bind
+from shockmesh.cluster.binding import BoundShock, bind
 from shockmesh.cluster.spec import SpecError
 from shockmesh.io.scenarios import ScenarioError
 from shockmesh.kernels.network import FirmNetwork, firm_network
@@ -18,6 +19,14 @@ def test_firms_that_nobody_rebuilds_are_named(make: MakeSpec):
         bind(make(shocks=[quake]), alone)
     says = "shocks.quake.builders: 1 firms buy from none of them (a, …): name a sector that each damaged firm buys from"
     assert str(caught.value).endswith(says)
+
+
+@pytest.mark.parametrize(("written", "hit"), [("00456", [0]), ("456", [1]), (456, [1])])
+def test_ids_are_text(make: MakeSpec, written: str | int, hit: list[int]):
+    ids = firm_network([0], [1], [1.0], [1.0, 2.0], firm=["00456", "456"])
+    (shock,) = bind(make({"where": {"firm": [written]}}), ids).shocks
+    assert isinstance(shock, BoundShock)
+    assert np.flatnonzero(shock.places["where"].matching()).tolist() == hit
 
 
 HOMES = {"name": "homes", "kind": "household_damage", "worth": 3.0}

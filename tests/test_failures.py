@@ -194,8 +194,11 @@ def test_firms_are_ranked_by_what_their_failures_cost(
 
 
 REFUSED = {
-    "failures every hour": ({"days_between_failures": 0.04}, "days_between_failures: 0.04: must be ≥ 1"),
-    "no repair": ({"repair_days": 0}, "repair_days: 0: must be > 0"),
+    "failures every hour": (
+        {"days_between_failures": 0.04},
+        "days_between_failures: 0.04: must be ≥ 1 and ≤ 1,000,000",
+    ),
+    "no repair": ({"repair_days": 0}, "repair_days: 0: must be ≥ 0.001 and ≤ 1,000,000"),
     "loss above one": ({"loss": 1.2}, "loss: 1.2: must be ≥ 0 and ≤ 1"),
     "another's number": ({"recovery_days": 9}, "recovery_days: 9: unknown key"),
     "no such place": ({"origin": {"region": "R"}}, "origin: {'region': 'R'}: unknown key"),

@@ -107,7 +107,7 @@ REFUSED = {
     "wrong names": ({"uniform": {"from": 0, "to": 1}}, "uniform takes low, high; given from, to"),
     "a text": ({"uniform": [0, "one"]}, "the parameters of uniform must be finite numbers"),
     "negative sigma": ({"lognormal": [1, -1]}, "lognormal needs median > 0 and sigma > 0"),
-    "empty choice": ({"choice": []}, "choice takes a list of values"),
+    "empty choice": ({"choice": []}, "must be a list of values, at least one"),
     "mixed choice": ({"choice": [1, "a"]}, "must be all numbers or all texts"),
 }
 
@@ -173,7 +173,7 @@ def test_an_unbounded_draw_outside_the_domain_names_its_members(spec: Any):
     with pytest.raises(SpecError) as caught:
         draw_members(spec(**sweep))
     assert f"sweep.vary.{DAYS}: member {first}: {values[first]:.6g}" in str(caught.value)
-    assert str(caught.value).endswith(": must be ≥ 1")
+    assert str(caught.value).endswith(": must be ≥ 1 and ≤ 1,000,000")
 
 
 def test_a_recovery_before_the_shock_names_its_members(spec: Any):

@@ -61,6 +61,13 @@ TEXTS: dict[str, bytes] = {
     "an alias of itself": b"economy: &a [*a]\nhorizon: {days: 1}\n",
     "a thousand laughs": b"a: &a [x,x,x,x,x,x,x,x,x]\n"
     + b"".join(b"%c: &%c [%s]\n" % (98 + k, 98 + k, b",".join([b"*%c" % (97 + k)] * 9)) for k in range(8)),
+    "a thousand laughs by merges": b"a: &a {x: 1, y: 1}\n"
+    + b"".join(b"%c: &%c {<<: [%s]}\n" % (98 + k, 98 + k, b",".join([b"*%c" % (97 + k)] * 8)) for k in range(6)),
+    "a thousand laughs as a key": b"a: &a [x,x,x,x,x,x,x,x]\n"
+    + b"".join(b"%c: &%c [%s]\n" % (98 + k, 98 + k, b",".join([b"*%c" % (97 + k)] * 8)) for k in range(3))
+    + b"? [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d, *d]\n: 1\n",
+    "a bell": b"economy: net\x07.zarr\nhorizon: {days: 2}\n",
+    "a key that is a list": b"? [economy]\n: x\nhorizon: {days: 1}\n",
     "deep": b"economy: " + b"[" * 5000 + b"]" * 5000 + b"\n",
     "a long number": b"economy: x\nhorizon: {days: " + b"9" * 5000 + b"}\n",
     "a trillion members": b"economy: economy.zarr\nhorizon: {days: 1}\nsweep: {grid: {"

@@ -97,7 +97,7 @@ BAD = {
     "an s-shaped recovery within two days": (
         "recovery_days: 40",
         "recovery_days: {default: 3, by_sector: {I: 2}}, course: s_shaped",
-        "5: shocks.lockdown.recovery_days.by_sector.I: 2.0: must be > 2 with course: s_shaped",
+        "5: shocks.lockdown.recovery_days.by_sector.I: 2.0: must be > 2 and ≤ 1,000,000 with course: s_shaped",
     ),
     "unknown key": (
         "horizon:",
@@ -121,7 +121,7 @@ BAD = {
     "elasticity of one": (
         "inventory_days: {default",
         "production: ces, elasticity: 1.0, inventory_days: {default",
-        "2: model.elasticity: 1.0: must be > 0 and < 1",
+        "2: model.elasticity: 1.0: must be ≥ 0.001 and < 1",
     ),
     "a number that nothing reads": (
         "inventory_days: {default",
@@ -161,12 +161,12 @@ BAD = {
     "inventory below a day": (
         "C10-C12: 5",
         "C10-C12: 0.5",
-        "2: model.inventory_days.by_sector.C10-C12: 0.5: must be ≥ 1",
+        "2: model.inventory_days.by_sector.C10-C12: 0.5: must be ≥ 1 and ≤ 1,000,000",
     ),
     "inventory of a product below a day": (
         "inventory_days: {default",
         "inventory_by_product: {A: 0}, inventory_days: {default",
-        "2: model.inventory_by_product.A: 0: must be ≥ 1",
+        "2: model.inventory_by_product.A: 0: must be ≥ 1 and ≤ 1,000,000",
     ),
     "inventory of a product as a text": (
         "inventory_days: {default",
@@ -179,7 +179,7 @@ BAD = {
     "infinite recovery": (
         "recovery_days: 40",
         "recovery_days: .inf",
-        "5: shocks.lockdown.recovery_days: inf: must be > 0",
+        "5: shocks.lockdown.recovery_days: inf: must be ≥ 0.001 and ≤ 1,000,000",
     ),
     "no such kind": (
         "kind: recovery",
@@ -219,14 +219,14 @@ BAD = {
     "a detour of no time": (
         "sweep:\n  seed: 7\n",
         "  - {name: route, kind: cut, origin: {region: CHN}, detour_days: 0.5}\nsweep:\n  seed: 7\n",
-        "6: shocks.route.detour_days: 0.5: must be ≥ 1",
+        "6: shocks.route.detour_days: 0.5: must be ≥ 1 and ≤ 1,000,000",
     ),
     "detours drawn below a day": (
         "sweep:\n  seed: 7\n  members: 200\n  vary:\n",
         "  - {name: route, kind: cut, origin: {region: CHN}}\n"
         "sweep:\n  members: 200\n  vary:\n    shocks.route.detour_days: {uniform: [0, 9]}\n",
         "10: sweep.vary.shocks.route.detour_days: {'uniform': {'low': 0.0, 'high': 9.0}}: "
-        "draws from 0 to 9; every value must be ≥ 1",
+        "draws from 0 to 9; every value must be ≥ 1 and ≤ 1,000,000",
     ),
     "region as a number": (
         "region: GBR",
@@ -266,7 +266,7 @@ BAD = {
         "shocks.lockdown.loss:",
         "model.inventory_days.default:",
         "10: sweep.vary.model.inventory_days.default: {'uniform': {'low': 0.2, 'high': 0.8}}: "
-        "draws from 0.2 to 0.8; every value must be ≥ 1",
+        "draws from 0.2 to 0.8; every value must be ≥ 1 and ≤ 1,000,000",
     ),
     "seed beyond 32 bits": (
         "seed: 7",
@@ -305,6 +305,57 @@ BAD = {
         "resources: {memory: lots}\nrecord:",
         "12: resources.memory: lots: must be auto, or a size such as 8 GB or 512 MiB",
     ),
+    "a control character": (
+        "365",
+        "365\a",
+        "3: (document): character 0x7: not YAML: special characters are not allowed",
+    ),
+    "a file that is a loop of links": ("world.zarr", "loop", "1: economy: {folder}/loop: no such file or store"),
+    "no levels": (
+        "  vary:\n",
+        "  grid: {model.capacity: []}\n  vary:\n",
+        "9: sweep.grid.model.capacity: []: must be a list of values, at least one",
+    ),
+    "days as on the sun": (
+        "onset: 10",
+        "onset: 1.0e+30",
+        "5: shocks.lockdown.onset: 1e+30: must be ≥ 0 and ≤ 1,000,000",
+    ),
+    "a capacity beyond single precision": (
+        "inventory_days: {default",
+        "capacity: 1.0e+39, inventory_days: {default",
+        "2: model.capacity: 1e+39: must be ≥ 1 and ≤ 1,000,000",
+    ),
+    "a recovery in no time": (
+        "recovery_days: 40",
+        "recovery_days: 1.0e-300",
+        "5: shocks.lockdown.recovery_days: 1e-300: must be ≥ 0.001 and ≤ 1,000,000",
+    ),
+    "a rate that leaps": (
+        "record:",
+        "infer: {parameters: {}, rate: 1e+30}\nrecord:",
+        "12: infer.rate: 1e+30: must be ≥ 1e-06 and ≤ 10",
+    ),
+    "an endless temperature": (
+        "record:",
+        "infer: {parameters: {}, temperature: .inf}\nrecord:",
+        "12: infer.temperature: inf: must be ≥ 1e-06 and ≤ 1,000,000",
+    ),
+    "noise that is all the same": (
+        "record:",
+        "infer: {parameters: {}, correlation: 1.0}\nrecord:",
+        "12: infer.correlation: 1.0: must be ≥ -0.999 and ≤ 0.999",
+    ),
+    "a spread beyond any number": (
+        "record:",
+        "infer: {parameters: {model.capacity: {spread: {all: 1e+30}}}}\nrecord:",
+        "12: infer.parameters.model.capacity.spread.all: 1e+30: must be ≥ 1e-06 and ≤ 10",
+    ),
+    "noise beyond any number": (
+        "record:",
+        "observe: [{file: s.csv, noise: 1e+30}]\nrecord:",
+        "12: observe[0].noise: 1e+30: must be ≥ 1e-06 and ≤ 100",
+    ),
     "key given twice": (
         "horizon:",
         "horizon: {days: 2}\nhorizon:",
@@ -320,6 +371,7 @@ BAD = {
 def test_a_bad_spec_names_line_field_value_and_rule(write: Write, old: str, new: str, expected: str):
     assert old in GOOD
     path = write(GOOD.replace(old, new, 1))
+    (path.parent / "loop").symlink_to("loop")
     expected = expected.replace("{path}", str(path)).replace("{folder}", str(path.parent))
     assert expected in [line.removeprefix("sweep.yaml:") for line in problems(path)]
 
