@@ -8,6 +8,7 @@ with its file and rows, and nothing is written.
 """
 
 import hashlib
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,27 +85,33 @@ def assemble(links: Sheet, firms: Sheet, days: int, unit: str, attrs: dict[str, 
 
 
 def check_firms(firms: Sheet) -> list[str]:
-    """Ids given and unique, labels given, final demand a number of 0 or more."""
+    """Ids given and unique, labels given and tidy, final demand a number of 0 or more, and not 0 everywhere."""
     final, missing = firms.numbers("final_demand"), firms.missing("final_demand")
     wrong = ~(np.isfinite(final) & (final >= 0)) & ~missing
+    tidy = "has blanks at an end, or a line break inside"
+    untidy = [firms.complain(firms.untidy(name), f"{name} {tidy}", name) for name in ("firm", "region", "sector")]
+    none = [f"{firms.name}: final_demand is 0 for every firm; {FINAL_DEMAND_RULE}"]
     return [
+        *chain(*untidy),
         *firms.complain(firms.missing("firm"), "firm is empty"),
         *firms.complain(firms.repeated(["firm"]), "firm was given before", "firm"),
         *firms.complain(firms.missing("region"), "region is empty", "firm"),
         *firms.complain(firms.missing("sector"), "sector is empty", "firm"),
         *firms.complain(missing, f"final_demand is empty; {FINAL_DEMAND_RULE}", "firm"),
         *firms.complain(wrong, "final_demand must be finite and ≥ 0", "final_demand"),
+        *([] if (final != 0).any() else none),
     ]
 
 
 def check_links(links: Sheet, firms: Sheet) -> list[str]:
     """Ends known and different, one row per supplier, buyer and product, amounts finite and above 0."""
     amount = links.numbers("amount")
+    known = f"{firms.name}, whose first is {firms.text('firm').iloc[0]!r}"
     problems: list[str] = []
     for end in ("supplier", "buyer"):
         unknown = ~links.text(end).isin(firms.text("firm")).to_numpy(bool) & ~links.missing(end)
         problems += links.complain(links.missing(end), f"{end} is empty")
-        problems += links.complain(unknown, f"{end} is not a firm of {firms.name}", end)
+        problems += links.complain(unknown, f"{end} is not a firm of {known}", end)
     keys = [key for key in ("supplier", "buyer", "product") if key in links]
     product_missing = links.missing("product") if "product" in links else np.zeros(len(amount), bool)
     own = (links.text("supplier") == links.text("buyer")).to_numpy(bool)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
+from shockmesh.io.csv_text import read_csv_text
 from shockmesh.io.damage import reading
 from shockmesh.io.places import PlaceError, place, zarr_store
 from shockmesh.io.sector_matrices import name_cell, read_cells
@@ -149,12 +150,7 @@ def _csv_rows(path: str) -> _Rows:
 
 def _read_csv(path: str) -> dict[str, np.ndarray]:
     """The columns as texts."""
-    try:
-        table: Any = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise ScenarioError(f"{path}: cannot be read as CSV: {error}") from error
-    if not len(table):
-        raise ScenarioError(f"{path}: rows: 0: must be at least one")
+    table = read_csv_text(path, ScenarioError)
     return {str(name): table[name].to_numpy(str) for name in table.columns}
 
 

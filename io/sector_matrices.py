@@ -1,10 +1,9 @@
 """Matrices of sectors by sectors in CSV: what inputs from each sector (rows) mean to buyers of each (columns)."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
+from shockmesh.io.csv_text import read_csv_text
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -18,10 +17,8 @@ def read_cells(path: str | Path, network: FirmNetwork, refuse: type[ValueError])
     """
     if not np.array_equal(network.product, network.sector[network.supplier]):
         raise refuse(f"{path}: the network's products are not its sectors, which this file is about")
-    try:
-        table: Any = pd.read_csv(path, index_col=0, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise refuse(f"{path}: cannot be read as CSV: {error}") from error
+    table = read_csv_text(path, refuse)
+    table = table.set_index(table.columns[0])
     for axis, names in (("row", table.index.astype(str)), ("column", table.columns.astype(str))):
         absent = [sector for sector in network.sectors if (names == sector).sum() != 1]
         if absent:

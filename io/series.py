@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from shockmesh.io.csv_text import read_csv_text
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -47,7 +48,7 @@ def read_series(path: str | Path, days: int) -> Series:
         SeriesError: no CSV, no day, periods that overlap or leave the run, a value that is not a number ≥ 0, or nothing
             seen at all.
     """
-    table = _read_table(path)
+    table = read_csv_text(path, SeriesError)
     ends = _ends(path, table)
     first, last = (_whole(path, name, table[name].to_numpy(str)) for name in ends)
     names = tuple(str(name) for name in table.columns if name not in ends)
@@ -64,7 +65,7 @@ def read_noise(path: str | Path, series: Series) -> Float[np.ndarray, "period se
     Raises:
         SeriesError: no such CSV, other periods or series, a value that is not a number > 0.
     """
-    table = _read_table(path)
+    table = read_csv_text(path, SeriesError)
     ends = _ends(path, table)
     days = [_whole(path, name, table[name].to_numpy(str)) for name in ends]
     if not all(map(np.array_equal, days, (series.first_day, series.last_day))):
@@ -78,13 +79,6 @@ def read_noise(path: str | Path, series: Series) -> Float[np.ndarray, "period se
         row, column = bad[0]
         raise SeriesError(f"{path}:{row + 2}: {series.names[column]}: {noise[row, column]:g}: must be > 0")
     return noise
-
-
-def _read_table(path: str | Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise SeriesError(f"{path}: cannot be read as CSV: {error}") from error
 
 
 def _ends(path: str | Path, table: pd.DataFrame) -> tuple[str, str]:
@@ -152,7 +146,7 @@ def firms_of_series(
 
 
 def _read_groups(path: str, by: str, names: tuple[str, ...]) -> dict[str, str]:
-    table = _read_table(path)
+    table = read_csv_text(path, SeriesError)
     if list(table.columns) != [by, "series"]:
         raise SeriesError(f"{path}:1: columns: {', '.join(table.columns)}: must be {by},series")
     for row, name in enumerate(table[by]):

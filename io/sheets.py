@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
+from shockmesh.io.csv_text import read_csv_text
 
 SHOWN = 5
-TEXT: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
+UNTIDY = r"^\s|\s$|[\x00-\x1f\x7f]"
 
 
 class SheetError(ValueError):
@@ -41,6 +42,11 @@ class Sheet:
     def missing(self, column: str) -> Bool[np.ndarray, " row"]:
         return (self.frame[column].isna() | (self.text(column).str.strip() == "")).to_numpy(bool)
 
+    def untidy(self, column: str) -> Bool[np.ndarray, " row"]:
+        """Entries with blanks at an end, or a line break or another control character inside."""
+        found: Any = self.text(column).str.contains(UNTIDY, regex=True)
+        return found.to_numpy(bool) & ~self.missing(column)
+
     def repeated(self, columns: list[str]) -> Bool[np.ndarray, " row"]:
         """Rows whose entries in these columns were all given in an earlier row."""
         return self.frame[columns].astype(str).duplicated().to_numpy(bool)
@@ -65,12 +71,14 @@ def read_sheet(path: Path) -> Sheet:
     """Read a Parquet file (.parquet) or a CSV with a header line (any other name).
 
     Raises:
-        SheetError: no such file, or not readable as what its name says.
+        SheetError: no such file, or one that `read_csv_text` or Parquet refuses.
     """
     if path.suffix == ".parquet":
-        return _sheet(path, "Parquet", 1, pd.read_parquet, {})
-    options = {"skipinitialspace": True, "index_col": False, "encoding": "utf-8-sig"}
-    return _sheet(path, "CSV", 2, pd.read_csv, TEXT | options)
+        frame = _read(path, "Parquet", pd.read_parquet)
+        refuse([] if len(frame) else [f"{path}: rows: 0: must be at least one"])
+        return Sheet(path.name, frame, np.arange(len(frame)) + 1, "row")
+    frame = read_csv_text(path, SheetError).rename(columns=str.strip)
+    return Sheet(path.name, frame, frame.index.to_numpy(), "line")
 
 
 def read_blank_separated(path: Path, columns: tuple[str, ...]) -> Sheet:
@@ -79,13 +87,15 @@ def read_blank_separated(path: Path, columns: tuple[str, ...]) -> Sheet:
     Raises:
         SheetError: no such file, or a row with another number of columns.
     """
-    sheet = _sheet(path, "columns split by blanks", 1, pd.read_csv, TEXT | {"sep": r"\s+", "header": None})
-    width = sheet.frame.shape[1]
+    options: dict[str, Any] = {"sep": r"\s+", "header": None, "dtype": str, "keep_default_na": False}
+    frame = _read(path, "columns split by blanks", pd.read_csv, skip_blank_lines=False, **options)
     rule = f"{len(columns)} columns needed: {' '.join(columns)}"
-    if width != len(columns):
-        raise SheetError(f"{path.name}: {rule}; it has {width}")
-    sheet.frame.columns = list(columns)
-    refuse(sheet.complain((sheet.frame == "").any(axis=1).to_numpy(bool), rule))
+    if frame.shape[1] != len(columns):
+        raise SheetError(f"{path.name}: {rule}; it has {frame.shape[1]}")
+    frame = frame.fillna("").set_axis(list(columns), axis=1).set_axis(range(1, len(frame) + 1))
+    frame = frame[~(frame == "").all(axis=1)]
+    sheet = Sheet(path.name, frame, frame.index.to_numpy(), "line")
+    refuse(sheet.complain((frame == "").any(axis=1).to_numpy(bool), rule))
     return sheet
 
 
@@ -104,16 +114,10 @@ def ids(known: Any) -> np.ndarray:
     return text
 
 
-def _sheet(path: Path, kind: str, first: int, read: Callable[..., Any], options: dict[str, Any]) -> Sheet:
+def _read(path: Path, kind: str, read: Callable[..., Any], **options: Any) -> Any:
     if not path.is_file():
         raise SheetError(f"{path}: no such file")
     try:
-        frame = read(path, **options)
+        return read(path, **options)
     except (ValueError, OSError) as error:
         raise SheetError(f"{path}: cannot be read as {kind}: {str(error).strip()}") from error
-    rows = np.arange(len(frame)) + first
-    if not options:
-        return Sheet(path.name, frame, rows, "row")
-    frame = frame.fillna("").rename(columns=lambda name: name.strip() if isinstance(name, str) else name)
-    given = ~(frame == "").all(axis=1).to_numpy(bool)
-    return Sheet(path.name, frame[given], rows[given], "line")

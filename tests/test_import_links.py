@@ -101,8 +101,10 @@ BAD_LINKS = {
     "duplicates": ("mine,mill,1\nmine,shop,1\nmine,mill,2\n",
                    "links.csv: the same supplier, buyer was given before: line 4 (supplier 'mine')"),
     "self-link": ("mine,mill,1\nmill,mill,1\n", "links.csv: supplier and buyer must differ: line 3 (supplier 'mill')"),
-    "unknown supplier": ("pit,mill,1\n", "links.csv: supplier is not a firm of firms.csv: line 2 (supplier 'pit')"),
-    "unknown buyer": ("mine,bar,1\n", "links.csv: buyer is not a firm of firms.csv: line 2 (buyer 'bar')"),
+    "unknown supplier": ("pit,mill,1\n",
+                         "links.csv: supplier is not a firm of firms.csv, whose first is 'mine': line 2 (supplier"),
+    "unknown buyer": ("mine,bar,1\n",
+                      "links.csv: buyer is not a firm of firms.csv, whose first is 'mine': line 2 (buyer 'bar')"),
     "empty supplier": (",mill,1\n", "links.csv: supplier is empty: line 2"),
     "empty buyer": ("mine,,1\n", "links.csv: buyer is empty: line 2"),
     "negative": ("mine,mill,-1\n", "links.csv: amount must be finite and > 0: line 2 (amount '-1')"),
@@ -110,7 +112,12 @@ BAD_LINKS = {
     "not a number": ("mine,mill,NaN\nmine,shop,x\n",
                      "links.csv: amount must be finite and > 0: line 2 (amount 'NaN'), 3 (amount 'x')"),
     "infinite": ("mine,mill,inf\n", "links.csv: amount must be finite and > 0: line 2 (amount 'inf')"),
-    "no amount": ("mine,mill\n", "links.csv: amount must be finite and > 0: line 2 (amount '')"),
+    "no amount": ("mine,mill,\n", "links.csv: amount must be finite and > 0: line 2 (amount '')"),
+    "another way to write an id": ("1.0,mill,1\n",
+                                   "links.csv: supplier is not a firm of firms.csv, whose first is 'mine': line 2 "
+                                   "(supplier '1.0')"),
+    "a trailing blank": ("mine ,mill,1\n", "links.csv: supplier is not a firm of firms.csv, whose first is 'mine': "
+                         "line 2 (supplier 'mine ')"),
     "many": ("mine,mill,0\n" + "\n" + "mill,mine,-1\n" * 9,
         "links.csv: amount must be finite and > 0: line 2 (amount '0'), 4 (amount '-1'), 5 (amount '-1'), 6 (amount "
         "'-1'), 7 (amount '-1') and 5 more"),
@@ -119,6 +126,12 @@ BAD_LINKS = {
 BAD_FIRMS = {
     "firm twice": ("mine,r,s,1\nmill,r,s,1\nshop,r,s,1\nmine,r,s,2\n",
                    "firms.csv: firm was given before: line 5 (firm 'mine')"),
+    "an id with a blank": ("mine,r,s,1\nmill ,r,s,1\nmill,r,s,1\nshop,r,s,1\n",
+                           "firms.csv: firm has blanks at an end, or a line break inside: line 3 (firm 'mill ')"),
+    "a line break": ('mine,"r\nq",s,1\nmill,r,s,1\nshop,r,s,1\n',
+                     "firms.csv: region has blanks at an end, or a line break inside: line 2 (region 'r\\nq')"),
+    "nothing is consumed": ("mine,r,s,0\nmill,r,s,0\nshop,r,s,0\n",
+                            "firms.csv: final_demand is 0 for every firm; final demand (what each firm sells to "),
     "no id": ("mine,r,s,1\n,r,s,1\nmill,r,s,1\nshop,r,s,1\n", "firms.csv: firm is empty: line 3"),
     "no region": ("mine,,s,1\nmill,r,s,1\nshop,r,s,1\n", "firms.csv: region is empty: line 2 (firm 'mine')"),
     "no sector": ("mine,r,,1\nmill,r,s,1\nshop,r,s,1\n", "firms.csv: sector is empty: line 2 (firm 'mine')"),
@@ -199,8 +212,9 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_text("no")
     refused(lambda: import_links(tmp_path / "bad.parquet", store, firms),
             f"{tmp_path / 'bad.parquet'}: cannot be read as Parquet: ", tmp_path)  # fmt: skip
-    links.write_text(LINKS + "mine,mill,1,2,3\n")
-    refused(lambda: import_links(links, store, firms), f"{links}: cannot be read as CSV: ", tmp_path)
+    (tmp_path / "none.parquet").write_bytes(pd.read_csv(links)[:0].to_parquet())
+    refused(lambda: import_links(tmp_path / "none.parquet", store, firms),
+            f"{tmp_path / 'none.parquet'}: rows: 0: must be at least one", tmp_path)  # fmt: skip
     (tmp_path / "firms.csv").rename(tmp_path / "companies.csv")
     refused(lambda: import_links(tmp_path, store),
             f"{tmp_path}: exactly one of firms.csv and firms.parquet is needed, 0 are there", tmp_path)  # fmt: skip

@@ -85,7 +85,7 @@ def test_bad_numbers_name_file_row_value_and_rule(toy: FirmNetwork, tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("x,A01,C10\n", "row: A01, C10, G47, I: each sector must be named once"),
+        ("x,A01,C10\nA01,1,1\n", "row: C10, G47, I: each sector must be named once"),
         ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,2,1,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, C10: 2: must be ≥ 0 and ≤ 1"),
         ("x,A01,C10,G47,I\nA01,1,1,1,1\nC10,1,1,,1\nG47,1,1,1,1\nI,1,1,1,1\n", "C10, G47: : must be ≥ 0 and ≤ 1"),
     ],
