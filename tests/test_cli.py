@@ -54,7 +54,7 @@ def test_a_plan_is_printed(chain: Path, capsys: Any):
 
 def test_brackets_in_names_are_printed_as_they_are(chain: Path, capsys: Any):
     Path("outage [old].yaml").write_text(Path("outage.yaml").read_text("utf-8"), "utf-8")
-    Path("named.csv").write_text("firm,final_demand\na [/old],1\nb [bold],1\n", "utf-8")
+    Path("named.csv").write_text("firm,region,sector,final_demand\na [/old],R,S,1\nb [bold],R,S,1\n", "utf-8")
     Path("sold.csv").write_text("supplier,buyer,amount\na [/old],b [bold],1\n", "utf-8")
     assert main(["import", "links", "sold.csv", "named.zarr", "--firms", "named.csv", "--per", "day"]) == DONE
     assert main(["plan", "outage [old].yaml"]) == DONE
