@@ -20,7 +20,7 @@ from shockmesh.io.results import Template, Variable
 from shockmesh.kernels.layout import Layout, lay_out
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import baseline
+from shockmesh.kernels.rollout import baseline, quantity
 from shockmesh.kernels.segments import Segments, segments
 from shockmesh.kernels.shard import shard
 from shockmesh.kernels.shocks import Damage, Failures, HouseholdDamage, Recovery, RouteCut, Scenario, Table
@@ -28,8 +28,8 @@ from shockmesh.kernels.shocks import Damage, Failures, HouseholdDamage, Recovery
 LONG_NAMES = {
     "output": "output",
     "value_added": "value added",
-    "final_consumption": "final demand that is met",
-    "final_demand": "final demand",
+    "final_consumption": "final demand that is met, counted at the firm that sells",
+    "final_demand": "final demand, counted at the firm that sells",
     "demand": "demand from firms and final demand",
     "capacity": "largest output that productivity allows",
     "inventory": "stock of inputs at base prices",
@@ -106,6 +106,7 @@ class Simulator:
             days=self.spec.horizon.days,
             variables=tuple(self._variable(name, steady[name]) for name in self.spec.record),
             coords={dim: np.asarray(names[dim]) for dim in names if dim in used},
+            firm_coords=_places_of_firms(self.network) if "firm" in used else {},
             member_coords=dict(self.bound.members.values),
             attrs={"unit": self.network.unit, "title": str(self.network.attrs.get("title", ""))},
         )
@@ -134,8 +135,9 @@ class Simulator:
 
     def _variable(self, name: str, steady: np.ndarray) -> Variable:
         dims = canonical(self.spec.record[name])
-        unit = self.network.unit.removesuffix(" / day") if name == "inventory" else self.network.unit
-        return Variable(name, dims, unit, LONG_NAMES[name], steady.reshape(self._sizes(dims)))
+        of, unit = quantity(name), self.network.unit
+        unit = unit.removesuffix(" / day") if of == "inventory" else unit
+        return Variable(name, dims, unit, LONG_NAMES[of], steady.reshape(self._sizes(dims)))
 
     def _shaped(self, name: str, values: Float[np.ndarray, "member group time"]) -> np.ndarray:
         members, _, days = values.shape
@@ -192,6 +194,14 @@ def failed_members(arrays: Mapping[str, np.ndarray], members: range) -> list[int
 def canonical(dims: Sequence[str]) -> tuple[str, ...]:
     """Dims in the order of a store."""
     return tuple(dim for dim in ("region", "sector", "firm") if dim in dims)
+
+
+def _places_of_firms(network: FirmNetwork) -> dict[str, np.ndarray]:
+    """The region and the sector of each firm, by the names that a store has for them."""
+    return {
+        "firm_region": np.asarray(network.regions)[network.region],
+        "firm_sector": np.asarray(network.sectors)[network.sector],
+    }
 
 
 def part_of(shock: Shock) -> str:

@@ -6,7 +6,6 @@ run/members/<block>.npz     an ensemble's members, block by block
 run/posterior.zarr          what was found, written when the calibration ends
 """
 
-import json
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from shockmesh.inference.svi import Variational
 from shockmesh.io.checkpoints import CHECKPOINTS, numbered, read_arrays
 from shockmesh.io.places import ROOT, Place, tree_size
 from shockmesh.io.posteriors import POSTERIOR, Posterior, write_posterior
-from shockmesh.io.results import PROVENANCE, read_manifest
+from shockmesh.io.results import PROVENANCE, plain_attrs, read_manifest
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -193,7 +192,7 @@ def _count(plan: Plan, blocks: Iterable[int]) -> int:
 
 def _attrs(run: Place) -> dict[str, Any]:
     said = read_manifest(run)
-    return {name: json.dumps(said[name]) if isinstance(said[name], dict) else said[name] for name in PROVENANCE}
+    return plain_attrs({name: said[name] for name in PROVENANCE})
 
 
 def calibration_status(run: Place, said: dict[str, Any]) -> dict[str, Any]:

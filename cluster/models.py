@@ -68,7 +68,7 @@ from shockmesh.kernels.model import (
     Rationing,
     Switches,
 )
-from shockmesh.kernels.rollout import RECORDABLE
+from shockmesh.kernels.rollout import RECORDABLE, quantity
 
 
 class Model(Renamed):
@@ -203,6 +203,11 @@ class Infer(Frozen):
     patience: Count | None = None  # checkpoints without a better held-out loss before stopping
 
 
+def _recording(name: str) -> str:
+    known("variable", RECORDABLE, quantity(name))
+    return name
+
+
 class Spec(Frozen):
     """A whole spec, as resolved: files absolute, overrides applied. Make one with `load_spec` or `parse_spec`."""
 
@@ -211,8 +216,9 @@ class Spec(Frozen):
     horizon: Horizon
     shocks: tuple[Shock, ...] = ()
     sweep: Sweep = Sweep()
-    record: dict[Annotated[str, AfterValidator(lambda name: known("variable", RECORDABLE, name))], tuple[Dim, ...]] = (
-        Field(default_factory=lambda: {"output": ("region", "sector")})
+    # variable → dims; the same once more under another name: {output: [region, sector], output_by_firm: [firm]}
+    record: dict[Annotated[str, AfterValidator(_recording)], tuple[Dim, ...]] = Field(
+        default_factory=lambda: {"output": ("region", "sector")}
     )
     resources: Resources = Resources()
     observe: tuple[Observe, ...] = ()

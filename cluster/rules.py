@@ -20,6 +20,7 @@ from shockmesh.cluster.shocks import (
 )
 from shockmesh.cluster.source import KeyPath
 from shockmesh.kernels.model import DEFAULTS
+from shockmesh.kernels.rollout import quantity
 
 type Broken = tuple[KeyPath, object, str]
 
@@ -187,7 +188,10 @@ def _records(spec: Spec) -> Iterator[Broken]:
         if len(set(dims)) != len(dims):
             yield ("record", name), list(dims), "names a dim twice"
         if "firm" in dims and len(dims) > 1:
-            yield ("record", name), list(dims), "firm stands alone: regions and sectors are coordinates of firms"
+            rule = "firm stands alone: its region and sector are stored as firm_region and firm_sector"
+            yield ("record", name), list(dims), rule
+        if "_by_" in name and name != (named := f"{quantity(name)}_by_{'_'.join(dims) or 'total'}"):
+            yield ("record", name), list(dims), f"a second recording is named by its dims, {named}"
 
 
 def _calibration(spec: Spec) -> Iterator[Broken]:

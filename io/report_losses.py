@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 from shockmesh.io.results import FAILED
+from shockmesh.kernels.rollout import quantity
 
 MEASURES = {
     "output": "Output",
@@ -48,7 +49,7 @@ class Losses:
 
     @property
     def label(self) -> str:
-        return MEASURES.get(self.name, self.name)
+        return MEASURES.get(quantity(self.name), self.name)
 
     @property
     def days(self) -> list[Any]:
@@ -130,7 +131,9 @@ def _regional(baseline: xr.DataArray, members: list[xr.DataArray]) -> xr.DataArr
 
 
 def recorded(ds: xr.Dataset, dim: str | None = None) -> list[str]:
-    """Names of the variables that have a baseline, the most telling first; with a dim, only those that have it.
+    """Names of the variables that have a baseline, the most telling first, and of one the most by place.
+
+    With a dim, only those that have it.
 
     Raises:
         ReportError: nothing at all was recorded.
@@ -139,8 +142,12 @@ def recorded(ds: xr.Dataset, dim: str | None = None) -> list[str]:
     if not names or not ds.sizes.get("member"):
         raise ReportError("the run holds no finished member yet; finish it with `shockmesh resume`")
     order = list(MEASURES)
-    names.sort(key=lambda name: (order.index(name) if name in order else len(order), name))
+    names.sort(key=lambda name: (_place(quantity(name), order), -len({"region", "sector"} & {*ds[name].dims}), name))
     return [name for name in names if dim is None or dim in ds[name].dims]
+
+
+def _place(name: str, order: list[str]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def split_rate(unit: str) -> tuple[str, float] | None:

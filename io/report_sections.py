@@ -132,7 +132,10 @@ def _with(read: Read, *dims: str) -> list[Losses]:
 def _measures(read: Read) -> Table:
     one = all(len(losses.member) == 1 for losses in read.values())
     header = ["total", "loss", "amount"] if one else ["total", "median", "90 % of members", "worst", "median amount"]
-    return Table("Loss over the horizon, % of baseline", header, [_measure(losses, one) for losses in read.values()])
+    rows: dict[str, list[str]] = {}
+    for losses in read.values():  # of several recordings of one variable the total is the same
+        rows.setdefault(losses.label, _measure(losses, one))
+    return Table("Loss over the horizon, % of baseline", header, [*rows.values()])
 
 
 def _measure(losses: Losses, one: bool) -> list[str]:

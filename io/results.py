@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,6 +66,7 @@ class Template:
     coords: dict[str, np.ndarray]  # labels of region, sector, firm
     member_coords: dict[str, np.ndarray]  # drawn parameters, one value per member
     attrs: dict[str, Any]
+    firm_coords: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])  # one value per firm
 
     @property
     def blocks(self) -> int:
@@ -89,12 +90,14 @@ def create_run(path: str | Place, manifest: dict[str, Any], template: Template, 
 
 def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
     """A store without members."""
-    provenance = {key: manifest[key] for key in PROVENANCE if key in manifest}
+    provenance = plain_attrs({key: manifest[key] for key in PROVENANCE if key in manifest})
     names = sorted(variable.name for variable in template.variables)
     own: dict[str, Any] = {
-        "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block, "variables": names
+        "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block, "recorded": " ".join(names)
     }  # fmt: skip
-    coordinates = {"coordinates": " ".join(template.member_coords)} if template.member_coords else {}
+    along = {"member": template.member_coords, "firm": template.firm_coords}
+    names_along = [name for coords in along.values() for name in coords]
+    coordinates = {"coordinates": " ".join(names_along)} if names_along else {}
     attrs: dict[str, Any] = {**template.attrs, **provenance, **coordinates, **own}
     group = zarr.create_group(store, attributes=attrs)
     for variable in template.variables:
@@ -105,8 +108,15 @@ def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
     _write_whole(group, "status", ("member",), np.full(template.members, PENDING, np.int8), _STATUS)
     for name, labels in template.coords.items():
         _write_whole(group, name, (name,), labels, {"long_name": name})
-    for name, values in template.member_coords.items():
-        _write_whole(group, name, ("member",), values, {"long_name": f"{name} of each member"})
+    for dim, coords in along.items():
+        for name, values in coords.items():
+            _write_whole(group, name, (dim,), values, {"long_name": f"{name} of each {dim}"})
+
+
+def plain_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as netCDF and others can hold them: what is nested as JSON text, what is None left out."""
+    told = {name: json.dumps(of) if isinstance(of, Mapping) else of for name, of in attrs.items()}
+    return {name: of for name, of in told.items() if of is not None}
 
 
 def create_folder(path: str | Place, manifest: dict[str, Any]) -> None:
@@ -152,7 +162,7 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
     engine = engine_of(run)
     with zarr.config.set({"array.write_empty_chunks": True}):  # nothing is looked for that need not be written
         group = zarr.open_group(engine.writes, mode="r+")
-        names = cast(list[str], group.attrs["variables"])
+        names = cast(str, group.attrs["recorded"]).split()
         if set(arrays) != set(names):
             raise ResultsError(f"{path}: block {block}: variables {sorted(arrays)}, the store has {names}")
         stored = {name: cast(zarr.Array, group[name]) for name in names}
@@ -233,15 +243,25 @@ def open_run(path: str | Place) -> xr.Dataset:
     """Open a run lazily, whether it is finished, going on or interrupted: committed members only.
 
     Raises:
-        ResultsError: no run there.
+        ResultsError: no run there, or a calibration, which keeps no members.
     """
+    if dict(read_manifest(path).get("spec", {})).get("infer") is not None:
+        raise ResultsError(
+            f"{path}: a calibration, which keeps no members: `shockmesh report` shows its posterior, "
+            "shockmesh.io.posteriors.open_posterior opens it"
+        )
     engine = engine_of(place(path))
-    ds = xr.open_zarr(engine.reads, chunks=None, consolidated=False)
+    ds = texts_as_objects(xr.open_zarr(engine.reads, chunks=None, consolidated=False))
     ids = np.arange(ds.sizes["member"])
     seen = np.isin(ids // ds.attrs["block"], list(engine.committed()))
     status = np.where(np.isin(ids, engine.failed()), FAILED, np.where(seen, COMPLETE, PENDING)).astype(np.int8)
     ds["status"] = ("member", status, _STATUS)
     return ds if seen.all() else ds.isel(member=seen)
+
+
+def texts_as_objects(ds: xr.Dataset) -> xr.Dataset:
+    """Texts as Python's, which netCDF, pandas and Excel take; those of a store are of a type that they do not know."""
+    return ds.assign({str(name): of.astype(object) for name, of in ds.variables.items() if of.dtype.kind == "T"})
 
 
 def verify(path: str | Place) -> list[str]:

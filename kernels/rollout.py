@@ -39,7 +39,8 @@ def rollout(
 ) -> dict[str, Float[Array, "time group member"]]:
     """Simulate `days` days of a batch of members, from the unshocked steady state unless a `start` is given.
 
-    `record` names what to keep and over which groups of firms to sum it; None keeps every firm. Values are in the
+    `record` names what to keep and over which groups of firms to sum it; None keeps every firm. One quantity may be
+    kept several times: `output`, and beside it `output_by_firm`, or `_by_` any other word. Values are in the
     network's unit per day (inventory: in the unit). Reverse mode holds `kept_states(days, states)` of the states that
     one day hands to the next (two numbers a link), and runs fewer days again the more `states` it may hold.
 
@@ -88,7 +89,7 @@ def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[
     }
 
     def grouped(name: str, groups: Segments | None) -> Array:
-        values = quantities[name]()
+        values = quantities[quantity(name)]()
         by_firm = jnp.broadcast_to(values, (values.shape[0], members))
         return by_firm if groups is None else segment_sum(by_firm, groups)
 
@@ -148,6 +149,15 @@ def _held(days: int, block: int) -> float:
     return 0.8 * block + 0.55 * (_days_run_again(days, block) // block) + 6
 
 
+def quantity(name: str) -> str:
+    """What a recording is of.
+
+    >>> quantity("output"), quantity("output_by_firm")
+    ('output', 'output')
+    """
+    return name.partition("_by_")[0]
+
+
 def members_of(parameters: Parameters, scenario: Scenario) -> int:
     """How many members a batch holds: the largest last axis."""
     return max(leaf.shape[-1] for leaf in jax.tree.leaves((parameters, scenario)))
@@ -156,7 +166,7 @@ def members_of(parameters: Parameters, scenario: Scenario) -> int:
 def _check(days: int, record: Record) -> None:
     if days < 1:
         raise ValueError(f"days = {days}: a rollout has at least one day")
-    unknown = sorted(set(record) - set(RECORDABLE))
+    unknown = sorted(name for name in record if quantity(name) not in RECORDABLE)
     if unknown:
         raise ValueError(f"record: unknown {unknown}; recordable are {list(RECORDABLE)}")
 

@@ -61,6 +61,11 @@ def with_empty(**empty: str) -> xr.Dataset:
     return ds
 
 
+def one_twice() -> xr.Dataset:
+    by_firm = run(dims=("firm",), name="output_by_firm")
+    return xr.merge([by_firm, run(dims=("region",))], join="exact", compat="equals")
+
+
 def two_variables() -> xr.Dataset:
     return xr.merge([run(dims=()), run(dims=("region",), name="value_added")], join="exact", compat="equals")
 
@@ -76,6 +81,7 @@ SHAPES: dict[str, Callable[[], xr.Dataset]] = {
     "two members": lambda: run(members=2),
     "200 members": lambda: run(members=200, dims=("region",)),
     "two variables": two_variables,
+    "one variable twice": one_twice,
     "a stock only": lambda: run(name="inventory", unit="million USD"),
     "names drawn": with_names,
     "dates": lambda: run().assign_coords(time=pd.date_range("2020-03-01", periods=DAYS)),

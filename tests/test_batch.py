@@ -272,6 +272,18 @@ def test_sums_by_region_and_sector_fill_the_rectangle(toy: FirmNetwork, make: Ma
     assert (found["output"][:, :, 1, 3] == 0).all()
 
 
+def test_one_variable_by_firm_and_by_region(toy: FirmNetwork, make: MakeSpec):
+    record = {"output": ["region"], "output_by_firm": ["firm"], "output_by_total": []}
+    simulator = Simulator(make(record=record), toy)
+    found, template = simulator.simulate(range(1)), simulator.template(1)
+    of_region = template.firm_coords["firm_region"]
+    assert template.firm_coords["firm_sector"].tolist() == [SECTORS[of] for of in toy.sector]
+    for i, region in enumerate(template.coords["region"]):
+        by_hand = found["output_by_firm"][..., of_region == region].sum(-1)
+        np.testing.assert_allclose(found["output"][..., i], by_hand, rtol=1e-12)
+    np.testing.assert_allclose(found["output_by_total"], found["output"].sum(-1), rtol=1e-12)
+
+
 def test_the_template_says_what_the_store_holds(toy: FirmNetwork, make: MakeSpec):
     sweep = {"members": 3, "vary": {LOSS: {"uniform": [0, 1]}}}
     record = {"output": ["region", "sector"], "inventory": ["region"]}

@@ -13,7 +13,7 @@ what is done here:
      not kept; the sectors that it buys from share it;
   6. overproduction stays as it is on the first two days: not kept; events are later here;
   7. damage given in another money than the model's is rebuilt in its own: not kept;
-  8. of losses of capital and other losses of production the larger counts: not kept; losses multiply;
+  8. a run with losses of capital and other losses of production at once stops: not kept; losses multiply;
   9. households' rebuilding of a second event at once does not fit BoARIO's matrix of demands: not kept;
   10. inventories of one day or less become two: not kept; a spec admits no less than one.
 """

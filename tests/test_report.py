@@ -105,6 +105,7 @@ def test_plotly_is_inlined_once_and_numbers_are_in_the_text():
         ("firm", {"by-firm"}, {"by-region", "by-sector"}),
         ("one member", {"over-time", "industries"}, {"member-curves", "driver-bars", "driver-points"}),
         ("two members", {"member-curves"}, {"driver-bars"}),
+        ("one variable twice", {"spreading", "by-region", "by-firm"}, set()),
         ("two variables", {"over-time", "by-region"}, {"industries"}),
     ],
 )  # fmt: skip

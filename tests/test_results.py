@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import zarr
@@ -22,6 +23,7 @@ from shockmesh.io.results import (
     Template,
     Variable,
     committed,
+    create_folder,
     create_run,
     failed_members,
     finalise,
@@ -42,7 +44,8 @@ def template() -> Template:
 
     drawn = {"shocks.storm.loss": np.linspace(0, 1, MEMBERS), "model.preset": np.array(["hamid2025"] * MEMBERS)}
     variables = tuple(variable(name, dims) for name, dims in DIMS.items())
-    return Template(MEMBERS, BLOCK, DAYS, variables, LABELS, drawn, {"title": "a test"})
+    places = {"firm_region": LABELS["region"][np.arange(9000) % 2]}
+    return Template(MEMBERS, BLOCK, DAYS, variables, LABELS, drawn, {"title": "a test"}, places)
 
 
 def values_of(block: int) -> dict[str, np.ndarray]:
@@ -55,7 +58,7 @@ def values_of(block: int) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    create_run(tmp_path / "run", {"seed": 7, "git_commit": "abc"}, template())
+    create_run(tmp_path / "run", {"seed": 7, "git_commit": "abc", "versions": {"jax": "1"}}, template())
     return tmp_path / "run"
 
 
@@ -113,6 +116,29 @@ def test_a_finished_run_opens_as_any_zarr_store(run):
         assert "shocks.storm.loss" in ds.coords
         assert ds.status.values.tolist() == [1] * 7
         np.testing.assert_array_equal(ds.output.isel(member=6), values_of(2)["output"][0])
+
+
+def test_a_run_goes_into_netcdf_data_frames_and_excel(run):
+    write_block(run, 0, values_of(0), {"failed": []})
+    with open_run(run) as ds:
+        ds.to_netcdf(run / "run.nc")
+        with xr.open_dataset(run / "run.nc") as again:
+            xr.testing.assert_equal(again, ds)
+            assert (again.attrs["seed"], again.attrs["recorded"]) == (7, "capacity demand output value_added")
+        frame = ds.capacity.isel(time=0, member=0).to_dataframe()
+        assert frame["firm_region"].tolist() == ["AUT", "DEU"] * 4500
+        frame = ds.output.sel(member=1, time=2).to_dataframe()
+        frame.to_excel(run / "run.xlsx")
+    values = pd.read_excel(run / "run.xlsx", index_col=[0, 1])["output"]
+    np.testing.assert_allclose(values, values_of(0)["output"][1, 2].ravel(), rtol=1e-6)
+
+
+def test_a_calibration_says_what_opens_it(tmp_path):
+    create_folder(tmp_path / "run", {"spec": {"infer": {}}})
+    with pytest.raises(
+        ResultsError, match=r"a calibration, which keeps no members: `shockmesh report` .*open_posterior"
+    ):
+        open_run(tmp_path / "run")
 
 
 def test_reading_is_lazy(run):

@@ -290,10 +290,16 @@ BAD = {
         "[country]",
         "12: record.output[0]: country: must be 'region', 'sector' or 'firm'",
     ),
+    "a second recording under another name": (
+        "value_added: [region]",
+        "output_by_firm: [region]",
+        "12: record.output_by_firm: ['region']: a second recording is named by its dims, output_by_region",
+    ),
     "firms and regions": (
         "[region, sector]",
         "[firm, region]",
-        "12: record.output: ['firm', 'region']: firm stands alone: regions and sectors are coordinates of firms",
+        "12: record.output: ['firm', 'region']: firm stands alone: its region and sector are stored as firm_region and "
+        "firm_sector",
     ),
     "no device": (
         "record:",
