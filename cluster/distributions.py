@@ -70,8 +70,12 @@ LARGEST = sys.float_info.max
 
 
 def _truncated_normal(u: np.ndarray, mean: float, sd: float, low: float, high: float) -> np.ndarray:
-    below, above = special.ndtr((low - mean) / sd), special.ndtr((high - mean) / sd)
-    return np.clip(mean + sd * special.ndtri(below + u * (above - below)), low, high)
+    """From the nearer tail, in logarithms: far from the mean, probabilities leave no digits beside 1, and none at all."""
+    if low > mean:
+        return -_truncated_normal(1 - u, -mean, sd, -high, -low)
+    ends = special.log_ndtr([[(low - mean) / sd], [(high - mean) / sd]])
+    below = special.logsumexp(ends, axis=0, b=[1 - u, u])
+    return np.clip(mean + sd * special.ndtri_exp(below), low, high)
 
 
 def _triangular(u: np.ndarray, low: float, mode: float, high: float) -> np.ndarray:

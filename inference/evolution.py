@@ -31,7 +31,9 @@ def evolve(problem: Problem, evaluations: int, *, seed: int = 0, generation: int
         parts = np.split(points.astype(problem.dtype), ends, axis=0)
         return {site: jnp.asarray(part) for site, part in zip(sorted(sites), parts, strict=True)}
 
-    options = {"seed": seed + 1, "popsize": generation, "CMA_diagonal": True, "verbose": -9, "maxfevals": evaluations}
+    stream = np.random.RandomState(seed + 1)  # cma would seed, and draw from, the stream that all of NumPy shares
+    options = {"seed": np.nan, "randn": stream.randn, "popsize": generation, "CMA_diagonal": True, "verbose": -9}
+    options["maxfevals"] = evaluations
     search = cma.CMAEvolutionStrategy(np.zeros(sum(sites.values())), width, options)
     spent = 0
     while spent + generation <= evaluations and not search.stop():

@@ -106,6 +106,16 @@ def test_evolution_finds_the_most_likely_point_of_a_linear_model(exact: Exact, f
     assert found.evaluations <= 12_000
 
 
+def test_evolution_leaves_the_random_numbers_of_others_alone(exact: Exact, float64: None) -> None:
+    """One seed is one search, whatever NumPy's shared stream stands at, and the stream stands there still."""
+    np.random.seed(5)
+    first, (_, before, *_) = evolve(exact.problem, 96, seed=3), np.random.get_state()
+    np.random.seed(5)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])
+    np.random.seed(6)
+    assert evolve(exact.problem, 96, seed=3).objective == first.objective != evolve(exact.problem, 96, seed=4).objective
+
+
 def test_pareto_k_tells_a_guide_that_is_too_narrow(
     exact: Exact, guides: dict[str, tuple[Variational, State]], float64: None
 ) -> None:
