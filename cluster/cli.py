@@ -52,22 +52,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def import_(options: argparse.Namespace) -> int:
     """Turn a published table, or a user's own links, into a store."""
+    from shockmesh.cluster.describe import size_of, told
+
     findings: list[str] = []
     if options.kind == "links":
         from shockmesh.io.import_links import import_links
 
         import_links(options.source, options.store, options.firms, unit_per=options.per, money=options.money)
+        findings = [f"note: amounts are taken as {options.money} per {options.per} (--money, --per)"]
     elif options.kind == "inoue-todo":
         from shockmesh.io.import_inoue_todo import import_inoue_todo
 
         import_inoue_todo(options.source, options.store)
     else:
-        from shockmesh.cluster.describe import told
         from shockmesh.io.import_table import import_table
 
         findings = [told(finding) for finding in import_table(options.kind, options.source, options.store)]
-    found = {"store": options.store, "findings": findings}
-    return _tell(options, found, "\n".join([f"wrote {options.store}", *findings]))
+    size = size_of(options.store)
+    found = {"store": options.store, **size, "findings": findings}
+    counts = ", ".join(f"{name} {value:,}" for name, value in size.items() if name != "unit")
+    return _tell(options, found, "\n".join([f"wrote {options.store}: {counts}, in {size['unit']}", *findings]))
 
 
 def generate(options: argparse.Namespace) -> int:

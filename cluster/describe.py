@@ -21,6 +21,7 @@ DIFFERENCES = {
     "value_added": "difference of value added",
     "final_demand": "difference of final demand",
 }
+TABLE_COUNTS = {"regions": "region", "sectors": "sector", "categories of final demand": "category", "years": "year"}
 CITED = ("title", "source", "license", "references", "unit", "units", "year")
 
 
@@ -50,6 +51,26 @@ def describe_store(path: str | Place) -> Description:
         with reading(path):
             return readers[kind](path)
     raise DescribeError(f"{path}: no table, network or run of shockmesh is there")
+
+
+def size_of(path: str | Place) -> dict[str, Any]:
+    """How many of each there are in a table or a network, and their `unit`.
+
+    Raises:
+        TableError, NetworkStoreError: what is there cannot be opened.
+    """
+    path = place(path)
+    if _kind(path) == "table":
+        from shockmesh.io.tables import open_table
+
+        with open_table(path) as table:
+            counts = {name: table.sizes.get(dim, 1) for name, dim in TABLE_COUNTS.items()}
+            return counts | {"unit": table.attrs["units"]}
+    from shockmesh.io.networks import read_network
+
+    network = read_network(path)
+    counts = {"firms": network.n_firms, "links": network.n_links}
+    return counts | {"regions": len(network.regions), "sectors": len(network.sectors), "unit": network.unit}
 
 
 def _kind(path: Place) -> str | None:

@@ -113,7 +113,9 @@ def test_a_table_becomes_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     assert main(["import", "wiod2016", "example", "world.zarr"]) == DONE
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "wrote world.zarr"
+    assert told[0] == (
+        "wrote world.zarr: regions 44, sectors 56, categories of final demand 5, years 1, in million USD / year"
+    )
     assert any(line.startswith("note: zero output: 136 industries have no output: ") for line in told)
     assert main(["describe", "world.zarr", "--json"]) == DONE
     told = json.loads(capsys.readouterr().out)
@@ -125,6 +127,15 @@ def test_a_table_becomes_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert main(["generate", "world.zarr", "more.zarr", "--firms", "5"]) == BAD_INPUT
     assert capsys.readouterr().err.startswith("firms: 5 asked for, this table needs at least ")
     assert not Path("more.zarr").exists()
+
+
+def test_links_are_counted_and_their_unit_is_said(chain: Path, capsys: Any):
+    files = ["import", "links", "links.csv", "again.zarr", "--firms", "firms.csv"]
+    assert main([*files, "--money", "thousand HUF", "--per", "day"]) == DONE
+    assert capsys.readouterr().out.splitlines() == [
+        "wrote again.zarr: firms 5, links 4, regions 2, sectors 4, in thousand HUF / day",
+        "note: amounts are taken as thousand HUF per day (--money, --per)",
+    ]
 
 
 BAD: dict[str, tuple[list[str], str]] = {
