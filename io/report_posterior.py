@@ -1,19 +1,21 @@
 """The report of a calibration: how well it fits, how far to trust it, what it learned of which sector, how it went."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
+from jaxtyping import Float
 from plotly.offline import get_plotlyjs
 from shockmesh.io import report_plotly as plot
 from shockmesh.io.report_figures import Panel
-from shockmesh.io.report_page import Block, Card, Notice, Section, Table, page
+from shockmesh.io.report_page import Block, Card, Folded, Notice, Section, Table, page
 from shockmesh.io.report_sections import made
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-SERIES, SECTORS = 60, 40  # the most that one figure shows
+SERIES = 60  # the most that one figure shows
 FINE = 0.7  # Pareto k̂ up to which a guide's draws stand for the posterior (Vehtari et al. 2024)
+ALIKE = "every series and period counts alike"
 PARTS = {"fitted": "fitted", "held_out": "held out"}
 
 type Manifest = Mapping[str, Any]
@@ -41,7 +43,9 @@ def _cards(tree: Tree) -> Iterator[Card]:
             score = tree["scores"][f"{variable}_{part}"]
             if np.isfinite(score.sel(score="rmse")):
                 error, covered = float(score.sel(score="rmse")), float(score.sel(score="coverage_90"))
-                note = f"of the undisturbed day; 90 % intervals hold {100 * covered:.0f} % of the values"
+                note = (
+                    f"of the undisturbed day, all series alike; 90 % intervals hold {100 * covered:.0f} % of the values"
+                )
                 yield Card(f"Error of {variable}, {words}", f"{100 * error:.2f} %", note)
     if (k := _pareto_k(tree)) is not None:
         yield Card("Pareto k̂ of the guide", f"{k:.2f}" if np.isfinite(k) else "–", f"below {FINE} is fine")
@@ -54,7 +58,7 @@ def _scores(tree: Tree) -> Table:
         for part, words in PARTS.items()
     ]
     header = ["", "RMSE", "CRPS", "in 50 % intervals", "in 90 % intervals"]
-    return Table("Scores of the posterior predictive; errors in % of the undisturbed day", header, rows)
+    return Table(f"Scores of the posterior predictive; errors in % of the undisturbed day; {ALIKE}", header, rows)
 
 
 def _simpler(tree: Tree) -> Table:
@@ -66,7 +70,8 @@ def _simpler(tree: Tree) -> Table:
             errors = 100 * tree["scores"][f"{variable}_{part}_baselines"].values
             told = [f"{error:.3g}" if np.isfinite(error) else "–" for error in errors]
             rows.append([f"{variable}, {words}", _score(tree, variable, part, "rmse"), *told])
-    return Table("RMSE beside that of simpler models; in % of the undisturbed day", ["", "calibrated", *names], rows)
+    caption = f"RMSE beside that of simpler models; in % of the undisturbed day; {ALIKE}"
+    return Table(caption, ["", "calibrated", *names], rows)
 
 
 def _score(tree: Tree, variable: Any, part: str, name: str) -> str:
@@ -135,56 +140,95 @@ def _dots(x: np.ndarray, y: np.ndarray) -> plot.Trace:
     }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Learned:
+    """Draws of the mean of a number over some firms, before and after the data."""
+
+    of: str  # all firms, or a sector
+    prior: Float[np.ndarray, " draw"]
+    posterior: Float[np.ndarray, " draw"]
+
+    @property
+    def told(self) -> bool:
+        """Whether the data narrowed it by a tenth, or shifted it by half its width, as `moved` counts firms."""
+        width = self.prior.std()
+        return bool(
+            self.posterior.std() <= 0.9 * width or abs(self.posterior.mean() - self.prior.mean()) >= 0.5 * width
+        )
+
+    def cells(self) -> list[str]:
+        """Median and 90 % interval, before and after."""
+        return [text for draws in (self.prior, self.posterior) for text in _width(draws)]
+
+
+def learned(tree: Tree, name: Any) -> list[Learned]:
+    """What was learned of a number: of the mean over all firms whose number is free, then of each sector's."""
+    prior, posterior = (tree[group][name].isel(chain=0).values for group in ("prior", "posterior"))
+    free, sector = np.ptp(prior, axis=0) > 0, tree["posterior"]["sector"].values
+    groups = {"all firms": free} | {str(one): free & (sector == one) for one in np.unique(sector[free])}
+    return [
+        Learned(of, prior[:, at].mean(axis=1), posterior[:, at].mean(axis=1)) for of, at in groups.items() if at.any()
+    ]
+
+
 def _learned(tree: Tree) -> Iterator[Block]:
-    rows: list[list[str]] = []
-    for name in tree["posterior"].data_vars:
-        share = float(tree["scores"].attrs.get(f"moved {name}", np.nan))
-        rows.append([str(name), *_width(tree["prior"][name]), *_width(tree["posterior"][name]), f"{100 * share:.0f} %"])
-        if share == 0:
-            yield Notice(f"{name}: the data say nothing about it; its posterior is the prior")
-    header = ["", "prior median", "prior 90 %", "posterior median", "posterior 90 %", "firms that the data moved"]
-    yield Table("All firms' numbers, before and after; firms whose number is fixed left out", header, rows)
-    yield _by_sector(tree)
+    found = {str(name): learned(tree, name) for name in tree["posterior"].data_vars}
+    shares = {name: float(tree["scores"].attrs.get(f"moved {name}", np.nan)) for name in found}
+    yield from (Notice(text) for name, means in found.items() if (text := _untold(name, means, shares[name])))
+    header = ["", "prior median", "prior 90 %", "posterior median", "posterior 90 %"]
+    rows = [[name, *means[0].cells(), f"{100 * shares[name]:.0f} %"] for name, means in found.items() if means]
+    told = "Mean over the firms whose number is not fixed. Moved: narrowed by a tenth, or shifted by half its width"
+    yield Table(told, [*header, "firms that the data moved"], rows)
+    by_sector = [[f"{name}, {of.of}", *of.cells()] for name, means in found.items() for of in means[1:]]
+    yield Folded("By sector, in numbers", Table("Mean over a sector's firms", header, by_sector))
+    if by_sector:
+        yield _by_sector({name: means[1:] for name, means in found.items() if means})
 
 
-def _width(values: xr.DataArray) -> list[str]:
-    draws = values.isel(chain=0).values
-    free = draws[:, draws.std(axis=0) > 0]
-    if free.size == 0:
-        return ["–", "–"]
-    low, middle, high = np.quantile(free, [0.05, 0.5, 0.95])
+def _untold(name: str, means: list[Learned], share: float) -> str:
+    """A remark where the data told nothing that can be seen of a number; else nothing."""
+    if not means:
+        return f"{name}: is fixed for every firm"
+    if share > 0 or any(of.told for of in means):
+        return ""
+    return (
+        f"{name}: the data say next to nothing about it: for no firm, no sector, nor all firms together did they "
+        "narrow the prior by a tenth or shift it by half its width; what differs less may be the chance of the draws"
+    )
+
+
+def _width(draws: Float[np.ndarray, " draw"]) -> list[str]:
+    low, middle, high = np.quantile(draws, [0.05, 0.5, 0.95])
     return [f"{middle:.3g}", f"{low:.3g} to {high:.3g}"]
 
 
-def _by_sector(tree: Tree) -> Panel:
+def _by_sector(found: Mapping[str, list[Learned]]) -> Panel:
     """Median and 90 % interval of each sector's mean, posterior over prior."""
-    sector = tree["posterior"]["sector"].values
-    choices = {str(name): _intervals(tree, name, sector) for name in tree["posterior"].data_vars}
     return Panel(
         id="by-sector",
         title="By sector, before and after",
         note="Mean over a sector's firms: grey is the prior's 90 %, blue the posterior's.",
         alt="Prior and posterior intervals of each sector's mean.",
-        choices=choices,
+        choices={name: _intervals(name, means) for name, means in found.items()},
         pick="Number",
-        height=700,
+        height=130 + 18 * max(len(means) for means in found.values()),
     )
 
 
-def _intervals(tree: Tree, name: Any, sector: np.ndarray) -> plot.Figure:
-    names = [str(one) for one in np.unique(sector)][:SECTORS]
+def _intervals(name: str, means: list[Learned]) -> plot.Figure:
+    sectors = [of.of for of in means]
+    drawn = {"prior": [of.prior for of in means], "posterior": [of.posterior for of in means]}
     traces: list[plot.Trace] = []
     for group, colour, width in (("prior", plot.FAINT, 9), ("posterior", plot.BLUE, 4)):
-        draws = tree[group][name].isel(chain=0).values
-        means = np.stack([draws[:, sector == one].mean(axis=1) for one in names])
-        low, middle, high = np.quantile(means, [0.05, 0.5, 0.95], axis=1)
+        low, middle, high = np.quantile(drawn[group], [0.05, 0.5, 0.95], axis=1)
         error = {"type": "data", "symmetric": False, "array": plot.numbers(high - middle), "width": 0}
         error |= {"arrayminus": plot.numbers(middle - low), "thickness": width, "color": colour}
         traces.append({
-            "type": "scatter", "mode": "markers", "y": names, "x": plot.numbers(middle), "name": group,
+            "type": "scatter", "mode": "markers", "y": sectors, "x": plot.numbers(middle), "name": group,
             "marker": {"color": colour, "size": width + 2}, "error_x": error,
         })  # fmt: skip
-    return plot.figure(traces, str(name), "", yaxis={"autorange": "reversed"})
+    every_label = {"autorange": "reversed", "type": "category", "tickmode": "linear"}
+    return plot.figure(traces, name, "", yaxis=every_label, hovermode="closest")
 
 
 def _course(tree: Tree) -> Panel:

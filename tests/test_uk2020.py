@@ -218,4 +218,7 @@ def test_the_calibration_gives_the_errors_of_the_readme(example):
     readme = (example.folder / "README.md").read_text("utf-8")
     row = re.findall(r"^\| `pichler2022` \| (\S+) \| (\S+) \| (\S+) \| .*%", readme, re.MULTILINE)[0]
     np.testing.assert_allclose(found, [float(number) for number in row], atol=0.2)
+    alike = [100 * float(tree["scores"][f"value_added_{part}"].sel(score="rmse")) for part in ("fitted", "held_out")]
+    said = re.findall(r"The report of the first run says (\S+) and (\S+) in place of", readme)[0]
+    np.testing.assert_allclose(alike, [float(number) for number in said], atol=0.2)
     assert 0.85 <= float(tree["scores"]["value_added_held_out"].sel(score="coverage_90")) <= 0.95
