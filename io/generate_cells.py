@@ -180,11 +180,12 @@ def _repairs(economy: Economy, kept: np.ndarray, output: np.ndarray, excess: np.
     below = np.where(kept, np.maximum(-final, 0), 0)
     restated = np.where(kept, np.abs(output - economy.output), 0)
     gone = np.flatnonzero(~kept)
+    largest = gone[np.argsort(-lost[gone], kind="stable")][:3]
     made = (
         _repair(economy, "negative cells set to zero", len(negative.value), -negative.sales(n)),
         _repair(economy, f"cells below {NEGLIGIBLE} of both outputs dropped", len(noise.value), noise.sales(n)),
         Repair("industries without output or sales dropped with their cells", len(gone),
-               float(dropped.value.sum() + np.abs(final[gone]).sum()), economy.names(_top(lost))),
+               float(dropped.value.sum() + np.abs(final[gone]).sum()), economy.names(largest)),
         _repair(economy, "final demand below zero raised to zero", int((below > 0).sum()), below),
         _repair(economy, "output restated as sales plus final demand", int((restated > 1e-9 * output).sum()), restated),
         _repair(economy, f"inputs above {MAX_INPUT_SHARE} of output scaled down", int((excess > 0).sum()), excess),

@@ -176,6 +176,10 @@ def _open_group(path: Place) -> tuple[zarr.Group, dict[str, Any]]:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise NetworkStoreError(f"{path}: not a Zarr store") from error
     schema = root.attrs.get("shockmesh_schema", "none")
+    if str(schema).startswith("table/"):
+        raise NetworkStoreError(
+            f"{path}: is a table; `shockmesh generate {path} NETWORK --firms N` makes a network of it"
+        )
     if schema != SCHEMA:
         raise NetworkStoreError(f"{path}: shockmesh_schema: is {schema!r}, a firm network has {SCHEMA!r}")
     with reading(path):

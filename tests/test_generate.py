@@ -227,6 +227,16 @@ REPAIRS: dict[str, tuple[Callable[[xr.Dataset], None], str, int, str]] = {
 }
 
 
+def test_industries_dropped_are_named_and_not_their_largest_partners() -> None:
+    """R1 S2 has no output; those that trade with it lose more than any of the industries that are dropped."""
+    table = random_table(seed=9)
+    _no_output(table)
+    table["Z"].values[0, 1, 1, 2] = table["Z"].values.sum()
+    network = generate_network(table, 300, seed=1)
+    dropped = next(repair for repair in network.attrs["repairs"] if repair["repair"].startswith("industries"))
+    assert dropped["largest"] == ["R1 S2"]
+
+
 @pytest.mark.parametrize("name", REPAIRS)
 def test_repairs_are_told_and_the_network_is_sound(name: str) -> None:
     spoil, text, count, industry = REPAIRS[name]

@@ -135,8 +135,12 @@ def _nothing(path: Path) -> None:
     assert not path.exists()
 
 
-def _another_schema(path: Path) -> None:
+def _a_table(path: Path) -> None:
     zarr.create_group(str(path), attributes={"shockmesh_schema": "table/1"})
+
+
+def _another_schema(path: Path) -> None:
+    zarr.create_group(str(path), attributes={"shockmesh_schema": "run/1"})
 
 
 def _not_zarr(path: Path) -> None:
@@ -147,7 +151,8 @@ def _not_zarr(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [(_nothing, "no such store"), (_not_zarr, "not a Zarr store"),
-     (_another_schema, "shockmesh_schema: is 'table/1', a firm network has 'network/1'")],
+     (_a_table, "is a table; `shockmesh generate"),
+     (_another_schema, "shockmesh_schema: is 'run/1', a firm network has 'network/1'")],
 )  # fmt: skip
 @pytest.mark.parametrize("read", [read_network, open_network])
 def test_what_is_no_network_is_refused(
