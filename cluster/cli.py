@@ -130,15 +130,18 @@ def plan(options: argparse.Namespace) -> int:
     from shockmesh.cluster.plan import make_plan, readable, shards_of, sizes_of
     from shockmesh.cluster.spec import load_spec
     from shockmesh.io.networks import read_network
+    from shockmesh.io.report_remarks import remarks
 
     spec = load_spec(options.spec, _overrides(options))
+    notes = list(remarks(spec.model_dump(mode="json")))
     network = read_network(spec.economy)
     sizes = sizes_of(spec, network, shards_of(spec, network))
     planned = make_plan(spec, sizes)
     foreseen = forecasts(spec, sizes, planned)
     if options.json:
-        return _tell(options, planned.as_dict() | {"devices": [asdict(one) for one in foreseen]}, "")
-    return _table(options, readable(planned) | told_of(foreseen, planned), f"Plan of {options.spec}")
+        return _tell(options, planned.as_dict() | {"devices": [asdict(one) for one in foreseen], "notes": notes}, "")
+    rows = readable(planned) | told_of(foreseen, planned) | {f"note {i}": note for i, note in enumerate(notes, 1)}
+    return _table(options, rows, f"Plan of {options.spec}")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -116,7 +116,8 @@ class HouseholdShock(Renamed):
 
 class CutShock(Frozen):
     """A route that is cut: orders from firms at the destination to firms at the origin do not get through; or, with
-    `detour_days`, goods come by a detour and arrive so much later on average."""
+    `detour_days`, goods come by a detour and arrive so much later on average. Goods for final demand still get through:
+    a network does not say where their buyers live."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days", "detour_days")
     PLACES: ClassVar[tuple[str, ...]] = ("origin", "destination")

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 from shockmesh.io import report_plotly as plot
 from shockmesh.io.report_figures import Panel
 from shockmesh.io.report_page import Block, Card, Folded, Notice, Section, Table, page
+from shockmesh.io.report_remarks import remarks
 from shockmesh.io.report_sections import made
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -24,8 +25,13 @@ type Tree = Any  # an xr.DataTree, whose items the type checker takes for either
 
 def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     """The page of a posterior, as HTML."""
+    notes = map(Notice, remarks(manifest.get("spec", {})))
     sections = [
-        Section("fit", "What it says of the data", [_scores(tree), _simpler(tree), *trust(tree), *_predictions(tree)]),
+        Section(
+            "fit",
+            "What it says of the data",
+            [*notes, _scores(tree), _simpler(tree), *trust(tree), *_predictions(tree)],
+        ),
         Section("learned", "What was learned", list(_learned(tree))),
         Section("course", "How it went", [_course(tree)]),
         Section("made", "How it was made", made(dict(manifest.get("spec", {})), manifest)),
@@ -35,6 +41,10 @@ def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     draws = tree["posterior"].sizes["draw"]
     subtitle = f"run “{name}” · {infer.get('method', '')} · {draws} draws · {tree['posterior'].sizes['firm']:,} firms"
     return page(f"Calibration report: {name}", subtitle, list(_cards(tree)), sections, get_plotlyjs())
+
+
+def _fit(tree: Tree) -> list[Block]:
+    return [_scores(tree), _simpler(tree), *trust(tree), *_predictions(tree)]
 
 
 def _cards(tree: Tree) -> Iterator[Card]:

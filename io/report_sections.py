@@ -12,6 +12,7 @@ from shockmesh.io import report_figures as figures
 from shockmesh.io.report_headline import between, headline_of, hit_most, money_text, percent
 from shockmesh.io.report_losses import Losses, drawn, drivers, measure, notable, recorded, spread
 from shockmesh.io.report_page import Block, Card, Folded, Notice, Pair, Section, Table, page
+from shockmesh.io.report_remarks import remarks
 
 TABLE_ROWS = 200
 FACTS = {"created": "Created", "seed": "Seed", "git_commit": "Commit", "fingerprint": "Fingerprint of the run"}
@@ -101,6 +102,7 @@ def _recovery_card(recovery: Mapping[str, Any], members: int, horizon: int) -> C
 
 
 def _notices(losses: Losses, ds: xr.Dataset, manifest: Manifest) -> Iterator[Block]:
+    yield from map(Notice, remarks(manifest.get("spec", {})))
     missing = missing_members(ds, manifest)
     if missing:
         count = f"{len(missing)} of {len(missing) + ds.sizes['member']} members"

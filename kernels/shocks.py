@@ -144,7 +144,8 @@ class RouteCut:
       2. goods of one day arrive spread over many, at age k days with probability (1 − 1/d)^(k−1) / d; all arrive the
          day after with d = 1;
       3. of several detours on one link each takes its share of what the ones before it leave to the route;
-      4. cuts, with a detour or without, are not of what rebuilds capital (`Damage`).
+      4. cuts, with a detour or without, are not of what rebuilds capital (`Damage`);
+      5. nor of goods for final demand, whose buyers have no place in a network.
     """
 
     origin: Float[Array, "#firm #member"]  # how far a firm's sales go by the route, 0 … 1

@@ -52,6 +52,20 @@ def test_a_plan_is_printed(chain: Path, capsys: Any):
     assert "on one RTX 5090" in told
 
 
+def test_a_plan_and_a_report_say_what_a_cut_does_not_hold(chain: Path, capsys: Any):
+    cut = "{name: canal, kind: cut, origin: {firm: mill}, destination: {firm: foundry}}"
+    spec = f"economy: chain.zarr\nhorizon: {{days: 5}}\nshocks: [{cut}]\n"
+    Path("cut.yaml").write_text(spec, "utf-8")
+    said = "canal: a cut holds trade between firms only"
+    assert main(["plan", "cut.yaml"]) == DONE
+    assert said in capsys.readouterr().out
+    assert main(["plan", "cut.yaml", "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["notes"][0].startswith(said)
+    assert main(["run", "cut.yaml", "--out", "cut.run", "--address", "local", "--quiet"]) == DONE
+    assert main(["report", "cut.run", "--quiet"]) == DONE
+    assert said in Path("cut.run/report.html").read_text("utf-8")
+
+
 def test_brackets_in_names_are_printed_as_they_are(chain: Path, capsys: Any):
     Path("outage [old].yaml").write_text(Path("outage.yaml").read_text("utf-8"), "utf-8")
     Path("named.csv").write_text("firm,region,sector,final_demand\na [/old],R,S,1\nb [bold],R,S,1\n", "utf-8")

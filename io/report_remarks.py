@@ -1,0 +1,15 @@
+"""What a reader of a run's numbers has to know of its spec, as sentences: for a plan and for a report."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def remarks(spec: Mapping[str, Any]) -> Iterator[str]:
+    """The remarks on a resolved spec.
+
+    >>> list(remarks({"shocks": [{"name": "canal", "kind": "cut"}]}))
+    ['canal: a cut holds trade between firms only; goods for final demand still go by the route']
+    """
+    for shock in spec.get("shocks", []):
+        if shock.get("kind") == "cut":
+            yield f"{shock['name']}: a cut holds trade between firms only; goods for final demand still go by the route"
