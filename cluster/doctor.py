@@ -36,7 +36,10 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything that a run needs of this machine. A check that raises is a bad finding."""
-    checks = (_python, _packages, _lock, _devices, _cores, _disk, _shared_memory, _host, _temporary, _credentials, _ray)
+    checks = (
+        _python, _packages, _lock, _devices, _numbers, _cores, _disk, _shared_memory, _host, _temporary, _credentials,
+        _ray,
+    )  # fmt: skip
     return [finding for check in checks for finding in _safely(check)]
 
 
@@ -81,6 +84,20 @@ def _devices() -> Iterator[Finding]:
     yield Finding("devices", "ok", f"{len(devices)} × {devices[0].device_kind}")
     if shutil.which("nvidia-smi") and devices[0].platform == "cpu":
         yield Finding("GPU", "warn", "JAX does not see this machine's", "install jax[cuda13], or unset JAX_PLATFORMS")
+
+
+def _numbers() -> Iterator[Finding]:
+    """Whether each device computes what is known exactly: compilers and processors have been wrong without a word."""
+    import jax
+    from shockmesh.kernels.self_test import compare
+
+    for device in jax.local_devices():
+        compared = compare(device)
+        wrong = [number for number in compared if not number.right]
+        said = ", ".join(f"{of.what} {of.found:.6g} where {of.expected:.6g} is right" for of in wrong)
+        right = f"an economy known exactly: {', '.join(f'{of.what} {of.found:.6g}' for of in compared)}"
+        advice = "do not trust results of this device: install another jax or driver" if wrong else ""
+        yield Finding(f"numbers of {device}", "bad" if wrong else "ok", said or right, advice)
 
 
 def _cores() -> Iterator[Finding]:

@@ -3,10 +3,18 @@
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
+import jax
 import pytest
 from shockmesh.cluster import doctor
 from shockmesh.cluster.cli import main
+from shockmesh.kernels import self_test
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
 
 
 @pytest.mark.ray
@@ -15,10 +23,32 @@ def test_this_machine_is_fit(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert main(["doctor", "--json"]) == 0
     told = capsys.readouterr().out
     found = json.loads(told)
-    assert {"python", "jax", "devices", "disk", "ray starts"} <= found.keys()
+    assert {"python", "jax", "devices", f"numbers of {jax.devices()[0]}", "disk", "ray starts"} <= found.keys()
     assert found["ray starts"]["verdict"] == "ok"
     assert "AWS_ACCESS_KEY_ID" in found["credentials"]["found"]
     assert "not-to-be-told" not in told
+
+
+def spoilt(monkeypatch: pytest.MonkeyPatch, firm: int, by: float) -> None:
+    """What one firm's consumers get is changed by so much, as a compiler may do that is wrong in one row of many."""
+    rollout = self_test.rollout
+
+    def wrong(*inputs: Any, **asked: Any) -> dict[str, jax.Array]:
+        return {name: found.at[:, firm].multiply(1 + by) for name, found in rollout(*inputs, **asked).items()}
+
+    monkeypatch.setattr(self_test, "rollout", wrong)
+
+
+@pytest.mark.parametrize(
+    ("by", "found"),
+    [(0, "value 28.9, ∂/∂ stock 1, ∂/∂ loss -47.5"), (0.01, "value 29.189 where 28.9 is right"), (float("nan"), "nan")],
+)
+def test_each_device_computes_what_is_known_exactly(by: float, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoilt(monkeypatch, -1, by)
+    (number,) = doctor._numbers()
+    assert number.what == f"numbers of {jax.devices()[0]}"
+    assert found in number.found
+    assert number.verdict == ("bad" if by else "ok")
 
 
 def unreachable(name: str) -> str:
