@@ -27,11 +27,7 @@ def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     """The page of a posterior, as HTML."""
     notes = map(Notice, remarks(manifest.get("spec", {})))
     sections = [
-        Section(
-            "fit",
-            "What it says of the data",
-            [*notes, _scores(tree), _simpler(tree), *trust(tree), *_predictions(tree)],
-        ),
+        Section("fit", "What it says of the data", [*notes, *_fit(tree)]),
         Section("learned", "What was learned", list(_learned(tree))),
         Section("course", "How it went", [_course(tree)]),
         Section("made", "How it was made", made(dict(manifest.get("spec", {})), manifest)),
