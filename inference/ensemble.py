@@ -1,10 +1,11 @@
 """Randomised maximum likelihood: an ensemble whose members are each pulled from a draw of the prior to perturbed data.
 
-    z_m = argmin ½ |z − z⁰_m|² + loss(z; y + σ ε_m) / w        z⁰_m ~ prior, ε_m ~ N(0, 1)
+    z_m = argmin ½ |z − z⁰_m|² + loss(r(z) − √w ε_m) / w        z⁰_m ~ prior, ε_m ~ N(0, 1)
 
-(Kitanidis 1995; Oliver, He, Reynolds 1996): exact for a linear simulator and Gaussian noise. Members are
-independent, so all of them are one batched rollout, or any number of batches anywhere; member m draws with
-fold_in(seed, m) alone."""
+(Kitanidis 1995; Oliver, He, Reynolds 1996): r are residuals in units of noise, absolute, relative or of logarithms. The
+error is as wide as the temperature w says, so that members spread as p(z) exp(−loss / w) does: exactly so where r is
+linear in z and the penalty squared. Members are independent, so all of them are one batched rollout, or any number of
+batches anywhere; member m draws with fold_in(seed, m) alone."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -67,13 +68,12 @@ def pull_from(problem: Problem, anchor: Latents, start: Latents, how: Pull) -> E
 
 
 def perturbed(problem: Problem, keys: PRNGKeyArray) -> Problem:
-    """The problem with data of each member's own: what was seen plus a draw of its noise."""
+    """The problem with an error of what was seen for each member: a draw of the noise, √w times as wide."""
+    width = problem.loss.temperature**0.5
 
     def of(number: int, experiment: Experiment) -> Experiment:
         seen = [
-            replace(
-                part, values=part.values + part.noise * _noise(keys, number, k, part.values.shape[:2], problem.dtype)
-            )
+            replace(part, error=width * _noise(keys, number, k, part.values.shape[:2], problem.dtype))
             for k, part in enumerate(experiment.seen)
         ]
         return replace(experiment, seen=tuple(seen))

@@ -23,7 +23,7 @@ FREEDOM = 4.0  # degrees of freedom of the robust penalty's Student t
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["groups", "period", "values", "noise", "fitted", "held_out"],
+    data_fields=["groups", "period", "values", "noise", "fitted", "held_out", "error"],
     meta_fields=["variable", "periods"],
 )
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class Observed:
     variable: str  # one of RECORDABLE
     groups: Segments  # firms → series
     period: Int[Array, " day"]  # each day's period; `periods` for days of none
-    values: Float[Array, "period series #member"]  # 1 is the baseline
-    noise: Float[Array, "#period #series 1"]  # standard deviation, same unit
+    values: Float[Array, "period series 1"]  # 1 is the baseline
+    noise: Float[Array, "#period #series 1"]  # standard deviation of the residual: a ratio of what, the loss says
     fitted: Bool[Array, "period series 1"]  # counts in the loss
     held_out: Bool[Array, "period series 1"]  # kept aside for validation
+    error: Float[Array, "#period #series #member"]  # that a member takes the data to have, in units of noise; mostly 0
     periods: int
 
 
@@ -80,6 +81,7 @@ def observed(
         noise=column(spread),
         fitted=jnp.asarray(fit[..., None]),
         held_out=jnp.asarray(held[..., None]),
+        error=column(np.zeros((1, 1))),
         periods=len(values),
     )
 
@@ -121,8 +123,11 @@ class Loss:
     ) -> Float[Array, " member"]:
         """The loss of each member over the fitted values, or over those held out. Not divided by the temperature."""
         counted = seen.held_out if held_out else seen.fitted
-        residual = jnp.where(counted, self._residual(seen, values) / seen.noise, 0)
-        return self._penalty(residual).sum(axis=(0, 1))
+        return self._penalty(jnp.where(counted, self.off(seen, values), 0)).sum(axis=(0, 1))
+
+    def off(self, seen: Observed, values: Float[Array, "period series member"]) -> Float[Array, "period series member"]:
+        """Residuals in units of noise, from what was seen with the error that a member takes it to have."""
+        return self._residual(seen, values) / seen.noise - seen.error
 
     def _residual(self, seen: Observed, values: Array) -> Array:
         match self.residual:

@@ -36,9 +36,10 @@ def smooth(
 
 
 def residuals(problem: Problem, found: Predictions) -> Float[Array, "datum member"]:
-    """Predicted minus seen, in units of noise; 0 where nothing is fitted."""
+    """Residuals in units of noise, √w times as wide as it is said to be; 0 where nothing is fitted."""
+    width = problem.loss.temperature**0.5
     parts = [
-        jnp.where(seen.fitted, (values - seen.values) / seen.noise, 0).reshape(-1, values.shape[-1])
+        jnp.where(seen.fitted, problem.loss.off(seen, values) / width, 0).reshape(-1, values.shape[-1])
         for experiment, series in zip(problem.experiments, found, strict=True)
         for seen, values in zip(experiment.seen, series, strict=True)
     ]

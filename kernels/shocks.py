@@ -167,6 +167,8 @@ class Damage:
     cost · δ K in all, 1 / τ of what is missing each day, beside its other orders. What they deliver restores the
     capital. Suppliers share by builder, within a product by baseline flow; a firm that buys from none is never rebuilt.
     K is in days of the firm's value added, 1460 for the usual ratio of 4 years (Hallegatte 2008).
+    Of several damages each takes its share of what the others leave standing, Π (1 − δ) in all; each is rebuilt at the
+    cost of its own δ K.
     """
 
     loss: Float[Array, "#firm #member"]  # δ, share of the capital that is destroyed, 0 … 1

@@ -8,6 +8,8 @@ text leaves a choice:
   3. the use of a pooled product is drawn from its links in proportion to their stocks.
 """
 
+from functools import reduce
+from operator import mul
 from typing import NamedTuple
 
 import jax
@@ -130,12 +132,12 @@ def _consumed(met: Array, usual: Array, final_demand: Array, repairs: list[Array
 
 
 def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]:
-    """z, times the share of capital that stands."""
+    """z, times the share of capital that stands after each damage."""
     if not state.rebuild:
         return day.productivity
     damages = zip(state.rebuild, day.rebuilding, strict=True)
-    lost = sum(work.ruined + work.lost * segment_sum(left, layout.buyer) for left, work in damages)
-    return day.productivity * jnp.maximum(1 - lost, 0)
+    lost = (work.ruined + work.lost * segment_sum(left, layout.buyer) for left, work in damages)
+    return reduce(mul, (_floor(1 - share) for share in lost), day.productivity)
 
 
 def _holding(layout: Layout, switches: Switches) -> Segments:
@@ -187,9 +189,9 @@ def _stocks(
 
 
 @jax.custom_jvp
-def _floor(stock: Array) -> Array:
+def _floor(left: Array) -> Array:
     """Round-off below 0 taken away; the derivative is that of what is exact, which never is below 0."""
-    return jnp.maximum(stock, 0)
+    return jnp.maximum(left, 0)
 
 
 _floor.defjvp(lambda primals, tangents: (_floor(*primals), *tangents))

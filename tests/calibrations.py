@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from shockmesh.inference.latents import Effect, LatentField
-from shockmesh.inference.losses import observed
+from shockmesh.inference.losses import GAUSSIAN, Loss, observed
 from shockmesh.inference.problem import Experiment, Problem, member_keys, predictions, prior_draws, problem
 from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.model import PRESETS, Parameters
@@ -60,22 +60,21 @@ class Exact:
     covariance: np.ndarray
 
 
-def linear() -> Exact:
-    """A problem of twelve firms in two sectors with its exact posterior, in double precision."""
+def linear(loss: Loss = GAUSSIAN) -> Exact:
+    """A problem of twelve firms in two sectors with its exact posterior, in double precision: of exp(−loss / w)."""
     rng = np.random.default_rng(3)
     pairs = np.array([(i, j) for i in range(12) for j in range(12) if i != j and rng.random() < 0.25])
     amount, sector = rng.uniform(0.1, 1, len(pairs)), np.arange(12) % 2
     network = firm_network(pairs[:, 0], pairs[:, 1], amount, np.full(12, 4.0), sector=sector, sectors=["a", "b"])
     with jax.enable_x64(True):
         unknown = economy(network, spread=2e-4, noise=5e-5)
-        known = with_data(unknown, prior_draws(unknown, member_keys(1, [0])))
+        known = replace(with_data(unknown, prior_draws(unknown, member_keys(1, [0]))), loss=loss)
 
         @jax.jit
         def residual(flat: jax.Array) -> jax.Array:
             latents = {"inventory_days.firm": flat[:12, None], "recovery_rate.firm": flat[12:, None]}
             (values,) = predictions(known, latents)[0]
-            seen = known.experiments[0].seen[0]
-            return ((values - seen.values) / seen.noise).ravel()
+            return (loss.off(known.experiments[0].seen[0], values) / jnp.sqrt(loss.temperature)).ravel()
 
         slope, at = np.asarray(jax.jacfwd(residual)(jnp.zeros(24))), np.asarray(residual(jnp.zeros(24)))
         covariance = np.linalg.inv(np.eye(24) + slope.T @ slope)

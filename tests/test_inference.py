@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from calibrations import DAYS, NOISE, economy, with_data
+from calibrations import DAYS, economy, with_data
 from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
 from shockmesh.inference.ensemble import Pull, perturbed, pull
 from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
@@ -337,10 +337,11 @@ def test_members_of_an_ensemble_do_not_depend_on_their_batch(small: Problem) -> 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[:, 0], b[:, 3], rtol=1e-9), alone.latents, among.latents)
 
 
-def test_perturbed_data_differ_by_member_with_the_noise(small: Problem) -> None:
-    values = perturbed(small, member_keys(4, range(400))).experiments[0].seen[0].values
-    away = np.asarray(values - small.experiments[0].seen[0].values) / NOISE
-    np.testing.assert_allclose([away.mean(), away.std()], [0, 1], atol=0.02)
+def test_members_take_the_data_to_err_by_the_noise_and_the_temperature(small: Problem) -> None:
+    hot = replace(small, loss=Loss(temperature=9))
+    error = np.asarray(perturbed(hot, member_keys(4, range(400))).experiments[0].seen[0].error)
+    assert error.shape == (DAYS, 3, 400)
+    np.testing.assert_allclose([error.mean(), error.std()], [0, 3], atol=0.06)
 
 
 def test_field_values_are_the_parameters_of_the_model(small: Problem) -> None:

@@ -331,6 +331,15 @@ def test_capital_that_nobody_can_rebuild_stays_lost(float64):
     assert (found["demand"][:, 0] <= 2 + 1e-12).all()
 
 
+@pytest.mark.parametrize(("losses", "stands"), [([0.5, 0.5], 0.25), ([0.5, 0.2, 1.0], 0.0), ([0.3], 0.7)])
+@pytest.mark.parametrize("builder", [[1.0, 0.0], [0.0, 1.0]], ids=["rebuilt", "lost for good"])
+def test_damages_of_one_firm_multiply(float64, losses: list[float], stands: float, builder: list[float]):
+    pair = firm_network([0], [1], [1.0], [1.0, 3.0])
+    quakes = tuple(Damage(column([0.0, of]), *map(column, (100, builder, 1, 2, 2, 1000))) for of in losses)
+    found = run(pair, Scenario(damages=quakes), 4, capacity=2.0)
+    np.testing.assert_allclose(found["capacity"][:3, 1], [6, 6, 6 * stands], atol=1e-12)
+
+
 INCOMPLETE = {
     "ces": (Switches(production="ces"), r"parameters: \['elasticity'\] missing"),
     "hiring": (Switches(capacity_rule="hiring"), r"parameters: \['hiring_days', 'firing_days'\] missing"),

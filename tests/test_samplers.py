@@ -13,6 +13,7 @@ from shockmesh.inference.ensemble import Pull, pull
 from shockmesh.inference.evolution import evolve
 from shockmesh.inference.guides import make_guide
 from shockmesh.inference.hmc import Chains, sample
+from shockmesh.inference.losses import GAUSSIAN, Loss
 from shockmesh.inference.problem import Latents, Problem, losses, member_keys, predictions, prior_draws
 from shockmesh.inference.rejection import accept, prior_losses, sequential
 from shockmesh.inference.smoother import smooth
@@ -56,18 +57,22 @@ def test_structured_guide_finds_the_covariance_that_a_diagonal_cannot(
     assert found["structured"] < 0.1 < found["mean_field"]
 
 
-def test_randomised_maximum_likelihood_samples_the_exact_posterior_of_a_linear_model(
-    exact: Exact, float64: None
-) -> None:
-    known = exact.problem
-    found = pull(known, member_keys(3, range(600)), Pull(steps=400, rate=0.1))
+LOSSES = [GAUSSIAN, Loss("relative", temperature=9), Loss("log", temperature=4)]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_randomised_maximum_likelihood_samples_the_exact_posterior_of_a_linear_model(loss: Loss, float64: None) -> None:
+    exact = linear(loss)
+    found = pull(exact.problem, member_keys(3, range(600)), Pull(steps=400, rate=0.1))
     draws = np.concatenate([part for _, part in sorted(found.latents.items())])
     assert not found.failed.any()
     assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 4.5 / np.sqrt(600)
     np.testing.assert_allclose(draws.std(axis=1) / exact.sd, 1, atol=0.12)
 
 
-def test_smoother_samples_the_exact_posterior_of_a_linear_model(exact: Exact, float64: None) -> None:
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_smoother_samples_the_exact_posterior_of_a_linear_model(loss: Loss, float64: None) -> None:
+    exact = linear(loss)
     latents = smooth(exact.problem, member_keys(3, range(600)), batch=300)
     draws = np.concatenate([part for _, part in sorted(latents.items())])
     assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 6 / np.sqrt(600)
