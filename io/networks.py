@@ -3,30 +3,32 @@
 `STORE/network` holds `data` (amount), `indices` (supplier) and `product` per link, `indptr` (the first link of each
 buyer), and the firms' variables. Rows are buyers, columns suppliers. The same bytes open in xarray
 (`xr.open_zarr(STORE, group="network")`) and in anndata (`anndata.io.read_elem(zarr.open(STORE)["network"])`, a SciPy
-CSR matrix). A store is written beside its place and renamed, so that it is either absent or whole, and carries the
-SHA-256 of its contents, which every read checks.
+CSR matrix). A store is written beside its place and renamed, so that it is either absent or whole. It carries the
+SHA-256 of its contents; that, and every rule of a network, is checked whenever one is written or read.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 import zarr
 from shockmesh.io.damage import reading
 from shockmesh.io.places import Place, place, whole, zarr_store
-from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.network import FirmNetwork, NetworkError, check_network
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 SCHEMA = "network/1"
 GROUP = "network"
-ARRAYS = {"data", "indices", "product", "indptr", "final_demand", "output", "region_code", "sector_code", "firm"} | {
-    "region",
-    "sector",
-}
+DIMENSIONS = {
+    "data": "link", "indices": "link", "product": "link", "indptr": "firm_ptr",
+    "final_demand": "firm", "output": "firm", "region_code": "firm", "sector_code": "firm", "firm": "firm",
+    "region": "region", "sector": "sector",
+}  # fmt: skip
+DISTINCT = ("firm", "region", "sector")  # at most one value of these is a fill value, which is not written
 CHUNK, CHUNKS_PER_SHARD = 2**18, 8
 NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 TEXT = (ZstdCodec(level=1), Crc32cCodec())
@@ -58,9 +60,12 @@ def write_network(network: FirmNetwork, path: str | Place) -> Place:
     """Write a network to a new store; nothing is left behind if it fails.
 
     Raises:
-        NetworkStoreError: the path exists, or an attribute has a reserved name or is not JSON.
+        NetworkStoreError: the path exists, a rule is broken, or an attribute has a reserved name or is not JSON.
     """
     path = place(path)
+    broken = _broken_rule(network)
+    if broken:
+        raise NetworkStoreError(f"{path}: {broken}; nothing was written")
     attributes = _attributes(network, path)
     if path.exists():
         raise NetworkStoreError(f"{path}: exists already; a network store is written once, to a new path")
@@ -70,31 +75,23 @@ def write_network(network: FirmNetwork, path: str | Place) -> Place:
 
 
 def read_network(path: str | Place) -> FirmNetwork:
-    """Read a whole network into memory; its contents must still match the hash they were written with.
+    """Read a whole network into memory; it must keep every rule, and still match the hash it was written with.
 
     Raises:
-        NetworkStoreError: no network there, another schema, or contents that changed since they were written.
+        NetworkStoreError: no network there, another schema, arrays that contradict each other, changed contents.
     """
-    group, attrs = _open_group(place(path))
+    path = place(path)
+    group, attrs = _open_group(path)
     with reading(path):
-        read = {name: np.asarray(array[:]) for name, array in group.arrays()}
-    missing = sorted(ARRAYS - read.keys())
-    if missing:
-        raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; make the store again")
-    firm = read["firm"] if read["firm"].dtype.kind in "iu" else np.array(read["firm"].tolist(), str)
-    links, firms = len(read["indices"]), len(firm)
-    if read["indptr"][-1] != links or np.any(np.diff(read["indptr"]) < 0):
-        raise NetworkStoreError(f"{path}: indptr: does not lead to {links} links; make the store again")
-    buyer = np.repeat(np.arange(firms, dtype=np.int32), np.diff(read["indptr"]))
-    network = FirmNetwork(
-        supplier=read["indices"].astype(np.int32), buyer=buyer, amount=read["data"], product=read["product"],
-        final_demand=read["final_demand"], output=read["output"],
-        region=read["region_code"], sector=read["sector_code"], firm=firm,
-        regions=tuple(map(str, read["region"])), sectors=tuple(map(str, read["sector"])),
-        unit=attrs["unit"], attrs={key: value for key, value in attrs.items() if key not in _reserved()},
-    )  # fmt: skip
+        _check_claims(path, group)
+        read = {name: np.asarray(_array(group, name)[:]) for name in DIMENSIONS}
+    network = _assemble(path, read, attrs)
+    broken = _broken_rule(network)
     if content_hash(network) != attrs["content_hash"]:
-        raise NetworkStoreError(f"{path}: content_hash: the contents are not those that were written; make it again")
+        what = "the contents are not those that were written"
+        raise NetworkStoreError(f"{path}: content_hash: {what}{f' ({broken})' if broken else ''}; make it again")
+    if broken:
+        raise NetworkStoreError(f"{path}: {broken}; make the store again")
     return network
 
 
@@ -106,6 +103,59 @@ def open_network(path: str | Place) -> xr.Dataset:
     """
     _open_group(place(path))
     return xr.open_zarr(zarr_store(place(path), read_only=True), group=GROUP, chunks=None, consolidated=False)
+
+
+def _check_claims(path: Place, group: zarr.Group) -> None:
+    """Lengths that agree, with files behind them: looked at before room is made for what an array claims to hold."""
+    missing = sorted(DIMENSIONS.keys() - {name for name, _ in group.arrays()})
+    if missing:
+        raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; make the store again")
+    firms, links = (_array(group, name).size for name in ("firm", "data"))
+    lengths = {"firm": firms, "link": links, "firm_ptr": firms + 1}
+    for name, dimension in DIMENSIONS.items():
+        array = _array(group, name)
+        want = lengths.get(dimension, array.size)
+        if array.shape != (want,):
+            raise NetworkStoreError(f"{path}: {name}: shape {array.shape}, expected ({want},); make the store again")
+    for name in ("data", *DISTINCT):
+        _check_shards(path, _array(group, name), spare=int(name in DISTINCT))
+
+
+def _check_shards(path: Place, array: zarr.Array, spare: int) -> None:
+    shards = -(-array.size // (array.shards or array.chunks)[0])
+    there = len([*(path / array.path / "c").glob("[0-9]*")])
+    if there < shards - spare:
+        claim = f"claims {array.size:,} values in {shards:,} files, of which {there:,} are there"
+        raise NetworkStoreError(f"{path}: {array.basename}: {claim}; make the store again")
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array:
+    return cast(zarr.Array, group[name])
+
+
+def _assemble(path: Place, read: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> FirmNetwork:
+    """A network of the arrays of a store, whose lengths agree; its rules are not checked yet."""
+    pointers, links = read["indptr"], len(read["indices"])
+    if pointers[0] != 0 or pointers[-1] != links or np.any(np.diff(pointers) < 0):
+        raise NetworkStoreError(f"{path}: indptr: does not lead from 0 to {links} links; make the store again")
+    firm = read["firm"] if read["firm"].dtype.kind in "iu" else np.array(read["firm"].tolist(), str)
+    buyer = np.repeat(np.arange(len(firm), dtype=np.int32), np.diff(pointers))
+    return FirmNetwork(
+        supplier=read["indices"].astype(np.int32), buyer=buyer, amount=read["data"], product=read["product"],
+        final_demand=read["final_demand"], output=read["output"],
+        region=read["region_code"], sector=read["sector_code"], firm=firm,
+        regions=tuple(map(str, read["region"])), sectors=tuple(map(str, read["sector"])),
+        unit=attrs["unit"], attrs={key: value for key, value in attrs.items() if key not in _reserved()},
+    )  # fmt: skip
+
+
+def _broken_rule(network: FirmNetwork) -> str:
+    """The first rule that a network breaks, or nothing."""
+    try:
+        check_network(network)
+    except NetworkError as error:
+        return str(error)
+    return ""
 
 
 def _variables(network: FirmNetwork) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
@@ -184,6 +234,9 @@ def _open_group(path: Place) -> tuple[zarr.Group, dict[str, Any]]:
         raise NetworkStoreError(f"{path}: shockmesh_schema: is {schema!r}, a firm network has {SCHEMA!r}")
     with reading(path):
         group = root[GROUP]
-    if not isinstance(group, zarr.Group) or "content_hash" not in group.attrs:
+    if not isinstance(group, zarr.Group):
         raise NetworkStoreError(f"{path}: {GROUP}: holds no network; make the store again")
+    for name in ("content_hash", "unit"):
+        if not isinstance(group.attrs.get(name), str):
+            raise NetworkStoreError(f"{path}: {GROUP}: {name}: missing, or no text; make the store again")
     return group, dict(group.attrs)

@@ -69,15 +69,11 @@ def lay_out(
             never short; 0: the buyer's own `inventory_days`.
 
     Raises:
-        ValueError: a firm buys inputs but has no baseline output, so that its technology is undefined; criticality of
-            another shape than (products, sectors), or beyond 0 … 1; fewer days than products, or between 0 and 1.
+        ValueError: criticality of another shape than (products, sectors), or beyond 0 … 1; fewer days than products,
+            or between 0 and 1.
     """
     links = _table(network, dtype) if as_table else _links(network, dtype)
     inputs = np.bincount(links.pool_buyer, links.pool_amount, network.n_firms)
-    idle_buyers = np.flatnonzero((network.output == 0) & (inputs > 0))
-    if len(idle_buyers):
-        named = ", ".join(str(network.firm[i]) for i in idle_buyers[:5])
-        raise ValueError(f"network: {len(idle_buyers)} firms buy inputs but have output 0: {named}")
     inputs_share = np.divide(inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
     return Layout(
         amount=links.amount,

@@ -2,7 +2,7 @@
 
 A network is firms (region, sector, baseline output, final demand) and supply links (supplier → buyer, amount,
 product). It is immutable, held on the host as NumPy arrays in canonical order (links sorted by buyer, product,
-supplier), and validated once, when it is made.
+supplier), and validated when it is made, written or read.
 
     >>> import numpy as np
     >>> chain = firm_network(supplier=[0, 1], buyer=[1, 2], amount=[1.0, 1.0], final_demand=[0.0, 0.0, 1.0])
@@ -11,7 +11,7 @@ supplier), and validated once, when it is made.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 BALANCE_TOLERANCE = 1e-6
+OF_FIRMS = ("final_demand", "output", "region", "sector", "firm")
+OF_LINKS = ("supplier", "buyer", "amount", "product")
 
 
 class NetworkError(ValueError):
@@ -57,12 +59,16 @@ class FirmNetwork:
     @property
     def sales(self) -> Float[np.ndarray, " firm"]:
         """What each firm sells to other firms [unit]."""
-        return np.bincount(self.supplier, self.amount, self.n_firms)
+        return np.bincount(self.supplier, self.amount, self.n_firms).astype(
+            np.float64, copy=False
+        )  # of no links: integers
 
     @property
     def inputs(self) -> Float[np.ndarray, " firm"]:
         """What each firm buys from other firms [unit]."""
-        return np.bincount(self.buyer, self.amount, self.n_firms)
+        return np.bincount(self.buyer, self.amount, self.n_firms).astype(
+            np.float64, copy=False
+        )  # of no links: integers
 
     @property
     def value_added(self) -> Float[np.ndarray, " firm"]:
@@ -102,35 +108,36 @@ def firm_network(
     """
     final_demand = np.asarray(final_demand, np.float64)
     n = len(final_demand)
-    supplier, buyer = np.asarray(supplier, np.int32), np.asarray(buyer, np.int32)
+    supplier, buyer = _codes("supplier", supplier), _codes("buyer", buyer)
     amount = np.asarray(amount, np.float64)
-    region = np.zeros(n, np.int32) if region is None else np.asarray(region, np.int32)
-    sector = np.zeros(n, np.int32) if sector is None else np.asarray(sector, np.int32)
+    region = np.zeros(n, np.int32) if region is None else _codes("region", region)
+    sector = np.zeros(n, np.int32) if sector is None else _codes("sector", sector)
     firm = np.arange(n) if firm is None else np.asarray(firm)
-    _check_lengths(n, len(amount), supplier=supplier, buyer=buyer, firm=firm, region=region, sector=sector)
-    _require((supplier >= 0) & (supplier < n), "supplier", supplier, f"0 ≤ supplier < {n} firms")
-    _require((buyer >= 0) & (buyer < n), "buyer", buyer, f"0 ≤ buyer < {n} firms")
-    product = sector[supplier] if product is None else np.asarray(product, np.int32)
+    _check_lengths(n, len(amount), supplier=supplier, buyer=buyer, sector=sector)
+    _require_index("supplier", supplier, n, " firms")
+    product = sector[supplier] if product is None else _codes("product", product)
     _check_lengths(n, len(amount), product=product)
-    _require(np.isfinite(amount) & (amount > 0), "amount", amount, "finite and > 0")
-    _require(np.isfinite(final_demand) & (final_demand >= 0), "final_demand", final_demand, "finite and ≥ 0")
-    _require((region >= 0) & (region < len(regions)), "region", region, f"0 ≤ region < {len(regions)}")
-    _require((sector >= 0) & (sector < len(sectors)), "sector", sector, f"0 ≤ sector < {len(sectors)}")
-    if not _in_order(buyer, product, supplier):
-        order = np.lexsort((supplier, product, buyer))
-        supplier, buyer, amount, product = supplier[order], buyer[order], amount[order], product[order]
-    _require(supplier != buyer, "supplier", supplier, "no firm supplies itself")
-    repeated = (supplier[1:] == supplier[:-1]) & (buyer[1:] == buyer[:-1]) & (product[1:] == product[:-1])
-    _require(~repeated, "link", supplier[1:], "one link per supplier, buyer and product")
-    made = np.bincount(supplier, amount, n) + final_demand
-    output = made if output is None else np.asarray(output, np.float64)
-    _check_lengths(n, len(amount), output=output)
-    gap = np.abs(output - made)
-    _require(gap <= BALANCE_TOLERANCE * made, "output", output, "output = sales + final demand, to 1e-6")
-    return FirmNetwork(
-        supplier, buyer, amount, product, final_demand, output, region, sector, firm,
+    given = final_demand if output is None else np.asarray(output, np.float64)
+    network = FirmNetwork(
+        supplier, buyer, amount, product, final_demand, given, region, sector, firm,
         tuple(regions), tuple(sectors), unit, dict(attrs or {}),
     )  # fmt: skip
+    _check_rows(network)  # before they are sorted, so that a row is named by its place in what was given
+    network = _sorted(network)
+    if output is None:
+        network = replace(network, output=network.sales + final_demand)
+    _check_sums(network)
+    return network
+
+
+def check_network(network: FirmNetwork) -> None:
+    """See that a network keeps every rule, wherever it comes from: lengths, indices, numbers, names, balance, links.
+
+    Raises:
+        NetworkError: the first rule that is broken, with the field, the first rows that break it, and their values.
+    """
+    _check_rows(network)
+    _check_sums(network)
 
 
 def ranks(group: Int[np.ndarray, " item"]) -> Int[np.ndarray, " item"]:
@@ -153,11 +160,82 @@ def _in_order(*keys: np.ndarray) -> bool:
     return bool(ascending.all())
 
 
+def _sorted(network: FirmNetwork) -> FirmNetwork:
+    """Links in canonical order; those in order already are not copied."""
+    if _in_order(network.buyer, network.product, network.supplier):
+        return network
+    order = np.lexsort((network.supplier, network.product, network.buyer))
+    return replace(network, **{name: getattr(network, name)[order] for name in OF_LINKS})
+
+
+def _codes(name: str, values: ArrayLike) -> Int[np.ndarray, " item"]:
+    """Whole numbers as int32; nothing is rounded or wrapped."""
+    given = np.asarray(values)
+    with np.errstate(invalid="ignore"):
+        codes = given.astype(np.int32)
+    _require(codes == given, name, given, "a whole number below 2³¹")
+    return codes
+
+
+def _check_rows(network: FirmNetwork) -> None:
+    """The rules of firms and links in any order."""
+    lengths = {name: getattr(network, name) for name in (*OF_FIRMS, *OF_LINKS)}
+    _check_lengths(network.n_firms, network.n_links, **lengths)
+    _check_indices(network)
+    _check_numbers(network)
+    for name in ("firm", "regions", "sectors"):
+        _require_distinct(name, np.asarray(getattr(network, name)))
+
+
 def _check_lengths(n_firms: int, n_links: int, **arrays: np.ndarray) -> None:
     for name, array in arrays.items():
-        want = n_links if name in ("supplier", "buyer", "product") else n_firms
+        want = n_links if name in OF_LINKS else n_firms
         if array.shape != (want,):
             raise NetworkError(f"{name}: shape {array.shape}, expected ({want},)")
+
+
+def _check_indices(network: FirmNetwork) -> None:
+    _require_index("supplier", network.supplier, network.n_firms, " firms")
+    _require_index("buyer", network.buyer, network.n_firms, " firms")
+    _require_index("region", network.region, len(network.regions))
+    _require_index("sector", network.sector, len(network.sectors))
+    _require(network.product >= 0, "product", network.product, "product ≥ 0")
+    _require(network.supplier != network.buyer, "supplier", network.supplier, "no firm supplies itself")
+
+
+def _check_numbers(network: FirmNetwork) -> None:
+    amount, final = network.amount, network.final_demand
+    _require(np.isfinite(amount) & (amount > 0), "amount", amount, "finite and > 0")
+    _require(np.isfinite(final) & (final >= 0), "final_demand", final, "finite and ≥ 0")
+
+
+def _check_sums(network: FirmNetwork) -> None:
+    """The rules of sorted links, and of what they add up to."""
+    _check_order(network)
+    output, made = network.output, network.sales + network.final_demand
+    balanced = np.abs(output - made) <= BALANCE_TOLERANCE * made
+    _require(balanced, "output", output, "output = sales + final demand, to 1e-6")
+    idle = (output == 0) & (np.bincount(network.buyer, minlength=network.n_firms) > 0)
+    _require(~idle, "output", output, "a firm that buys has sales or final demand")
+
+
+def _check_order(network: FirmNetwork) -> None:
+    """Links in canonical order, none twice."""
+    supplier, buyer, product = network.supplier, network.buyer, network.product
+    repeated = (supplier[1:] == supplier[:-1]) & (buyer[1:] == buyer[:-1]) & (product[1:] == product[:-1])
+    _require(~repeated, "link", supplier[1:], "one link per supplier, buyer and product")
+    if not _in_order(buyer, product, supplier):
+        raise NetworkError("link: the links break the rule «sorted by buyer, product and supplier»")
+
+
+def _require_index(name: str, values: np.ndarray, below: int, what: str = "") -> None:
+    _require((values >= 0) & (values < below), name, values, f"0 ≤ {name} < {below}{what}")
+
+
+def _require_distinct(name: str, values: np.ndarray) -> None:
+    if len({*values.tolist()}) < len(values):
+        _, first = np.unique(values, return_index=True)
+        _require(np.isin(np.arange(len(values)), first), name, values, "none given twice")
 
 
 def _require(ok: np.ndarray, name: str, values: np.ndarray, rule: str) -> None:

@@ -4,7 +4,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from shockmesh.kernels.layout import lay_out
 from shockmesh.kernels.network import NetworkError, firm_network
 
 GOOD = {"supplier": [0, 1], "buyer": [1, 2], "amount": [1.0, 2.0], "final_demand": [0.5, 0.0, 1.0]}
@@ -45,14 +44,18 @@ def test_links_in_order_are_the_links_in_any_order():
         ),
         ({"region": [0, 0, 4]}, r"region: 1 break the rule «0 ≤ region < 1»"),
         ({"buyer": [1]}, r"buyer: shape \(1,\), expected \(2,\)"),
+        ({"supplier": [0, 1.5]}, r"supplier: 1 break the rule «a whole number below 2³¹»: supplier\[1\] = 1.5"),
+        ({"supplier": [0, 2**32 + 1]}, r"supplier: 1 break the rule «a whole number below 2³¹»"),
+        ({"product": [0, -1]}, r"product: 1 break the rule «product ≥ 0»: product\[1\] = -1"),
+        ({"firm": ["a", "b", "a"]}, r"firm: 1 break the rule «none given twice»: firm\[2\] = a"),
+        ({"regions": ["a", "a"]}, r"regions: 1 break the rule «none given twice»: regions\[1\] = a"),
+        ({"amount": [2.0, -1.0], "supplier": [0, 2], "buyer": [2, 1]}, r"amount\[1\] = -1"),
+        (
+            {"final_demand": [0.5, 0, 0]},
+            r"output: 1 break the rule «a firm that buys has sales or final demand»: output\[2\] = 0",
+        ),
     ],
 )
 def test_a_broken_rule_is_named(change, says):
     with pytest.raises(NetworkError, match=says):
         firm_network(**(GOOD | change))
-
-
-def test_a_buyer_without_output_is_refused_by_the_layout():
-    network = firm_network([0], [1], [1.0], [0.0, 0.0], firm=["mill", "shell"])
-    with pytest.raises(ValueError, match="1 firms buy inputs but have output 0: shell"):
-        lay_out(network)

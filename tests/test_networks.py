@@ -1,5 +1,6 @@
 """The network store: round trips, two foreign readers, what it refuses, and that it is absent or whole."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,78 @@ def test_changed_contents_are_refused(tmp_path: Path) -> None:
     write_network(_labelled(), tmp_path / "n.zarr")
     zarr.open_array(str(tmp_path / "n.zarr/network/data"), mode="r+")[0] = 9.0
     with pytest.raises(NetworkStoreError, match=r"n\.zarr: content_hash: the contents are not those that were written"):
+        read_network(tmp_path / "n.zarr")
+
+
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "beyond": ({"supplier": np.array([0, 4000], np.int32)}, r"supplier: .*«0 ≤ supplier < 3 firms»: .*\[1\] = 4000"),
+    "below": ({"buyer": np.array([-1, 2], np.int32)}, r"buyer: .*buyer\[0\] = -1"),
+    "a region beyond": ({"region": np.array([0, 0, 7])}, r"region: .*«0 ≤ region < 1»: region\[2\] = 7"),
+    "a sector below": ({"sector": np.array([0, -1, 0])}, r"sector: .*sector\[1\] = -1"),
+    "not a number": ({"amount": np.array([1.0, np.nan])}, r"amount: .*«finite and > 0»: amount\[1\] = nan"),
+    "negative": ({"amount": np.array([-1.0, 1.0])}, r"amount: .*amount\[0\] = -1"),
+    "unbalanced": ({"final_demand": np.array([0, 0, 0.5])}, r"output: .*«output = sales \+ final demand, to 1e-6»"),
+    "idle": (
+        {"final_demand": np.zeros(3), "output": np.array([1.0, 1.0, 0])}, r"output: .*«a firm that buys has .*\[2\] = 0"
+    ),
+    "ids twice": ({"firm": np.array([5, 6, 5])}, r"firm: .*«none given twice»: firm\[2\] = 5"),
+    "itself": ({"supplier": np.array([0, 2], np.int32)}, r"supplier: .*«no firm supplies itself»: supplier\[1\] = 2"),
+    "unsorted": ({"supplier": np.array([1, 0]), "buyer": np.array([2, 2])}, r"link: .*«sorted by buyer, product and"),
+}  # fmt: skip
+
+
+@pytest.fixture(params=BROKEN.values(), ids=[*BROKEN])
+def broken(request: pytest.FixtureRequest) -> tuple[FirmNetwork, str]:
+    """A network that breaks a rule, and the words that say which."""
+    change, says = request.param
+    return replace(CASES["a chain"](), **change), says
+
+
+def test_a_broken_network_is_not_written(broken: tuple[FirmNetwork, str], tmp_path: Path) -> None:
+    with pytest.raises(NetworkStoreError, match=rf"n\.zarr: {broken[1]}.*; nothing was written"):
+        write_network(broken[0], tmp_path / "n.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_network_that_was_signed_is_not_read(
+    broken: tuple[FirmNetwork, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "check_network", lambda network: None)  # as another program might write it
+        write_network(broken[0], tmp_path / "n.zarr")
+    with pytest.raises(NetworkStoreError, match=rf"n\.zarr: ({broken[1]}|indptr: does not lead)"):
+        read_network(tmp_path / "n.zarr")
+
+
+OF_LINKS, OF_FIRMS = (
+    tuple(name for name, of in networks.DIMENSIONS.items() if of == dimension) for dimension in ("link", "firm")
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "claim", "says"),
+    [
+        (OF_LINKS, 5 * 10**8, r"data: claims 500,000,000 values in .* files, of which 1 are there"),
+        (OF_FIRMS, 5 * 10**8, r"indptr: shape \(4,\), expected"),
+        (("region",), 5 * 10**8, r"region: claims 500,000,000 values"),
+        (("data",), 3, r"indices: shape \(2,\), expected \(3,\)"),
+    ],
+)  # fmt: skip
+def test_what_a_store_claims_is_held_against_what_is_there(
+    names: tuple[str, ...], claim: int, says: str, tmp_path: Path
+) -> None:
+    write_network(CASES["a chain"](), tmp_path / "n.zarr")
+    for array in names:
+        file = tmp_path / "n.zarr/network" / array / "zarr.json"
+        file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"shape": [claim]}), "utf-8")
+    with pytest.raises(NetworkStoreError, match=rf"n\.zarr: {says}"):
+        read_network(tmp_path / "n.zarr")
+
+
+def test_a_store_without_a_unit_is_refused(tmp_path: Path) -> None:
+    write_network(CASES["a chain"](), tmp_path / "n.zarr")
+    del zarr.open_group(str(tmp_path / "n.zarr/network"), mode="r+").attrs["unit"]
+    with pytest.raises(NetworkStoreError, match=r"n\.zarr: network: unit: missing"):
         read_network(tmp_path / "n.zarr")
 
 
