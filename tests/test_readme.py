@@ -1,0 +1,60 @@
+"""The README's code runs as it is printed, on an economy of a hundred firms."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from shockmesh.cluster.cli import main
+from shockmesh.io.networks import write_network
+from shockmesh.io.results import open_run
+from shockmesh.kernels.network import FirmNetwork, firm_network
+
+README = Path(__file__).parent.parent.joinpath("README.md").read_text("utf-8")
+SPECS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+FIRMS = 100
+
+
+def small_world(random: FirmNetwork, spec: dict[str, Any]) -> FirmNetwork:
+    """A random network whose firms lie in the places that a spec names, and one more."""
+    (where,) = (shock["where"] for shock in spec["shocks"])
+    regions, sectors = [*where["region"], "USA"], [*where["sector"], "Q"]
+    return firm_network(
+        random.supplier, random.buyer, random.amount, random.final_demand, regions=regions, sectors=sectors,
+        region=np.arange(FIRMS) % len(regions), sector=np.arange(FIRMS) % len(sectors), unit=random.unit,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, random_network: Callable[..., FirmNetwork]) -> Path:
+    """What a reader has after the demo: a store and a run of the README's first spec, with few members."""
+    folder, spec = tmp_path_factory.mktemp("readme"), yaml.safe_load(SPECS[0])
+    (folder / "demo").mkdir()
+    write_network(small_world(random_network(FIRMS, 500), spec), folder / "demo/world2014-20k.zarr")
+    (folder / "demo/lockdown.yaml").write_text(SPECS[0], "utf-8")
+    few = ["--set", "sweep.members=3", "--set", "horizon.days=90"]
+    arguments = ["run", str(folder / "demo/lockdown.yaml"), "--out", str(folder / "demo/run"), "--address", "local"]
+    assert main([*arguments, *few, "--quiet"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_python_of_the_readme_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, number: int):
+    monkeypatch.chdir(folder)
+    exec(compile(SNIPPETS[number], f"README.md, Python {number + 1}", "exec"), {})
+    assert "matplotlib" not in SNIPPETS[number]  # which comes with the checks of contributors only
+
+
+def test_the_calibration_of_the_readme_fits_the_demo(folder: Path):
+    with open_run(folder / "demo/run") as run:
+        output = run.output.isel(member=0).sum("region")
+        table = (output / run.output_baseline.sum("region")).to_pandas()
+    table.insert(0, "day", np.arange(90))
+    table.to_csv(folder / "demo/series.csv", index=False)
+    spec = folder / "demo/calibration.yaml"
+    spec.write_text(SPECS[1], "utf-8")
+    assert main(["validate", str(spec), "--quiet"]) == 0
