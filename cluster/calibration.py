@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.batch import Simulator, part_of
 from shockmesh.cluster.domains import DOMAINS
 from shockmesh.cluster.fields import Window
 from shockmesh.cluster.models import Infer, Observe, Spec, Spreads, Unknown
-from shockmesh.inference.latents import Effect, LatentField, Support
+from shockmesh.cluster.source import SpecError
+from shockmesh.inference.choices import Residual
+from shockmesh.inference.latents import BOUNDS, Effect, LatentField, Support, get
 from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
 from shockmesh.inference.problem import Experiment, Problem, problem
-from shockmesh.io.series import Series, firms_of_series, read_noise, read_series
+from shockmesh.io.series import Series, SeriesError, firms_of_series, read_noise, read_series
+from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.rollout import baseline
 from shockmesh.kernels.segments import Segments, segments
+from shockmesh.kernels.shocks import Scenario
 
 KIND_OF = {"production": "productivity", "final_demand": "final_demand"}  # what a shock acts on → field of Scenario
 
@@ -40,11 +47,14 @@ def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
     with jax.enable_x64(spec.precision == "float64"):
         simulator = Simulator(spec, network)
         parameters, scenario = simulator.inputs(range(1))
+        layout, loss = simulator.layout(), _loss(infer)
         bound = [_observed(spec, observe, network) for observe in spec.observe]
         seen = tuple(part for part, _, _ in bound)
+        for observe, (part, series, _) in zip(spec.observe, bound, strict=True):
+            _check_ratios(observe, series, part, infer.residual, layout)
         fields = [_field(spec, path, unknown, network, bound[0][2]) for path, unknown in infer.parameters.items()]
+        _check_inside(spec, fields, parameters, scenario)
         experiment = Experiment(scenario, seen, spec.horizon.days, _fitted_days(seen))
-        layout, loss = simulator.layout(), _loss(infer)
         unknown = problem(layout, spec.model.switches, parameters, [experiment], fields, loss)
     return Calibration(unknown, tuple(series for _, series, _ in bound), bound[0][2], network)
 
@@ -82,8 +92,8 @@ def _observed(spec: Spec, observe: Observe, network: FirmNetwork) -> tuple[Obser
         segments(of_firm, names + 1),
         padded,
         np.column_stack([noise, np.ones(shape[0])]),
-        fitted=_within(series, observe.window, (0, days)),
-        held_out=_within(series, observe.held_out, (0, 0)),
+        fitted=_within(spec, observe, "window", series, (0, days)),
+        held_out=_within(spec, observe, "held_out", series, (0, 0)),
         period=series.period_of_day(days),
         dtype=spec.precision,
     )
@@ -101,11 +111,53 @@ def noise_of(observe: Observe, series: Series) -> Float[np.ndarray, "period seri
     return np.full(series.values.shape, observe.noise)
 
 
-def _within(series: Series, window: Window | None, otherwise: tuple[int, int]) -> np.ndarray:
+def _within(
+    spec: Spec, observe: Observe, name: Literal["window", "held_out"], series: Series, otherwise: tuple[int, int]
+) -> Bool[np.ndarray, "period series"]:
     """Which periods lie in a window of days, for every series and the one that is never seen."""
+    window: Window | None = getattr(observe, name)
     first, after = window or otherwise
     inside = (series.first_day >= first) & (series.last_day < after)
+    if window is not None and not np.isfinite(series.values[inside]).any():
+        path = ("observe", spec.observe.index(observe), name)
+        raise SpecError([spec.problem(path, list(window), f"holds no whole period of {observe.file} with a value")])
     return np.repeat(inside[:, None], len(series.names) + 1, axis=1)
+
+
+def _check_ratios(observe: Observe, series: Series, seen: Observed, residual: Residual, layout: Layout) -> None:
+    """What is seen is a ratio to an undisturbed day above 0; and a relative residual is a share of what is seen.
+
+    Raises:
+        SeriesError: a series or a value that is not.
+    """
+    counts = np.asarray(seen.fitted | seen.held_out)[:, :-1, 0]
+    steady = np.asarray(baseline(layout, {seen.variable: seen.groups})[seen.variable])[:-1]
+    for k in np.flatnonzero(counts.any(axis=0) & ~(steady > 0)):
+        told = f"its {observe.variable} on an undisturbed day is {steady[k]:.4g}"
+        raise SeriesError(
+            f"{observe.file}:1: column: {series.names[k]}: {told}: must be > 0, for values are ratios to it"
+        )
+    for row, k in np.argwhere(counts & (series.values == 0)):
+        if residual != "absolute":
+            rule = f"must be > 0 with infer.residual: {residual}; leave it empty, or use absolute"
+            raise SeriesError(f"{observe.file}:{row + 2}: {series.names[k]}: 0: {rule}")
+
+
+def _check_inside(spec: Spec, fields: Sequence[LatentField], parameters: Parameters, scenario: Scenario) -> None:
+    """A number on a bound of what it may be cannot stray from it.
+
+    Raises:
+        SpecError: a number to be inferred is on a bound for every firm.
+    """
+    problems = []
+    for field in fields:
+        median, (low, high) = np.asarray(get(parameters, scenario, field)), BOUNDS[field.support]
+        if not ((median > low) & (median < high)).any():
+            bound = f"> {low:g}" if high == np.inf else f"> {low:g} and < {high:g}"
+            rule = f"its value must be {bound} for some firm: on a bound it cannot be inferred"
+            problems.append(spec.problem(f"infer.parameters.{field.name}", f"{median.max():g}", rule))
+    if problems:
+        raise SpecError(problems)
 
 
 def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork, series: np.ndarray) -> LatentField:

@@ -113,13 +113,10 @@ def example(options: argparse.Namespace) -> int:
 
 def validate(options: argparse.Namespace) -> int:
     """Check a spec against its economy without running it."""
-    from shockmesh.cluster.binding import bind
-    from shockmesh.cluster.spec import load_spec
-    from shockmesh.io.networks import read_network
+    from shockmesh.cluster.prepare import prepare
 
-    spec = load_spec(options.spec, _overrides(options))
-    network = read_network(spec.economy)
-    bind(spec, network)
+    ready = prepare(options.spec, _overrides(options))
+    spec, network = ready.spec, ready.network
     found = {"spec": options.spec, "valid": True, "members": spec.members, "firms": network.n_firms}
     return _tell(options, found, f"{options.spec}: valid: {spec.members:,} members, {network.n_firms:,} firms")
 
@@ -127,17 +124,13 @@ def validate(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """Print the integers that a spec implies."""
     from shockmesh.cluster.forecast import forecasts, told_of
-    from shockmesh.cluster.plan import make_plan, readable, shards_of, sizes_of
-    from shockmesh.cluster.spec import load_spec
-    from shockmesh.io.networks import read_network
+    from shockmesh.cluster.plan import readable
+    from shockmesh.cluster.prepare import prepare
     from shockmesh.io.report_remarks import remarks
 
-    spec = load_spec(options.spec, _overrides(options))
-    notes = list(remarks(spec.model_dump(mode="json")))
-    network = read_network(spec.economy)
-    sizes = sizes_of(spec, network, shards_of(spec, network))
-    planned = make_plan(spec, sizes)
-    foreseen = forecasts(spec, sizes, planned)
+    ready = prepare(options.spec, _overrides(options))
+    planned, notes = ready.plan, list(remarks(ready.spec.model_dump(mode="json")))
+    foreseen = forecasts(ready.spec, ready.sizes, planned)
     if options.json:
         return _tell(options, planned.as_dict() | {"devices": [asdict(one) for one in foreseen], "notes": notes}, "")
     rows = readable(planned) | told_of(foreseen, planned) | {f"note {i}": note for i, note in enumerate(notes, 1)}

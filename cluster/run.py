@@ -9,13 +9,13 @@ from typing import Any
 
 from shockmesh.cluster import provenance
 from shockmesh.cluster.batch import Simulator
-from shockmesh.cluster.calibration import bind_calibration
 from shockmesh.cluster.calibration_run import CalibrationSummary, calibrate, calibration_status
 from shockmesh.cluster.events import RunBegan, RunEnded
 from shockmesh.cluster.execute import Tally, WorkersError, execute
 from shockmesh.cluster.executors import executor_of, interruptible
 from shockmesh.cluster.models import Spec
-from shockmesh.cluster.plan import Plan, human_bytes, make_plan, shards_of, sizes_of
+from shockmesh.cluster.plan import Plan, human_bytes, shards_of
+from shockmesh.cluster.prepare import prepare
 from shockmesh.cluster.progress import Pace, Progress, duration
 from shockmesh.cluster.seeing import seeing
 from shockmesh.cluster.spec import load_spec, parse_spec
@@ -117,17 +117,14 @@ def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = (
     Raises:
         SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
     """
-    spec = load_spec(spec_path, overrides)
-    network = read_network(spec.economy)
-    shard_of = shards_of(spec, network)
-    plan = make_plan(spec, sizes_of(spec, network, shard_of))
+    ready = prepare(spec_path, overrides)
+    spec, network, plan = ready.spec, ready.network, ready.plan
     manifest = provenance.manifest(spec, plan, network)
     if spec.infer is None:
         create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block), spec.engine)
     else:
-        bind_calibration(spec, network)
         create_folder(out, manifest)
-    return Job(place(out), spec.model_dump(mode="json"), plan, shard_of), network
+    return Job(place(out), spec.model_dump(mode="json"), plan, ready.shard_of), network
 
 
 def resume(path: str | Place, address: str | None = None, quiet: bool = False) -> RunSummary | CalibrationSummary:

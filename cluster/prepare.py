@@ -1,0 +1,41 @@
+"""What comes before a run: every check that may refuse it, and its plan. `validate` and `plan` end here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Int
+from numpy import ndarray
+from shockmesh.cluster.binding import bind
+from shockmesh.cluster.calibration import bind_calibration
+from shockmesh.cluster.models import Spec
+from shockmesh.cluster.plan import Plan, Sizes, make_plan, shards_of, sizes_of
+from shockmesh.cluster.spec import load_spec
+from shockmesh.io.networks import read_network
+from shockmesh.kernels.network import FirmNetwork
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A spec that may run."""
+
+    spec: Spec
+    network: FirmNetwork
+    shard_of: Int[ndarray, " firm"] | None  # the device of each firm; None where a worker is one device
+    sizes: Sizes
+    plan: Plan
+
+
+def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
+    """Read a spec, its network and all its files, and plan its run.
+
+    Raises:
+        SpecError, ScenarioError, SeriesError, NetworkStoreError: what the spec says or names breaks a rule.
+        PlanError: it does not fit the machine.
+    """
+    spec = load_spec(spec_path, overrides)
+    network = read_network(spec.economy)
+    bind(spec, network) if spec.infer is None else bind_calibration(spec, network)
+    shard_of = shards_of(spec, network)
+    sizes = sizes_of(spec, network, shard_of)
+    return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes))
