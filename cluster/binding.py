@@ -159,10 +159,11 @@ def _alternatives(name: str, known: dict[str, int]) -> str:
 
 
 def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members, network: FirmNetwork) -> Iterator[Problem]:
-    """Shocks that hit no firm, or firms without a value, or what nobody rebuilds."""
+    """Shocks that hit no firm, or never, or firms without a value, or what nobody rebuilds."""
     if isinstance(bound, BoundTable):
         return
     path = f"shocks.{bound.shock.name}"
+    yield from _too_late(spec, bound, members)
     if isinstance(bound.shock, HouseholdShock):
         for name in [name for name in bound.shock.builders if not asked_to_build(bound.shock, network, name).any()]:
             told = "no firm there of this sector meets final demand"
@@ -182,6 +183,14 @@ def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members, network
             yield from _uncovered(spec, f"{path}.{name}", field, ever_hit, members, network)
     if isinstance(bound.shock, DamageShock):
         yield from _not_rebuilt(spec, bound.shock, ever_hit, network)
+
+
+def _too_late(spec: Spec, bound: BoundShock, members: Members) -> Iterator[Problem]:
+    """A shock of which no part begins within the run, in any member."""
+    name = "rebuild_start" if isinstance(bound.shock, HouseholdShock) else "onset"
+    field, days = bound.fields[name], spec.horizon.days
+    if field is not None and (first := field.least(members.values)) >= days:
+        yield spec.problem(f"shocks.{bound.shock.name}.{name}", f"{first:g}", f"must be < {days}, the run's days")
 
 
 def asked_to_build(shock: HouseholdShock, network: FirmNetwork, sector: str) -> Float[np.ndarray, " firm"]:

@@ -107,7 +107,7 @@ def noise_of(observe: Observe, series: Series) -> Float[np.ndarray, "period seri
         SeriesError: its file breaks a rule.
     """
     if isinstance(observe.noise, Spreads):
-        return read_noise(observe.noise.file, series)
+        return read_noise(observe.noise.file, series, DOMAINS["noise"].low, DOMAINS["noise"].high)
     return np.full(series.values.shape, observe.noise)
 
 

@@ -5,7 +5,8 @@ Factors are read from CSV or Zarr. Firms that a file does not name keep the fact
 * long CSV, columns `firm,day,factor`: a factor holds from its day until the firm's next one; before the first, 1.
   Instead of `firm`, the columns `region` and `sector`, or one of them, name whole groups.
 * wide CSV, first column `day` and one column per firm, or first column `firm` and one column per day: as long.
-* Zarr, in a folder or an object store: a variable `factor(time, firm)` with both coordinates: as wide.
+* Zarr, in a folder or an object store: a variable `factor(time, firm)` with both coordinates: as wide. Times are days
+  as numbers or as durations since the start; dates are refused, for a run has none.
 
 Numbers are read from CSV with the columns `firm,value`, the criticality of inputs from a CSV of sectors by sectors.
 """
@@ -52,15 +53,16 @@ def read_factors(path: str, network: FirmNetwork, days: int, high: float = 1.0) 
     """Factors by day (0 … days − 1, or as far as the file goes) and firm, in the network's order, 1 where unnamed.
 
     Raises:
-        ScenarioError: an unknown firm, region or sector, a day below 0, a row given twice, or a factor that is not
-            within 0 ≤ factor ≤ high.
+        ScenarioError: an unknown firm, region or sector, a day below 0, a row given twice, no day of the run, or a
+            factor that is not within 0 ≤ factor ≤ high.
     """
     rows = _zarr_rows(path) if Path(path).is_dir() or "://" in path else _csv_rows(path)
     rows.require("day", (rows.day >= 0) & (rows.day % 1 == 0), "a whole number ≥ 0")
     rows.require("factor", (rows.factor >= 0) & (rows.factor <= high), f"≥ 0 and ≤ {high:g}")
     repeated = pd.DataFrame({**rows.keys, "day": rows.day}).duplicated().to_numpy()
     rows.require("day", ~repeated, f"one row for each {', '.join(rows.keys)} and day")
-    last = int(rows.day[rows.day < days].max(initial=0))
+    rows.require("day", np.full(len(rows.day), rows.day.min() < days), f"< {days}, the run's days, in one row at least")
+    last = int(rows.day[rows.day < days].max())
     factors = np.ones((last + 1, network.n_firms))
     for firms, day, factor in _changes(rows, network, last):
         factors[day:, firms] = factor
@@ -161,7 +163,8 @@ def _zarr_rows(path: str) -> _Rows:
         raise ScenarioError(str(error)) from error
     try:
         with reading(at):
-            store = xr.open_zarr(zarr_store(at, read_only=True), chunks=None, consolidated=False).load()
+            store = xr.open_zarr(zarr_store(at, read_only=True), chunks=None, consolidated=False, decode_timedelta=True)
+            store = store.load()
     except (OSError, ValueError) as error:
         raise ScenarioError(f"{path}: cannot be opened as Zarr: {error}") from error
     if "factor" not in store or set(store["factor"].dims) != {"time", "firm"}:
@@ -169,10 +172,18 @@ def _zarr_rows(path: str) -> _Rows:
     if not {"time", "firm"} <= set(store.coords):
         raise ScenarioError(f"{path}: coordinates: {', '.join(map(str, store.coords))}: must be time and firm")
     factor = store["factor"].transpose("time", "firm").to_numpy().astype(np.float64)
-    days, firms = store["time"].to_numpy(), store["firm"].to_numpy().astype(str)
+    days, firms = _days(path, store["time"].to_numpy()), store["firm"].to_numpy().astype(str)
     texts = {"day": np.repeat(days, len(firms)), "firm": np.tile(firms, len(days)), "factor": factor.ravel()}
     line = np.arange(factor.size)
     return _Rows(path, {"firm": texts["firm"]}, _numbers(texts["day"]), factor.ravel(), line, texts)
+
+
+def _days(path: str, times: np.ndarray) -> np.ndarray:
+    """Times of a Zarr file as days since the start of the run."""
+    if times.dtype.kind == "M":
+        first = np.datetime_as_string(times[:1], "D")
+        raise ScenarioError(f"{path}: time: {', '.join(first)}, …: must be days since the start of the run, not dates")
+    return times / np.timedelta64(1, "D") if times.dtype.kind == "m" else times
 
 
 def _numbers(texts: np.ndarray) -> Float[np.ndarray, " row"]:

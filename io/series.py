@@ -19,6 +19,9 @@ from jaxtyping import Float, Int
 from shockmesh.io.csv_text import read_csv_text
 from shockmesh.kernels.network import FirmNetwork
 
+LARGEST = 1e4  # times the undisturbed day: what is more is an amount, not a ratio
+LAST_DAY = 10_000_000
+
 
 class SeriesError(ValueError):
     """A file of observations that breaks a rule. The message names file, row, column, value and rule."""
@@ -45,8 +48,8 @@ def read_series(path: str | Path, days: int) -> Series:
     """Series of a CSV; periods must end within the `days` of the run.
 
     Raises:
-        SeriesError: no CSV, no day, periods that overlap or leave the run, a value that is not a number ≥ 0, or nothing
-            seen at all.
+        SeriesError: no CSV, no day, periods that overlap or leave the run, a value that is not a number from 0 to
+            10,000, or nothing seen at all.
     """
     table = read_csv_text(path, SeriesError)
     ends = _ends(path, table)
@@ -59,11 +62,11 @@ def read_series(path: str | Path, days: int) -> Series:
     return Series(names, first, last, values)
 
 
-def read_noise(path: str | Path, series: Series) -> Float[np.ndarray, "period series"]:
+def read_noise(path: str | Path, series: Series, low: float, high: float) -> Float[np.ndarray, "period series"]:
     """The standard deviation of each value of some series: a CSV with the same rows and columns.
 
     Raises:
-        SeriesError: no such CSV, other periods or series, a value that is not a number > 0.
+        SeriesError: no such CSV, other periods or series, a value that is not a number from `low` to `high`.
     """
     table = read_csv_text(path, SeriesError)
     ends = _ends(path, table)
@@ -74,10 +77,11 @@ def read_noise(path: str | Path, series: Series) -> Float[np.ndarray, "period se
     if missing:
         raise SeriesError(f"{path}:1: columns: no {missing[0]}: each series needs one")
     noise = np.stack([_numbers(path, name, table[name].to_numpy(str)) for name in series.names], axis=1)
-    bad = np.argwhere(~(noise > 0))
+    bad = np.argwhere(~((noise >= low) & (noise <= high)))
     if len(bad):
         row, column = bad[0]
-        raise SeriesError(f"{path}:{row + 2}: {series.names[column]}: {noise[row, column]:g}: must be > 0")
+        rule = f"must be ≥ {low:g} and ≤ {high:g}"
+        raise SeriesError(f"{path}:{row + 2}: {series.names[column]}: {noise[row, column]:g}: {rule}")
     return noise
 
 
@@ -103,7 +107,7 @@ def _check_periods(path: str | Path, first: np.ndarray, last: np.ndarray, days: 
 
 def _whole(path: str | Path, name: str, texts: np.ndarray) -> Int[np.ndarray, " row"]:
     numbers = _parsed(texts)
-    bad = np.flatnonzero(~(numbers % 1 == 0))
+    bad = np.flatnonzero(~((numbers % 1 == 0) & (np.abs(numbers) <= LAST_DAY)))
     if len(bad):
         raise SeriesError(f"{path}:{bad[0] + 2}: {name}: {texts[bad[0]]}: must be a whole number of days")
     return numbers.astype(int)
@@ -111,9 +115,10 @@ def _whole(path: str | Path, name: str, texts: np.ndarray) -> Int[np.ndarray, " 
 
 def _numbers(path: str | Path, name: str, texts: np.ndarray) -> Float[np.ndarray, " row"]:
     seen, numbers = texts != "", _parsed(texts)
-    bad = np.flatnonzero(seen & ~(np.isfinite(numbers) & (numbers >= 0)))
+    bad = np.flatnonzero(seen & ~((numbers >= 0) & (numbers <= LARGEST)))
     if len(bad):
-        raise SeriesError(f"{path}:{bad[0] + 2}: {name}: {texts[bad[0]]}: must be a number ≥ 0, or empty")
+        rule = f"must be a number ≥ 0 and ≤ {LARGEST:,.0f}, a ratio to the undisturbed day, or empty"
+        raise SeriesError(f"{path}:{bad[0] + 2}: {name}: {texts[bad[0]]}: {rule}")
     return np.where(seen, numbers, np.nan)
 
 

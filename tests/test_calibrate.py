@@ -269,7 +269,7 @@ def test_windows_are_refused(spec, change, message):
         ("day,S0\n0,1\n0,1\n", "series.csv:3: day 0: is in another period too"),
         ("day,S0\n25,1\n", "series.csv:2: days 25 … 25: must lie within 0 … 19"),
         ("day,S0\n1.5,1\n", "series.csv:2: day: 1.5: must be a whole number of days"),
-        ("day,S0\n1,-1\n", "series.csv:2: S0: -1: must be a number ≥ 0, or empty"),
+        ("day,S0\n1,-1\n", "series.csv:2: S0: -1: must be a number ≥ 0 and ≤ 10,000, a ratio to the"),
         ("day,S0\n1,\n", "no series: every column but the days is one, and something must be seen"),
         ("day,S9\n1,1\n", "series.csv:1: column: S9: no such sector"),
     ],
@@ -299,22 +299,22 @@ def test_noise_by_period_and_series(spec):
     [
         ("day,S0\n0,1\n", "noise.csv: day: must be those of the series"),
         ("day,S0\n0,1\n1,2\n", "noise.csv:1: columns: no S1: each series needs one"),
-        ("day,S0,S1\n0,1,1\n1,2,0\n", "noise.csv:3: S1: 0: must be > 0"),
-        ("day,S0,S1\n0,1,1\n1,2,\n", "noise.csv:3: S1: nan: must be > 0"),
+        ("day,S0,S1\n0,1,1\n1,2,0\n", "noise.csv:3: S1: 0: must be ≥ 1e-06 and ≤ 100"),
+        ("day,S0,S1\n0,1,1\n1,2,\n", "noise.csv:3: S1: nan: must be ≥ 1e-06 and ≤ 100"),
     ],
 )
 def test_noise_is_refused(tmp_path, text, message):
     (tmp_path / "series.csv").write_text("day,S0,S1\n0,1,1\n1,1,1\n")
     (tmp_path / "noise.csv").write_text(text)
     with pytest.raises(SeriesError) as error:
-        read_noise(tmp_path / "noise.csv", read_series(tmp_path / "series.csv", 2))
+        read_noise(tmp_path / "noise.csv", read_series(tmp_path / "series.csv", 2), 1e-6, 100)
     assert message in str(error.value)
 
 
 def test_numbers_of_several_shocks_stray_together_and_by_series(spec):
     (spec.parent / "series.csv").write_text("first_day,last_day,goods,services\n0,9,0.9,\n10,14,0.8,1.1\n")
     (spec.parent / "groups.csv").write_text("sector,series\nS0,goods\nS1,goods\nS2,services\n")
-    text = spec.read_text().replace("by: sector", "by: sector, groups: groups.csv").replace("[0, 14]", "[0, 10]")
+    text = spec.read_text().replace("by: sector", "by: sector, groups: groups.csv").replace("[0, 14], held_out: [14, 20]", WHOLE)
     text = text.replace("loss: 0.5, recovery_days: 15}", "loss: 0.5}, {name: rain, kind: recovery, loss: 0.2}")
     text = text.replace("    shocks.storm.recovery_days: {spread: {sector: 0.5}}\n", "")
     text = text.replace("    shocks.storm.loss: {spread: {all: 0.5}, doubt: 0.3}", LIKE)
@@ -332,6 +332,7 @@ def test_numbers_of_several_shocks_stray_together_and_by_series(spec):
         np.testing.assert_allclose(found[f"shocks.{name}.loss"][:, 0], expected, rtol=1e-5)
 
 
+WHOLE = "[0, 10], held_out: [10, 20]"  # days of whole periods
 LIKE = """
     shocks.storm.loss: {spread: {series: 0.7}}
     shocks.rain.loss: {like: shocks.storm.loss}
@@ -341,7 +342,8 @@ LIKE = """
 def test_periods_and_groups_of_sectors(spec):
     (spec.parent / "series.csv").write_text("first_day,last_day,goods,services\n0,9,0.9,\n10,19,0.8,1.1\n")
     (spec.parent / "groups.csv").write_text("sector,series\nS0,goods\nS1,goods\nS2,services\n")
-    spec.write_text(spec.read_text().replace("by: sector", "by: sector, groups: groups.csv"))
+    text = spec.read_text().replace("by: sector", "by: sector, groups: groups.csv")
+    spec.write_text(text.replace("[0, 14], held_out: [14, 20]", WHOLE))
     series = read_series(spec.parent / "series.csv", 20)
     np.testing.assert_array_equal(series.period_of_day(20), np.repeat([0, 1], 10))
     loaded = load_spec(spec)

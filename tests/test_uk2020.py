@@ -147,7 +147,7 @@ def test_quarters_of_divisions_are_those_of_the_file(example):
     ("series", "noise"), [("observed.csv", "noise.csv"), ("quarterly_observed.csv", "quarterly_noise.csv")]
 )
 def test_noise_is_the_model_s_and_what_other_years_bring(example, series, noise):
-    found = read_noise(example.folder / noise, read_series(example.folder / series, DAYS))
+    found = read_noise(example.folder / noise, read_series(example.folder / series, DAYS), 1e-6, 100)
     assert found.min() >= 0.03
     assert (found[-1] > found[0]).all()
 
