@@ -314,7 +314,8 @@ def test_noise_is_refused(tmp_path, text, message):
 def test_numbers_of_several_shocks_stray_together_and_by_series(spec):
     (spec.parent / "series.csv").write_text("first_day,last_day,goods,services\n0,9,0.9,\n10,14,0.8,1.1\n")
     (spec.parent / "groups.csv").write_text("sector,series\nS0,goods\nS1,goods\nS2,services\n")
-    text = spec.read_text().replace("by: sector", "by: sector, groups: groups.csv").replace("[0, 14], held_out: [14, 20]", WHOLE)
+    text = spec.read_text().replace("by: sector", "by: sector, groups: groups.csv")
+    text = text.replace("[0, 14], held_out: [14, 20]", WHOLE)
     text = text.replace("loss: 0.5, recovery_days: 15}", "loss: 0.5}, {name: rain, kind: recovery, loss: 0.2}")
     text = text.replace("    shocks.storm.recovery_days: {spread: {sector: 0.5}}\n", "")
     text = text.replace("    shocks.storm.loss: {spread: {all: 0.5}, doubt: 0.3}", LIKE)
