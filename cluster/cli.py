@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from shockmesh.cluster.calibration_run import CalibrationSummary
-    from shockmesh.cluster.run import RunSummary
+    from shockmesh.cluster.calibrating.run import CalibrationSummary
+    from shockmesh.cluster.running.run import RunSummary
 
 ADDRESS = "a Ray cluster; default: a local one for this run; `local`: no Ray, this process"
 HEAD = "the dashboard of a cluster's head, http://HOST:8265"
@@ -52,20 +52,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def import_(options: argparse.Namespace) -> int:
     """Turn a published table, or a user's own links, into a store."""
-    from shockmesh.cluster.describe import size_of, told
+    from shockmesh.cluster.verbs.describe import size_of, told
 
     findings: list[str] = []
     if options.kind == "links":
-        from shockmesh.io.import_links import import_links
+        from shockmesh.io.networks.import_links import import_links
 
         import_links(options.source, options.store, options.firms, unit_per=options.per, money=options.money)
         findings = [f"note: amounts are taken as {options.money} per {options.per} (--money, --per)"]
     elif options.kind == "inoue-todo":
-        from shockmesh.io.import_inoue_todo import import_inoue_todo
+        from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
 
         import_inoue_todo(options.source, options.store)
     else:
-        from shockmesh.io.import_table import import_table
+        from shockmesh.io.tables.importing import import_table
 
         findings = [told(finding) for finding in import_table(options.kind, options.source, options.store)]
     size = size_of(options.store)
@@ -76,11 +76,11 @@ def import_(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> int:
     """Draw a firm network consistent with a table."""
-    from shockmesh.cluster.describe import differences
-    from shockmesh.io.damage import reading
-    from shockmesh.io.generate import generate_network
-    from shockmesh.io.networks import write_network
-    from shockmesh.io.tables import one_year, open_table
+    from shockmesh.cluster.verbs.describe import differences
+    from shockmesh.io.networks.generate import generate_network
+    from shockmesh.io.networks.store import write_network
+    from shockmesh.io.stores.damage import reading
+    from shockmesh.io.tables.store import one_year, open_table
 
     with reading(options.table), open_table(options.table, year=options.year) as table:
         network = generate_network(one_year(table), options.firms, options.seed, options.mean_degree)
@@ -91,7 +91,7 @@ def generate(options: argparse.Namespace) -> int:
 
 def describe(options: argparse.Namespace) -> int:
     """Say what is in a store, and what its checks find."""
-    from shockmesh.cluster.describe import describe_store
+    from shockmesh.cluster.verbs.describe import describe_store
 
     described = describe_store(options.store)
     found = {"kind": described.kind, **described.facts, "findings": list(described.findings)}
@@ -123,10 +123,10 @@ def validate(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """Print the integers that a spec implies."""
-    from shockmesh.cluster.forecast import forecasts, told_of
-    from shockmesh.cluster.plan import readable
+    from shockmesh.cluster.planning.forecast import forecasts, told_of
+    from shockmesh.cluster.planning.plan import readable
     from shockmesh.cluster.prepare import prepare
-    from shockmesh.io.report_remarks import remarks
+    from shockmesh.io.reports.remarks import remarks
 
     ready = prepare(options.spec, _overrides(options))
     planned, notes = ready.plan, list(remarks(ready.spec.model_dump(mode="json")))
@@ -140,7 +140,7 @@ def plan(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Run a spec into a new store."""
     _leave_the_gpu(options)
-    from shockmesh.cluster.run import run as run_spec
+    from shockmesh.cluster.running.run import run as run_spec
 
     out = options.out or f"{Path(options.spec).stem}.run"
     summary = run_spec(
@@ -152,8 +152,8 @@ def run(options: argparse.Namespace) -> int:
 
 def submit(options: argparse.Namespace) -> int:
     """Ship a spec to a cluster as a Ray job, follow its log, and end with its exit code."""
-    from shockmesh.cluster.jobs import follow
-    from shockmesh.cluster.jobs import submit as submit_spec
+    from shockmesh.cluster.verbs.jobs import follow
+    from shockmesh.cluster.verbs.jobs import submit as submit_spec
 
     job = submit_spec(options.spec, options.address, options.out, _overrides(options))
     _tell(options, {"job": job, "out": options.out}, f"job {job} at {options.address}, into {options.out}")
@@ -163,11 +163,11 @@ def submit(options: argparse.Namespace) -> int:
 def logs(options: argparse.Namespace) -> int:
     """Print what a job has printed so far, or what happened in a run, a JSON object a line."""
     if not options.address:
-        from shockmesh.io.runlog import read_log
+        from shockmesh.io.stores.runlog import read_log
 
         found = read_log(options.job)
         return _tell(options, {"records": found}, "\n".join(map(json.dumps, found)))
-    from shockmesh.cluster.jobs import job_log
+    from shockmesh.cluster.verbs.jobs import job_log
 
     text = job_log(options.job, options.address)
     return _tell(options, {"job": options.job, "log": text}, text)
@@ -176,7 +176,7 @@ def logs(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Complete a run that was interrupted."""
     _leave_the_gpu(options)
-    from shockmesh.cluster.run import resume as resume_run
+    from shockmesh.cluster.running.run import resume as resume_run
 
     summary = resume_run(options.run, address=options.address, quiet=options.quiet)
     return _summarise(options, summary)
@@ -185,18 +185,18 @@ def resume(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Say how far a run is."""
     if options.address:
-        from shockmesh.cluster.jobs import job_status
+        from shockmesh.cluster.verbs.jobs import job_status
 
         return _table(options, job_status(options.run, options.address), f"Job {options.run}")
-    from shockmesh.cluster.run import status as status_of
+    from shockmesh.cluster.running.run import status as status_of
 
     return _table(options, status_of(options.run), f"Run {options.run}")
 
 
 def report(options: argparse.Namespace) -> int:
     """Write a run's report, one HTML file."""
-    from shockmesh.io.report import write_report
-    from shockmesh.io.report_headline import headline, headline_text
+    from shockmesh.io.reports.headline import headline, headline_text
+    from shockmesh.io.reports.report import write_report
     from shockmesh.io.results import open_run, read_manifest
 
     path, spec = write_report(options.run, options.out), read_manifest(options.run).get("spec", {})
@@ -209,7 +209,7 @@ def report(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Say whether this machine has what a run needs."""
-    from shockmesh.cluster import doctor as medicine
+    from shockmesh.cluster.verbs import doctor as medicine
 
     findings = medicine.examine()
     if options.json:
@@ -221,7 +221,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def esri(options: argparse.Namespace) -> int:
     """Rank the firms of a network by the share of the economy that stops when one of them does (Diem et al. 2022)."""
-    from shockmesh.cluster.esri import rank_by_esri
+    from shockmesh.cluster.verbs.esri import rank_by_esri
 
     out = options.out or str(Path(options.store).with_suffix(".esri.csv"))
     ranking = rank_by_esri(
@@ -233,7 +233,7 @@ def esri(options: argparse.Namespace) -> int:
 
 def sensitivity(options: argparse.Namespace) -> int:
     """Rank the firms of a spec by the derivative of its loss, all firms in one backward pass."""
-    from shockmesh.cluster.sensitivity import rank_by_sensitivity
+    from shockmesh.cluster.verbs.sensitivity import rank_by_sensitivity
 
     out = options.out or str(Path(options.spec).with_suffix(".sensitivity.csv"))
     ranking = rank_by_sensitivity(options.spec, out, overrides=_overrides(options), loss=options.loss)
@@ -242,7 +242,7 @@ def sensitivity(options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     """Run a benchmark of a clone; what follows its name is its own."""
-    from shockmesh.cluster.bench import run_bench
+    from shockmesh.cluster.verbs.bench import run_bench
 
     run_bench(options.name, options.arguments)
     return DONE

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from jaxtyping import Int
 from numpy import ndarray
-from shockmesh.cluster.binding import bind
-from shockmesh.cluster.calibration import bind_calibration
-from shockmesh.cluster.models import Spec
-from shockmesh.cluster.plan import Plan, Sizes, make_plan, shards_of, sizes_of
-from shockmesh.cluster.spec import load_spec
-from shockmesh.io.networks import read_network
+from shockmesh.cluster.calibrating.calibration import bind_calibration
+from shockmesh.cluster.planning.plan import Plan, Sizes, make_plan, shards_of, sizes_of
+from shockmesh.cluster.spec.binding import bind
+from shockmesh.cluster.spec.load import load_spec
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.io.networks.store import read_network
 from shockmesh.kernels.network import FirmNetwork
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float
 from shockmesh.inference.losses import predicted
 from shockmesh.inference.problem import Problem, inputs, predictions
-from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.devices.layout import Layout
+from shockmesh.kernels.devices.segments import look_up, safe_ratio, segment_sum
+from shockmesh.kernels.mechanisms.shocks import Scenario, total_factor
 from shockmesh.kernels.rollout import observe
-from shockmesh.kernels.segments import look_up, safe_ratio, segment_sum
-from shockmesh.kernels.shocks import Scenario, total_factor
 from shockmesh.kernels.step import Flows
 
 BASELINES = ("no change", "shocks alone", "Leontief's inverse", "before the fit")

@@ -18,9 +18,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from shockmesh.kernels.devices.segments import Segments, look_up
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters
-from shockmesh.kernels.segments import Segments, look_up
-from shockmesh.kernels.shocks import Scenario
 
 type Support = Literal["positive", "above_one", "share"]
 type Latents = Mapping[str, Float[Array, "group *member"]]

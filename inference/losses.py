@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from shockmesh.inference.choices import Penalty, Residual
-from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.devices.layout import Layout
+from shockmesh.kernels.devices.segments import Segments
 from shockmesh.kernels.rollout import Record, baseline
-from shockmesh.kernels.segments import Segments
 
 FREEDOM = 4.0  # degrees of freedom of the robust penalty's Student t
 

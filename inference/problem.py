@@ -16,11 +16,11 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float, PRNGKeyArray
 from shockmesh.inference.latents import LatentField, Latents, get, put
 from shockmesh.inference.losses import GAUSSIAN, Loss, Observed, predicted
-from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.devices.layout import Layout
+from shockmesh.kernels.devices.segments import Segments
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.segments import Segments
-from shockmesh.kernels.shocks import Scenario
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["scenario", "seen"], meta_fields=["days", "fitted_days"])

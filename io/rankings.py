@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from shockmesh.io.sector_matrices import name_cell, read_cells
+from shockmesh.io.inputs.sector_matrices import name_cell, read_cells
 from shockmesh.kernels.network import FirmNetwork
 
 

@@ -21,10 +21,10 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 import zarr
-from shockmesh.io import journal
-from shockmesh.io.engines import COMPLETE, FAILED, PENDING, Commit, Engine, ZarrEngine
-from shockmesh.io.icechunk_engine import IcechunkEngine
-from shockmesh.io.places import Place, place, tree_size
+from shockmesh.io.stores import journal
+from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING, Commit, Engine, ZarrEngine
+from shockmesh.io.stores.icechunk_engine import IcechunkEngine
+from shockmesh.io.stores.places import Place, place, tree_size
 from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 
 SCHEMA = "run/1"
@@ -248,7 +248,7 @@ def open_run(path: str | Place) -> xr.Dataset:
     if dict(read_manifest(path).get("spec", {})).get("infer") is not None:
         raise ResultsError(
             f"{path}: a calibration, which keeps no members: `shockmesh report` shows its posterior, "
-            "shockmesh.io.posteriors.open_posterior opens it"
+            "shockmesh.io.stores.posteriors.open_posterior opens it"
         )
     engine = engine_of(place(path))
     ds = texts_as_objects(xr.open_zarr(engine.reads, chunks=None, consolidated=False))

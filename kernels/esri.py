@@ -29,8 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
+from shockmesh.kernels.devices.segments import Segments, look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.segments import Segments, look_up, segment_min, segment_sum, segments
 
 NEGLIGIBLE, NON_ESSENTIAL, ESSENTIAL = 0, 1, 2
 TOLERANCE = 1e-2  # of the paper and of GLcascade

@@ -7,10 +7,10 @@ from math import ceil, isqrt
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.devices.layout import Layout
+from shockmesh.kernels.devices.segments import GROUPED, Pools, Segments, segment_sum
+from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
 from shockmesh.kernels.model import Parameters, Switches
-from shockmesh.kernels.segments import GROUPED, Pools, Segments, segment_sum
-from shockmesh.kernels.shocks import Scenario, standing, today
 from shockmesh.kernels.step import Flows, State, initial_state, step
 
 RECORDABLE: tuple[str, ...] = (

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from shockmesh.kernels.layout import Layout, lay_out
+from shockmesh.kernels.devices.layout import Layout, lay_out
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.shocks import Recovery, Scenario
 
 CHAINS, DAYS = 10_923, 40  # 32,769 firms: compilers have been wrong in the last row of many
 STOCKS, CAPACITY, LOSS = (9.0, 2.7, 3.4), 1.25, 0.52

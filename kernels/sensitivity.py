@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.devices.layout import Layout
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.rollout import baseline, rollout
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Scenario
 
 type Flow = Literal["output", "value_added", "final_consumption"]
 

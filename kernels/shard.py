@@ -15,13 +15,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
-from shockmesh.kernels.layout import Layout, criticality_of, pools_of, product_days_of
+from shockmesh.kernels.devices.layout import Layout, criticality_of, pools_of, product_days_of
+from shockmesh.kernels.devices.partition import ghosts_of
+from shockmesh.kernels.devices.segments import Exchange, Segments, groups_on_device
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, ranks
-from shockmesh.kernels.partition import ghosts_of
 from shockmesh.kernels.rollout import Record, members_of, rollout
-from shockmesh.kernels.segments import Exchange, Segments, groups_on_device
-from shockmesh.kernels.shocks import Scenario
 from shockmesh.kernels.step import initial_state
 
 FIRM, MEMBER = "firm", "member"

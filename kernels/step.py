@@ -15,15 +15,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from shockmesh.kernels.capacity import initial_level, level_today, level_tomorrow, utmost
-from shockmesh.kernels.consumption import final_demand_today, initial_spending, spending_today
-from shockmesh.kernels.inventories import is_held, pool_target
-from shockmesh.kernels.layout import Layout
+from shockmesh.kernels.devices.layout import Layout
+from shockmesh.kernels.devices.segments import Links, Segments, look_up, safe_ratio, segment_sum
+from shockmesh.kernels.mechanisms.capacity import initial_level, level_today, level_tomorrow, utmost
+from shockmesh.kernels.mechanisms.consumption import final_demand_today, initial_spending, spending_today
+from shockmesh.kernels.mechanisms.inventories import is_held, pool_target
+from shockmesh.kernels.mechanisms.production import attainable
+from shockmesh.kernels.mechanisms.rationing import ration
+from shockmesh.kernels.mechanisms.shocks import Day, Scenario, outstanding
 from shockmesh.kernels.model import Parameters, Switches
-from shockmesh.kernels.production import attainable
-from shockmesh.kernels.rationing import ration
-from shockmesh.kernels.segments import Links, Segments, look_up, safe_ratio, segment_sum
-from shockmesh.kernels.shocks import Day, Scenario, outstanding
 
 
 class Wish(NamedTuple):

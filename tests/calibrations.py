@@ -8,11 +8,11 @@ import numpy as np
 from shockmesh.inference.latents import Effect, LatentField
 from shockmesh.inference.losses import GAUSSIAN, Loss, observed
 from shockmesh.inference.problem import Experiment, Problem, member_keys, predictions, prior_draws, problem
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Recovery, Scenario
 
 DAYS = 30
 NOISE = 0.01

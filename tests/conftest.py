@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import jax
 import numpy as np
 import pytest
-from shockmesh.kernels import segments
+from shockmesh.kernels.devices import segments
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from specs import Write
@@ -72,7 +72,7 @@ def short_folder() -> Iterator[Path]:
 def processes() -> ForkServerContext:
     """New processes that have imported everything and started nothing."""
     context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "runpy", "shockmesh.cluster.cli", "shockmesh.cluster.run"])
+    context.set_forkserver_preload(["pytest", "runpy", "shockmesh.cluster.cli", "shockmesh.cluster.running.run"])
     return context
 
 

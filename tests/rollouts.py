@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scenario, Table
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import Record
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario, Table
 
 MEMBERS = 4
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from shockmesh.cluster.spec import SpecError, load_spec
+from shockmesh.cluster.spec.load import SpecError, load_spec
 
 GOOD = """\
 economy: world.zarr

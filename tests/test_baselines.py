@@ -10,11 +10,11 @@ from shockmesh.inference.baselines import BASELINES, baselines, first_order, thr
 from shockmesh.inference.diagnostics import rmse_over
 from shockmesh.inference.losses import observed
 from shockmesh.inference.problem import Problem, predictions
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Recovery, Scenario
 
 
 def shocked(network: FirmNetwork, days: int) -> Problem:

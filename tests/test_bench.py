@@ -6,8 +6,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from shockmesh.cluster.bench import FOLDER
 from shockmesh.cluster.cli import main
+from shockmesh.cluster.verbs.bench import FOLDER
 
 
 def test_kernels_beside_their_peers(capsys):

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shockmesh.cluster.binding import BoundShock, bind
-from shockmesh.cluster.spec import SpecError
-from shockmesh.io.scenarios import ScenarioError
+from shockmesh.cluster.spec.binding import BoundShock, bind
+from shockmesh.cluster.spec.load import SpecError
+from shockmesh.io.inputs.scenarios import ScenarioError
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from toy import MakeSpec
 

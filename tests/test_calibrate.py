@@ -9,22 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from shockmesh.cluster import calibrate
-from shockmesh.cluster import run as runs
-from shockmesh.cluster.calibrate import CalibrationError, Track, stale
-from shockmesh.cluster.calibration import bind_calibration
-from shockmesh.cluster.calibration_run import CalibrationSummary
+from shockmesh.cluster.calibrating import fit as calibrate
+from shockmesh.cluster.calibrating.calibration import bind_calibration
+from shockmesh.cluster.calibrating.fit import CalibrationError, Track, stale
+from shockmesh.cluster.calibrating.run import CalibrationSummary
 from shockmesh.cluster.cli import main
-from shockmesh.cluster.run import status
-from shockmesh.cluster.spec import SpecError, load_spec
+from shockmesh.cluster.running import run as runs
+from shockmesh.cluster.running.run import status
+from shockmesh.cluster.spec.load import SpecError, load_spec
 from shockmesh.inference.baselines import BASELINES
 from shockmesh.inference.diagnostics import pareto_k
 from shockmesh.inference.problem import field_values
-from shockmesh.io.networks import read_network, write_network
-from shockmesh.io.posteriors import open_posterior
-from shockmesh.io.report_posterior import trust
+from shockmesh.io.inputs.series import SeriesError, read_noise, read_series
+from shockmesh.io.networks.store import read_network, write_network
+from shockmesh.io.reports.posterior import trust
 from shockmesh.io.results import ResultsError, open_run
-from shockmesh.io.series import SeriesError, read_noise, read_series
+from shockmesh.io.stores.posteriors import open_posterior
 
 run = cast(Callable[..., CalibrationSummary], runs.run)  # of calibrations
 resume = cast(Callable[..., CalibrationSummary], runs.resume)

@@ -118,7 +118,7 @@ def test_a_run_with_failed_members_is_partly_done(chain: Path, capsys: Any, monk
     def broken(self: object, members: range) -> dict[str, np.ndarray]:
         return {"output": np.full((1, 30, 5), np.nan), "final_consumption": np.zeros((1, 30))}
 
-    monkeypatch.setattr("shockmesh.cluster.batch.Simulator.simulate", broken)
+    monkeypatch.setattr("shockmesh.cluster.running.batch.Simulator.simulate", broken)
     assert main(["run", "outage.yaml", "--address", "local"]) == PARTLY_DONE
     assert "not finite in members 0" in capsys.readouterr().out
 

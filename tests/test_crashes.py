@@ -9,10 +9,10 @@ from runpy import run_path
 
 import numpy as np
 import pytest
-from shockmesh.cluster.run import create, resume
-from shockmesh.io import journal
-from shockmesh.io.networks import write_network
+from shockmesh.cluster.running.run import create, resume
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import Template, Variable, committed, create_run, open_run, verify, write_block
+from shockmesh.io.stores import journal
 
 CRASHES = 200
 WRITER = "writer"  # the name under which a writer's process runs this file

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shockmesh.io.csv_text import read_csv_text
-from shockmesh.io.scenarios import ScenarioError, read_numbers
-from shockmesh.io.sector_matrices import read_cells
-from shockmesh.io.series import SeriesError, read_series
-from shockmesh.io.sheets import SheetError, read_sheet
+from shockmesh.io.inputs.csv_text import read_csv_text
+from shockmesh.io.inputs.scenarios import ScenarioError, read_numbers
+from shockmesh.io.inputs.sector_matrices import read_cells
+from shockmesh.io.inputs.series import SeriesError, read_series
+from shockmesh.io.inputs.sheets import SheetError, read_sheet
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 BAD = {

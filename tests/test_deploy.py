@@ -17,7 +17,7 @@ from operators import RESOURCES
 from pydantic import ValidationError
 from ray.autoscaler._private.util import fillout_defaults, validate_config
 from shockmesh.cluster.cli import _parser
-from shockmesh.io.networks import write_network
+from shockmesh.io.networks.store import write_network
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 TEXTS = {file.name: file.read_text("utf-8") for file in DEPLOY.iterdir() if file.is_file()}

@@ -8,9 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
-    f"shockmesh.{path.parent.name}.{path.stem}"
+    "shockmesh." + ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for folder in ("kernels", "inference", "io", "cluster")
-    for path in sorted((ROOT / folder).glob("*.py"))
+    for path in sorted((ROOT / folder).rglob("*.py"))
     if ">>>" in path.read_text()
 ]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 import pytest
-from shockmesh.cluster import doctor
 from shockmesh.cluster.cli import main
+from shockmesh.cluster.verbs import doctor
 from shockmesh.kernels import self_test
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.cluster.cli import BAD_INPUT, DONE, main
-from shockmesh.io.networks import write_network
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.rankings import read_essential
 from shockmesh.kernels.esri import esri, lay_out_cascade, propagate
 from shockmesh.kernels.network import FirmNetwork, firm_network

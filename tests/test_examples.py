@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from shockmesh.cluster.batch import Simulator
-from shockmesh.cluster.spec import load_spec
+from shockmesh.cluster.running.batch import Simulator
+from shockmesh.cluster.spec.load import load_spec
 from shockmesh.io import examples
 from shockmesh.io.examples import EXAMPLES as SOURCE
 from shockmesh.io.examples import ExampleError, copy_example, list_examples
-from shockmesh.io.import_inoue_todo import import_inoue_todo
-from shockmesh.io.import_links import import_links
-from shockmesh.io.networks import read_network
+from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
+from shockmesh.io.networks.import_links import import_links
+from shockmesh.io.networks.store import read_network
 
 NAMES = ["chain", "inoue-todo", "uk2020", "world2014"]
 

@@ -9,8 +9,8 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shockmesh.cluster.execute import HOPELESS, LocalExecutor, Note, Outcome, Tally, WorkersError, execute
-from shockmesh.cluster.work import Overlap
+from shockmesh.cluster.running.execute import HOPELESS, LocalExecutor, Note, Outcome, Tally, WorkersError, execute
+from shockmesh.cluster.running.work import Overlap
 
 
 class Scripted:

@@ -9,22 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special, stats
-from shockmesh.cluster.batch import Simulator
-from shockmesh.cluster.binding import failures_within
-from shockmesh.cluster.calibration import bind_calibration
-from shockmesh.cluster.members import arrivals
-from shockmesh.cluster.plan import sizes_of, worker_bytes
-from shockmesh.cluster.sensitivity import rank_by_sensitivity
-from shockmesh.cluster.spec import Spec, SpecError, parse_spec
+from shockmesh.cluster.calibrating.calibration import bind_calibration
+from shockmesh.cluster.planning.plan import sizes_of, worker_bytes
+from shockmesh.cluster.running.batch import Simulator
+from shockmesh.cluster.spec.binding import failures_within
+from shockmesh.cluster.spec.load import Spec, SpecError, parse_spec
+from shockmesh.cluster.spec.members import arrivals
+from shockmesh.cluster.verbs.sensitivity import rank_by_sensitivity
 from shockmesh.inference.problem import losses
-from shockmesh.io.networks import write_network
-from shockmesh.kernels.layout import lay_out
+from shockmesh.io.networks.store import write_network
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.partition import partition
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Failures, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Failures, Scenario
 
 
 def failures(clock: Any, loss: Any = 1.0, onset: Any = 0.0, between: Any = 1.0, repair: Any = 1.0) -> Failures:

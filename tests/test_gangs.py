@@ -20,13 +20,13 @@ from drivers import alive, wait_for
 from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # pyright: ignore[reportAttributeAccessIssue]
-from shockmesh.cluster import ray_executor
-from shockmesh.cluster.events import BlockDone, BlockLost, Event, GangFormed, GangLeaves, Tell, silent
-from shockmesh.cluster.execute import Tally, execute
-from shockmesh.cluster.gang import Gang
-from shockmesh.cluster.ray_executor import PATIENCE_SECONDS, QUIET_RAY, RayExecutor, ray_cluster
-from shockmesh.cluster.run import create, run
-from shockmesh.io.networks import write_network
+from shockmesh.cluster.running import ray_executor
+from shockmesh.cluster.running.execute import Tally, execute
+from shockmesh.cluster.running.gang import Gang
+from shockmesh.cluster.running.ray_executor import PATIENCE_SECONDS, QUIET_RAY, RayExecutor, ray_cluster
+from shockmesh.cluster.running.run import create, run
+from shockmesh.cluster.seeing.events import BlockDone, BlockLost, Event, GangFormed, GangLeaves, Tell, silent
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import finalise, open_run, verify
 
 SPEC = """

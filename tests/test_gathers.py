@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import EVERY_SWITCH, assert_close, both_ways, inputs_of, record_of
-from shockmesh.kernels.gathers import WIDTHS, gathers
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.gathers import WIDTHS, gathers
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.partition import partition
+from shockmesh.kernels.devices.segments import Segments, groups_on_device, look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.model import Switches
-from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.segments import Segments, groups_on_device, look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
 
@@ -83,7 +83,7 @@ def test_rollouts_and_gradients_are_those_of_plain_segments(float64, random_netw
         return both_ways(lambda *of: rollout(layout, switches, *of, days=9, record=record), inputs)
 
     expected = run()
-    monkeypatch.setattr("shockmesh.kernels.segments.scatters_in_order", lambda: False)
+    monkeypatch.setattr("shockmesh.kernels.devices.segments.scatters_in_order", lambda: False)
     assert_close(run(), expected, 1e-11)
 
 

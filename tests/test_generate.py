@@ -8,12 +8,8 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shockmesh.io.generate import DAYS_PER_YEAR, generate_network
-from shockmesh.io.generate_cells import Cells, GenerateError, rebalance
-from shockmesh.io.generate_firms import allot
-from shockmesh.io.generate_links import overlay
-from shockmesh.io.import_table import import_table
-from shockmesh.io.network_facts import (
+from shockmesh.io.networks.cells import Cells, GenerateError, rebalance
+from shockmesh.io.networks.facts import (
     describe_network,
     findings,
     largest_component,
@@ -21,8 +17,12 @@ from shockmesh.io.network_facts import (
     statistics,
     tail_exponent,
 )
-from shockmesh.io.networks import content_hash, write_network
-from shockmesh.io.tables import open_table
+from shockmesh.io.networks.firms import allot
+from shockmesh.io.networks.generate import DAYS_PER_YEAR, generate_network
+from shockmesh.io.networks.links import overlay
+from shockmesh.io.networks.store import content_hash, write_network
+from shockmesh.io.tables.importing import import_table
+from shockmesh.io.tables.store import open_table
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 Z_DIMS = ("region_from", "sector_from", "region_to", "sector_to")

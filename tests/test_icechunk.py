@@ -12,9 +12,7 @@ from runpy import run_path
 import numpy as np
 import pytest
 from shockmesh.cluster.cli import main
-from shockmesh.io import icechunk_engine
-from shockmesh.io.engines import EngineError
-from shockmesh.io.networks import write_network
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import (
     ResultsError,
     Template,
@@ -28,6 +26,8 @@ from shockmesh.io.results import (
     verify,
     write_block,
 )
+from shockmesh.io.stores import icechunk_engine
+from shockmesh.io.stores.engines import EngineError
 
 CRASHES = 30
 DRIVER, ZOMBIE = "driver", "zombie"  # the names under which a process runs this file

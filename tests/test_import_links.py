@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from shockmesh.io.import_inoue_todo import import_inoue_todo
-from shockmesh.io.import_links import import_links
-from shockmesh.io.network_facts import describe_network
-from shockmesh.io.networks import NetworkStoreError, read_network
-from shockmesh.io.sheets import SheetError, ids
+from shockmesh.io.inputs.sheets import SheetError, ids
+from shockmesh.io.networks.facts import describe_network
+from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
+from shockmesh.io.networks.import_links import import_links
+from shockmesh.io.networks.store import NetworkStoreError, read_network
 
 LINKS = "supplier,buyer,amount\nmine,mill,36.5\nmill,shop,73\nmine,shop,3.65\n"
 FIRMS = "firm,region,sector,final_demand\nmine,NA,B,0\nmill,NA,C,10.95\nshop,ESP,G47,182.5\n"

@@ -34,8 +34,8 @@ from shockmesh.inference.svi import (
     take_step,
     variational,
 )
+from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.segments import segments
 
 
 @pytest.fixture

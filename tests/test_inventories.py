@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import assert_slope
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.partition import partition
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
-from shockmesh.kernels.shocks import Recovery, Scenario
 
 DAYS = np.array([0, 2.5, np.inf, 5, 0, np.inf, 1.5])  # of each product; 0: the buyer's own
 CRITICALITY = np.random.default_rng(5).choice([0, 0.5, 1], (7, 7))

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from shockmesh.cluster.cli import main
-from shockmesh.cluster.jobs import JobError, submit
-from shockmesh.io import journal
-from shockmesh.io.networks import write_network
+from shockmesh.cluster.verbs.jobs import JobError, submit
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import committed, open_run
+from shockmesh.io.stores import journal
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 SPEC = """

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drivers import alive, start, wait_for
-from shockmesh.cluster.execute import execute
-from shockmesh.cluster.plan import make_plan, sizes_of
-from shockmesh.cluster.ray_executor import RayExecutor, ray_cluster
-from shockmesh.cluster.run import run
-from shockmesh.cluster.spec import load_spec
-from shockmesh.cluster.work import Job
-from shockmesh.io import journal
-from shockmesh.io.networks import write_network
+from shockmesh.cluster.planning.plan import make_plan, sizes_of
+from shockmesh.cluster.running.execute import execute
+from shockmesh.cluster.running.ray_executor import RayExecutor, ray_cluster
+from shockmesh.cluster.running.run import run
+from shockmesh.cluster.running.work import Job
+from shockmesh.cluster.spec.load import load_spec
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import committed, open_run, verify
+from shockmesh.io.stores import journal
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -137,10 +137,10 @@ def test_no_cluster_at_the_address(quiet):
 
 JOIN = """
 import os, subprocess, sys
-from shockmesh.cluster.executors import close_to_others
+from shockmesh.cluster.running.executors import close_to_others
 close_to_others()
 import ray
-from shockmesh.cluster.ray_executor import ray_cluster
+from shockmesh.cluster.running.ray_executor import ray_cluster
 with ray_cluster(None, 1):
     join = f"import ray; ray.init('{ray.get_runtime_context().gcs_address}', log_to_driver=False)"
     for token in ({}, {"RAY_AUTH_MODE": "disabled"}):

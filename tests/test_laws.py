@@ -12,13 +12,13 @@ import pytest
 from arrays import assert_slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shockmesh.kernels.layout import Layout, lay_out
+from shockmesh.kernels.devices.layout import Layout, lay_out
+from shockmesh.kernels.devices.segments import look_up, segment_min, segment_sum, segments
+from shockmesh.kernels.mechanisms.rationing import ration
+from shockmesh.kernels.mechanisms.shocks import Damage, Failures, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Rationing, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
-from shockmesh.kernels.segments import look_up, segment_min, segment_sum, segments
-from shockmesh.kernels.shocks import Damage, Failures, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.step import initial_state, placed, step
 
 ORDERS = [

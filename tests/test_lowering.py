@@ -9,14 +9,14 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.partition import partition
+from shockmesh.kernels.devices.roofline import Work
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Damage, HouseholdDamage, Recovery, RouteCut, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
-from shockmesh.kernels.partition import partition
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.roofline import Work
-from shockmesh.kernels.segments import segments
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
-from shockmesh.kernels.shocks import Damage, HouseholdDamage, Recovery, RouteCut, Scenario
 
 LEAVES_THE_DEVICE = ("custom_call", "infeed", "outfeed", "stablehlo.send", "stablehlo.recv")  # a callback is a call
 

@@ -10,15 +10,15 @@ import pytest
 from arrays import column
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shockmesh.kernels.capacity import level_today, level_tomorrow
-from shockmesh.kernels.layout import Layout, lay_out
+from shockmesh.kernels.devices.layout import Layout, lay_out
+from shockmesh.kernels.devices.segments import segment_sum
+from shockmesh.kernels.mechanisms.capacity import level_today, level_tomorrow
+from shockmesh.kernels.mechanisms.production import attainable
+from shockmesh.kernels.mechanisms.rationing import ration
+from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scenario
 from shockmesh.kernels.model import Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.production import attainable
-from shockmesh.kernels.rationing import ration
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.segments import segment_sum
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario
 
 
 def numbers(**given: float) -> Parameters:

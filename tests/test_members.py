@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shockmesh.cluster.distributions import parse_distribution
-from shockmesh.cluster.members import draw_members, member_key, uniforms
-from shockmesh.cluster.spec import Spec, SpecError, parse_spec
+from shockmesh.cluster.spec.distributions import parse_distribution
+from shockmesh.cluster.spec.load import Spec, SpecError, parse_spec
+from shockmesh.cluster.spec.members import draw_members, member_key, uniforms
 
 LOSS, DAYS = "shocks.strike.loss", "model.inventory_days"
 

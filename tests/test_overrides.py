@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from shockmesh.cluster.spec import Spec, load_spec
+from shockmesh.cluster.spec.load import Spec, load_spec
 from specs import GOOD, Write, problems
 
 OVERRIDES = {

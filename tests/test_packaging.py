@@ -14,6 +14,7 @@ import pytest
 import ray
 
 ROOT = Path(__file__).parent.parent
+ROOMS = ("cluster", "inference", "io", "kernels")
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,10 @@ def requirements(project: dict, *extras: str) -> set[str]:
 
 
 def test_every_folder_with_code_is_packaged(project):
-    folders = {path.parent.name for path in ROOT.glob("[!.]*/*.py")} - {"tests"}
-    packaged = {name.removeprefix("shockmesh.") for name in project["tool"]["setuptools"]["packages"]}
-    assert folders <= packaged
-    assert all((ROOT / name).is_dir() for name in packaged)
+    folders = {path.parent for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    names = {"shockmesh." + ".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert names == set(project["tool"]["setuptools"]["packages"])
+    assert {path.parent.name for path in ROOT.glob("[!.]*/*.py")} <= {*ROOMS, "tests"}
 
 
 def test_no_folder_shadows_the_standard_library():
@@ -52,8 +53,7 @@ def test_pins_are_versions_without_addresses(project):
 
 def test_what_is_imported_is_declared(project):
     """By the packages themselves: the lock has more, and so has the environment of the tests."""
-    folders = [name.removeprefix("shockmesh.") for name in project["tool"]["setuptools"]["packages"]]
-    ours = [path for folder in folders for path in ROOT.glob(f"{folder}/*.py")]
+    ours = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     names = {name.partition(".")[0] for path in ours for name in imported(ast.parse(path.read_text()))}
     by_name = packages_distributions()
     of_others = {

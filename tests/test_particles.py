@@ -9,15 +9,15 @@ import jax
 import numpy as np
 import pytest
 from drivers import start, wait_for
-from shockmesh.cluster.calibrate import Fitted, fit_guide, make_method
-from shockmesh.cluster.calibration import bind_calibration
-from shockmesh.cluster.execute import LocalExecutor, Note, WorkersError
-from shockmesh.cluster.particles import steps_on
-from shockmesh.cluster.run import create
-from shockmesh.cluster.spec import parse_spec
-from shockmesh.cluster.work import ParticleWork
-from shockmesh.io.checkpoints import CHECKPOINTS, last_checkpoint, numbered
-from shockmesh.io.networks import write_network
+from shockmesh.cluster.calibrating.calibration import bind_calibration
+from shockmesh.cluster.calibrating.fit import Fitted, fit_guide, make_method
+from shockmesh.cluster.calibrating.particles import steps_on
+from shockmesh.cluster.running.execute import LocalExecutor, Note, WorkersError
+from shockmesh.cluster.running.run import create
+from shockmesh.cluster.running.work import ParticleWork
+from shockmesh.cluster.spec.load import parse_spec
+from shockmesh.io.networks.store import write_network
+from shockmesh.io.stores.checkpoints import CHECKPOINTS, last_checkpoint, numbered
 
 pytestmark = pytest.mark.timeout(240)
 STEPS = 40

@@ -17,12 +17,23 @@ import pytest
 import zarr
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from shockmesh.cluster.cli import main
-from shockmesh.io import places
-from shockmesh.io.engines import write_status
-from shockmesh.io.icechunk_engine import IcechunkEngine
-from shockmesh.io.networks import read_network, write_network
-from shockmesh.io.places import Place, PlaceError, Remote, create, place, replace, stamp, tree_size, whole, zarr_store
+from shockmesh.io.networks.store import read_network, write_network
 from shockmesh.io.results import committed, open_run, verify
+from shockmesh.io.stores import places
+from shockmesh.io.stores.engines import write_status
+from shockmesh.io.stores.icechunk_engine import IcechunkEngine
+from shockmesh.io.stores.places import (
+    Place,
+    PlaceError,
+    Remote,
+    create,
+    place,
+    replace,
+    stamp,
+    tree_size,
+    whole,
+    zarr_store,
+)
 from werkzeug.serving import make_server
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets that the server cut

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shockmesh.cluster.forecast import forecasts, told_of
-from shockmesh.cluster.models import Infer, Model, Spec
-from shockmesh.cluster.plan import (
+from shockmesh.cluster.planning.forecast import forecasts, told_of
+from shockmesh.cluster.planning.plan import (
     START_SECONDS,
     Plan,
     PlanError,
@@ -31,14 +30,15 @@ from shockmesh.cluster.plan import (
     sizes_of,
     worker_bytes,
 )
-from shockmesh.kernels.layout import lay_out
+from shockmesh.cluster.spec.models import Infer, Model, Spec
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.partition import Cut
+from shockmesh.kernels.devices.roofline import CORE, DEVICES
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import firm_network
-from shockmesh.kernels.partition import Cut
 from shockmesh.kernels.rollout import kept_states, rollout
-from shockmesh.kernels.roofline import CORE, DEVICES
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Damage, Recovery, RouteCut, Scenario
 
 SIZES = Sizes(firms=20_000, links=200_000, pools=190_000, regions=44, sectors=56)
 GB = 10**9

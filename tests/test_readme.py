@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from shockmesh.cluster.cli import main
-from shockmesh.io.networks import write_network
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import open_run
 from shockmesh.kernels.network import FirmNetwork, firm_network
 

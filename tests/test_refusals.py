@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 import yaml
 from shockmesh.cluster.cli import BAD_INPUT, DONE, main
-from shockmesh.io.networks import read_network, write_network
-from shockmesh.io.scenarios import ScenarioError, read_factors
+from shockmesh.io.inputs.scenarios import ScenarioError, read_factors
+from shockmesh.io.networks.store import read_network, write_network
 from shockmesh.kernels.network import firm_network
 
 SHOCK = {"name": "quake", "kind": "recovery", "where": {"sector": ["FINE"]}, "loss": 0.5}

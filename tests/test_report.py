@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 import pytest
 import xarray as xr
 from recorded import DAYS, MANIFEST, SHAPES, UNIT, run, with_hole, with_values
-from shockmesh.io.report import write_report
-from shockmesh.io.report_losses import ReportError, measure
-from shockmesh.io.report_sections import render
+from shockmesh.io.reports.losses import ReportError, measure
+from shockmesh.io.reports.report import write_report
+from shockmesh.io.reports.sections import render
 from shockmesh.io.results import Template, Variable, create_run, write_block
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from shockmesh.io.report_sections import render
+from shockmesh.io.reports.sections import render
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (

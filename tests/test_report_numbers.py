@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from recorded import MANIFEST, SHAPES, run, with_empty, with_names
-from shockmesh.io import report_figures as figures
-from shockmesh.io import report_headline as words
-from shockmesh.io import report_losses as numbers
-from shockmesh.io.report_losses import measure
-from shockmesh.io.report_sections import events, missing_members, ranges
+from shockmesh.io.reports import figures
+from shockmesh.io.reports import headline as words
+from shockmesh.io.reports import losses as numbers
+from shockmesh.io.reports.losses import measure
+from shockmesh.io.reports.sections import events, missing_members, ranges
 
 
 def test_losses_are_those_of_the_closed_form():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from shockmesh.io.report_posterior import learned, render_posterior
+from shockmesh.io.reports.posterior import learned, render_posterior
 from test_report import Page
 
 DRAWS, SECTORS = 400, [f"S{k:02}" for k in range(50)]

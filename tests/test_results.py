@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
-from shockmesh.io import journal, results
+from shockmesh.io import results
 from shockmesh.io.results import (
     CHUNK_BYTES,
     ResultsError,
@@ -32,6 +32,7 @@ from shockmesh.io.results import (
     verify,
     write_block,
 )
+from shockmesh.io.stores import journal
 
 MEMBERS, BLOCK, DAYS = 7, 3, 5
 LABELS = {"region": np.array(["AUT", "DEU"]), "sector": np.array(["A", "B", "C"]), "firm": np.arange(9000)}

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from shockmesh.kernels.layout import Layout, lay_out, table_cells
+from shockmesh.kernels.devices.layout import Layout, lay_out, table_cells
+from shockmesh.kernels.devices.roofline import CORE, DEVICES, EXCHANGES, RUNS, TRANSPOSE, Work
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Damage, Failures, Recovery, RouteCut, Scenario, standing, today
 from shockmesh.kernels.model import DEFAULTS, PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import members_of, rollout
-from shockmesh.kernels.roofline import CORE, DEVICES, EXCHANGES, RUNS, TRANSPOSE, Work
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Damage, Failures, Recovery, RouteCut, Scenario, standing, today
 from shockmesh.kernels.step import initial_state, step
 
 MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {

@@ -9,15 +9,15 @@ from typing import cast
 
 import numpy as np
 import pytest
-from shockmesh.cluster import execute as execution
-from shockmesh.cluster import provenance
-from shockmesh.cluster import run as runs
 from shockmesh.cluster.cli import main
-from shockmesh.cluster.progress import Pace, duration
-from shockmesh.cluster.run import ResumeError, RunSummary, status
-from shockmesh.io import engines
-from shockmesh.io.networks import write_network
+from shockmesh.cluster.running import execute as execution
+from shockmesh.cluster.running import provenance
+from shockmesh.cluster.running import run as runs
+from shockmesh.cluster.running.run import ResumeError, RunSummary, status
+from shockmesh.cluster.seeing.progress import Pace, duration
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import ResultsError, committed, open_run, read_manifest, verify
+from shockmesh.io.stores import engines
 
 run = cast(Callable[..., RunSummary], runs.run)  # of sweeps
 resume = cast(Callable[..., RunSummary], runs.resume)
@@ -110,7 +110,7 @@ def test_another_economy_or_version_is_refused(spec, tmp_path, random_network, m
 
 
 def test_a_block_that_fails_is_reported_and_the_rest_is_there(spec, tmp_path, monkeypatch):
-    from shockmesh.cluster.batch import Simulator
+    from shockmesh.cluster.running.batch import Simulator
 
     simulate = Simulator.simulate
 
@@ -192,7 +192,7 @@ def test_an_interrupt_before_the_run_began(spec, tmp_path, monkeypatch, capsys):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shockmesh.cluster.run.read_network", interrupt)
+    monkeypatch.setattr("shockmesh.cluster.running.run.read_network", interrupt)
     assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert not (tmp_path / "run").exists()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from shockmesh.cluster.cli import main
-from shockmesh.io.networks import write_network
+from shockmesh.io.networks.store import write_network
 
 SPEC: dict[str, Any] = {
     "economy": "economy.zarr",

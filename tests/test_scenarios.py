@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from shockmesh.io.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
+from shockmesh.io.inputs.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
 from shockmesh.kernels.network import FirmNetwork
 from toy import DAYS, TABLES, expected_factors
 

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from shockmesh.cluster.cli import BAD_INPUT, DONE, main
-from shockmesh.cluster.sensitivity import members_at_once, rank_by_sensitivity
-from shockmesh.cluster.spec import load_spec
-from shockmesh.io.networks import write_network
+from shockmesh.cluster.spec.load import load_spec
+from shockmesh.cluster.verbs.sensitivity import members_at_once, rank_by_sensitivity
+from shockmesh.io.networks.store import write_network
+from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.esri import esri
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.mechanisms.shocks import HouseholdDamage, Recovery, Scenario, Table
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.sensitivity import importance, per_firm, sensitivity
-from shockmesh.kernels.shocks import HouseholdDamage, Recovery, Scenario, Table
 
 DAYS = 30
 

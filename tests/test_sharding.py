@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 from rollouts import EVERY_SWITCH, Inputs, assert_close, both_ways, inputs_of, loss_of, record_of
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.partition import cut_of, partition, partition_by_region
 from shockmesh.kernels.model import Consumption, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.partition import cut_of, partition, partition_by_region
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
@@ -236,14 +236,14 @@ def test_two_processes_equal_one(tmp_path):
             jax.config.update("jax_cpu_collectives_implementation", "gloo")
             rank, port = int(sys.argv[1]), sys.argv[2]
             jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank, cluster_detection_method="deactivate")
-            from shockmesh.kernels.layout import lay_out
+            from shockmesh.kernels.devices.layout import lay_out
             from shockmesh.kernels.model import Consumption, Parameters, Switches
             from shockmesh.kernels.network import firm_network
-            from shockmesh.kernels.partition import partition
+            from shockmesh.kernels.devices.partition import partition
             from shockmesh.kernels.rollout import rollout
-            from shockmesh.kernels.segments import segments
+            from shockmesh.kernels.devices.segments import segments
             from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
-            from shockmesh.kernels.shocks import Recovery, Scenario
+            from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
             rng = np.random.default_rng(0)
             pairs = np.unique(rng.integers(0, 80, (400, 2)), axis=0)
             pairs = pairs[pairs[:, 0] != pairs[:, 1]]

@@ -1,7 +1,7 @@
 """The YAML of a spec: YAML 1.2, data only, every key by a path."""
 
 import pytest
-from shockmesh.cluster.source import SpecError, locate, parse_source
+from shockmesh.cluster.spec.source import SpecError, locate, parse_source
 
 SCALARS = {
     "NO": "NO",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from shockmesh.cluster.spec import load_spec, parse_spec
+from shockmesh.cluster.spec.load import load_spec, parse_spec
 from shockmesh.kernels.model import PRESETS
 from specs import GOOD, Write, problems
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pymrio
 import pytest
-from shockmesh.io.import_table import import_table
-from shockmesh.io.table_checks import check_table
-from shockmesh.io.tables import Header, Rows, TableError, open_table, write_table
+from shockmesh.io.tables.checks import check_table
+from shockmesh.io.tables.importing import import_table
+from shockmesh.io.tables.store import Header, Rows, TableError, open_table, write_table
 
 REGIONS, CODES, FINAL = ["ROU", "USA"], {"AtB": "c1", "C": "c35"}, ["c37", "c42"]
 INDUSTRY = pd.MultiIndex.from_product([["r1", "r2"], ["s1", "s2"]], names=["region", "sector"])

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pymrio
 import pytest
-from shockmesh.io.import_table import KINDS, import_table
-from shockmesh.io.table_checks import check_table
-from shockmesh.io.tables import Header, Rows, TableError, one_year, open_table, write_table
+from shockmesh.io.tables.checks import check_table
+from shockmesh.io.tables.importing import KINDS, import_table
+from shockmesh.io.tables.store import Header, Rows, TableError, one_year, open_table, write_table
 
 REGIONS, SECTORS = ["BB", "AA"], ["s2", "s1", "s3"]
 FINAL = ["P3_S14", "P51G", "P5M"]
@@ -180,7 +180,7 @@ FLAT = "refArea,rowIi,counterpartArea,colIi,obsValue\n"
     ],
 )
 def test_flat_figaro_lines_that_break_a_rule_are_named(tmp_path, monkeypatch, lines, says):
-    monkeypatch.setattr("shockmesh.io.read_figaro.LINES", 1)
+    monkeypatch.setattr("shockmesh.io.tables.readers.figaro.LINES", 1)
     (tmp_path / "f_2019.csv").write_text(FLAT + lines)
     with pytest.raises(TableError, match=says):
         import_table("figaro", tmp_path / "f_2019.csv", tmp_path / "t.zarr")

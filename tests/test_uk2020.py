@@ -8,17 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from shockmesh.cluster.batch import Simulator
-from shockmesh.cluster.run import run
-from shockmesh.cluster.spec import load_spec
+from shockmesh.cluster.running.batch import Simulator
+from shockmesh.cluster.running.run import run
+from shockmesh.cluster.spec.load import load_spec
 from shockmesh.inference.baselines import first_order, through_leontief, weighted_error
 from shockmesh.io.examples import copy_example
-from shockmesh.io.generate import generate_network
-from shockmesh.io.import_table import import_table
-from shockmesh.io.networks import write_network
-from shockmesh.io.posteriors import open_posterior
-from shockmesh.io.series import firms_of_series, read_noise, read_series
-from shockmesh.io.tables import TableError, open_table
+from shockmesh.io.inputs.series import firms_of_series, read_noise, read_series
+from shockmesh.io.networks.generate import generate_network
+from shockmesh.io.networks.store import write_network
+from shockmesh.io.stores.posteriors import open_posterior
+from shockmesh.io.tables.importing import import_table
+from shockmesh.io.tables.store import TableError, open_table
 from shockmesh.kernels.network import FirmNetwork
 
 DAYS, NOT_MARKET = 335, {"O", "P", "Q", "T"}

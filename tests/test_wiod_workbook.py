@@ -7,8 +7,8 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from shockmesh.io.import_table import import_table
-from shockmesh.io.tables import TableError, open_table
+from shockmesh.io.tables.importing import import_table
+from shockmesh.io.tables.store import TableError, open_table
 
 REGIONS, SECTORS, FINAL = ["AUS", "ROW"], ["A01", "A02", "U"], ["CONS_h", "CONS_np", "CONS_g", "GFCF", "INVEN"]
 LABELS = [(r, s) for r in REGIONS for s in SECTORS] + [(r, c) for r in REGIONS for c in FINAL]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from shockmesh.cluster.spec import Spec, parse_spec
+from shockmesh.cluster.spec.load import Spec, parse_spec
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 DAYS = 12

@@ -48,11 +48,11 @@ from shockmesh.inference.problem import (
 from shockmesh.inference.rejection import accept, prior_losses, sequential
 from shockmesh.inference.smoother import smooth
 from shockmesh.inference.svi import advance, posterior_draws, variational
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Recovery, Scenario
 
 FITTED, DAYS, NOISE, SECTORS, DRAWS = 60, 120, 0.01, 20, 100
 ABC = (300, 3_000, 30_000)

@@ -32,12 +32,12 @@ import jax.numpy as jnp
 import numba
 import numpy as np
 from jaxtyping import Array, Float
-from shockmesh.kernels.layout import lay_out
+from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
-from shockmesh.kernels.segments import segments
-from shockmesh.kernels.shocks import Recovery, Scenario
 
 sys.path.insert(0, str(Path(__file__).parent))
 import agents

@@ -29,14 +29,14 @@ def run_size(firms: int, days: int, repeat: int, gradient: bool) -> dict[str, An
     import numpy as np
     from memory import peak_bytes
     from networks import random_network
-    from shockmesh.cluster.models import Infer, Spec
-    from shockmesh.cluster.plan import sizes_of, worker_bytes
-    from shockmesh.kernels.layout import Layout, lay_out
+    from shockmesh.cluster.planning.plan import sizes_of, worker_bytes
+    from shockmesh.cluster.spec.models import Infer, Spec
+    from shockmesh.kernels.devices.layout import Layout, lay_out
+    from shockmesh.kernels.devices.roofline import CORE, Work
+    from shockmesh.kernels.devices.segments import segments
+    from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
     from shockmesh.kernels.model import Parameters, Switches
     from shockmesh.kernels.rollout import rollout
-    from shockmesh.kernels.roofline import CORE, Work
-    from shockmesh.kernels.segments import segments
-    from shockmesh.kernels.shocks import Recovery, Scenario
 
     network = random_network(firms, 10 * firms)
     layout, one, total = lay_out(network), jnp.ones((1, 1)), segments(np.zeros(firms, int), 1)

@@ -39,9 +39,9 @@ SHOCKMESH = (sys.executable, "-m", "shockmesh.cluster.cli")
 
 def bare(spec_file: Path, block: int, repeat: int) -> float:
     """Median seconds of a block of members in this process."""
-    from shockmesh.cluster.batch import Simulator
-    from shockmesh.cluster.spec import load_spec
-    from shockmesh.io.networks import read_network
+    from shockmesh.cluster.running.batch import Simulator
+    from shockmesh.cluster.spec.load import load_spec
+    from shockmesh.io.networks.store import read_network
     from shockmesh.kernels.rollout import rollout
 
     spec = load_spec(spec_file)
@@ -58,7 +58,7 @@ def bare(spec_file: Path, block: int, repeat: int) -> float:
 
 def bare_rate(spec_file: Path, block: int, repeat: int, workers: int) -> float:
     """Members per second of as many processes at once."""
-    from shockmesh.cluster.ray_executor import WORKER_ENVIRONMENT
+    from shockmesh.cluster.running.ray_executor import WORKER_ENVIRONMENT
 
     command = [sys.executable, __file__, "bare", str(spec_file), str(block), str(repeat)]
     environment = os.environ | WORKER_ENVIRONMENT
@@ -68,7 +68,7 @@ def bare_rate(spec_file: Path, block: int, repeat: int, workers: int) -> float:
 
 def swept(spec_file: Path, out: Path, workers: int) -> dict[str, Any]:
     """A sweep's whole seconds, its block, and the members per second of its workers after the first block of each."""
-    from shockmesh.io.runlog import read_log
+    from shockmesh.io.stores.runlog import read_log
 
     start = time.perf_counter()
     command = [*SHOCKMESH, "run", str(spec_file), "--out", str(out), "--quiet", "--set", f"resources.gangs={workers}"]

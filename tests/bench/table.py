@@ -68,12 +68,12 @@ def by_us(regions: int, days: int, repeat: int) -> tuple[float, float, np.ndarra
     """Memory before [bytes], seconds for all days, total output of each day."""
     import jax
     import jax.numpy as jnp
-    from shockmesh.kernels.layout import Layout, lay_out, suits_table
+    from shockmesh.kernels.devices.layout import Layout, lay_out, suits_table
+    from shockmesh.kernels.devices.segments import segments
+    from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
     from shockmesh.kernels.model import PRESETS, Parameters
     from shockmesh.kernels.network import firm_network
     from shockmesh.kernels.rollout import rollout
-    from shockmesh.kernels.segments import segments
-    from shockmesh.kernels.shocks import Recovery, Scenario
 
     one = jnp.ones((1, 1)).block_until_ready()
     before = peak_bytes()

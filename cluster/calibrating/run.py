@@ -1,0 +1,219 @@
+"""A calibration run in its folder: fit or pull what is not done yet, then write the posterior.
+
+run/RUN.json                the manifest, as a sweep's
+run/checkpoints/<step>.npz  a guide's state, the last two
+run/members/<block>.npz     an ensemble's members, block by block
+run/posterior.zarr          what was found, written when the calibration ends
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from shockmesh.cluster.calibrating.calibration import Calibration, bind_calibration
+from shockmesh.cluster.calibrating.fit import (
+    LAST_STEPS,
+    FitPace,
+    Steps,
+    Track,
+    describe_ensemble,
+    describe_guide,
+    fit_guide,
+)
+from shockmesh.cluster.calibrating.particles import steps_on
+from shockmesh.cluster.planning.plan import Plan, human_bytes
+from shockmesh.cluster.running.execute import Tally, WorkersError, execute
+from shockmesh.cluster.running.executors import IN_PROCESS, executor_of, interruptible
+from shockmesh.cluster.running.work import MEMBERS, Job
+from shockmesh.cluster.seeing.events import RunBegan, RunEnded, StepsTaken, Tell
+from shockmesh.cluster.seeing.listeners import seeing
+from shockmesh.cluster.seeing.progress import Pace, Progress, duration
+from shockmesh.cluster.spec.load import parse_spec
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.inference.svi import Variational
+from shockmesh.io.results import PROVENANCE, plain_attrs, read_manifest
+from shockmesh.io.stores.checkpoints import CHECKPOINTS, numbered, read_arrays
+from shockmesh.io.stores.places import ROOT, Place, tree_size
+from shockmesh.io.stores.posteriors import POSTERIOR, Posterior, write_posterior
+from shockmesh.kernels.network import FirmNetwork
+
+
+@dataclass(frozen=True)
+class CalibrationSummary:
+    """How a calibration ended."""
+
+    path: str
+    done: int  # steps of a guide, or members of an ensemble
+    of: int
+    unit: str  # steps or members
+    stopped: str  # why it ended early, if it did
+    skipped: int  # steps not taken, or members left out, because a number was not finite
+    interrupted: bool
+    seconds: float
+    fit: dict[str, float]  # variable → RMSE of the posterior mean over the fitted values [% of the undisturbed day]
+    held_out: dict[str, float]  # variable → the same over the held-out values
+    simpler: dict[str, dict[str, float]]  # variable → simpler model → its RMSE over the held-out values, or the fitted
+    bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """The posterior is there."""
+        return bool(self.fit)
+
+    def text(self) -> str:
+        """What a person wants to know at the end."""
+        size = human_bytes(self.bytes)
+        lines = [f"{self.path}: {self.done:,} of {self.of:,} {self.unit} in {duration(self.seconds)}, {size}"]
+        for name, error in self.fit.items():
+            held = f", held out {self.held_out[name]:.3g} %" if name in self.held_out else ""
+            lines.append(f"{name}: error of the posterior mean {error:.3g} %{held} of the undisturbed day")
+            told = ", ".join(f"{model} {other:.3g} %" for model, other in self.simpler[name].items())
+            lines.append(f"{name}, {'held out' if held else 'fitted'}, by simpler models: {told}")
+        if self.skipped:
+            lines.append(f"{self.skipped} {self.unit} left out: a number was not finite")
+        if self.stopped:
+            lines.append(f"stopped early: {self.stopped}")
+        if self.complete:
+            lines.append(f"look at it with: shockmesh report {self.path}")
+        else:
+            state = "interrupted" if self.interrupted else "not complete"
+            lines.append(f"{state}; go on with: shockmesh resume {self.path}")
+        return "\n".join(lines)
+
+
+def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> CalibrationSummary:
+    """Do what is not done yet of a calibration, then write its posterior."""
+    began, spec = time.monotonic(), parse_spec(job.spec, f"{job.run}/RUN.json")
+    bound, ensemble = bind_calibration(spec, network), spec.infer is not None and spec.infer.method == "rml"
+    with jax.enable_x64(spec.precision == "float64"):
+        with Progress(quiet) as progress, seeing(job, progress) as tell:
+            ended, found = (_pull if ensemble else _fit)(job, spec, bound, address, progress, tell)
+            tell(RunEnded(ended.done, ended.of, ended.stopped, ended.interrupted, time.monotonic() - began))
+        if found is not None:
+            write_posterior(job.run, found, network, _attrs(job.run))
+    fit, held_out = ({}, {}) if found is None else (errors(found, "fitted"), errors(found, "held_out"))
+    parts = {name: "held_out" if name in held_out else "fitted" for name in fit}
+    simpler = {
+        name: {model: 100 * error for model, error in found.simpler[f"{name}_{part}"].items()}
+        for name, part in parts.items()
+        if found is not None
+    }
+    return CalibrationSummary(
+        path=str(job.run), unit="members" if ensemble else "steps", seconds=time.monotonic() - began, fit=fit,
+        held_out=held_out, simpler=simpler, bytes=tree_size(job.run / POSTERIOR), **asdict(ended),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How the work ended, whatever it was."""
+
+    done: int
+    of: int
+    skipped: int = 0
+    stopped: str = ""
+    interrupted: bool = False
+
+
+def _fit(
+    job: Job, spec: Spec, bound: Calibration, address: str | None, progress: Progress, tell: Tell
+) -> tuple[_Ended, Posterior | None]:
+    """Step a guide to its end: on workers where there are several, or a cluster was named; else in this process."""
+    assert spec.infer is not None
+    steps, began, start = spec.infer.steps, max(numbered(job.run / CHECKPOINTS), default=0), time.monotonic()
+    here = IN_PROCESS if job.plan.workers == 1 and address is None else address
+    tell(RunBegan(steps, began, job.plan.workers, job.plan.devices))
+    try:
+        with interruptible(), _stepping(job, bound, here, tell) as stepping:
+
+            def watch(step: int, track: Track) -> None:
+                tell(StepsTaken(step, float(np.mean(track.objective[-LAST_STEPS:])), float(track.held_out[-1])))
+                progress.show(FitPace(step, steps, began, time.monotonic() - start, track))
+
+            fitted = fit_guide(spec, bound, job.run, watch, stepping)
+            found = describe_guide(spec, bound, fitted)
+    except KeyboardInterrupt:
+        return _Ended(max(numbered(job.run / CHECKPOINTS), default=0), steps, interrupted=True), None
+    except WorkersError as error:
+        return _Ended(max(numbered(job.run / CHECKPOINTS), default=0), steps, stopped=str(error)), None
+    return _Ended(int(fitted.state.step), steps, fitted.track.bad_steps, fitted.stopped), found
+
+
+@contextmanager
+def _stepping(
+    job: Job, bound: Calibration, address: str | None, tell: Tell
+) -> Generator[Callable[[Variational], Steps] | None]:
+    """Where the steps of a guide are taken: None in this process."""
+    if address == IN_PROCESS:
+        yield None
+        return
+    with executor_of(job, bound.network, address, tell) as on, interruptible():
+        yield steps_on(on, job.plan)
+
+
+def _pull(
+    job: Job, spec: Spec, bound: Calibration, address: str | None, progress: Progress, tell: Tell
+) -> tuple[_Ended, Posterior | None]:
+    """Pull the members of an ensemble that are not there yet, block by block."""
+    plan, folder = job.plan, job.run / MEMBERS
+    todo = sorted({*range(plan.blocks)} - {*numbered(folder)})
+    start, tally = time.monotonic(), Tally()
+    already, interrupted = plan.members - _count(plan, todo), False
+    tell(RunBegan(plan.members, already, plan.workers, plan.devices))
+
+    def watch(latest: Tally) -> None:
+        nonlocal tally
+        tally = latest
+        done, steps = already + _count(plan, latest.done), plan.links * plan.days
+        progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
+
+    try:
+        if todo:
+            with interruptible(), executor_of(job, bound.network, address, tell) as on, interruptible():
+                execute(todo, on, watch, tell)
+    except (KeyboardInterrupt, SystemExit):
+        interrupted = True
+    except WorkersError as error:
+        tally.stopped = str(error)
+    done = numbered(folder)
+    blocks = [read_arrays(folder / f"{block}.npz") for block in done]
+    failed = sum(int(block["failed"].sum()) for block in blocks)
+    stopped = tally.stopped or next(iter(tally.given_up.values()), "")
+    ended = _Ended(_count(plan, done), plan.members, failed, stopped, interrupted)
+    whole = len(done) == plan.blocks and failed < plan.members
+    return ended, describe_ensemble(spec, bound, blocks) if whole else None
+
+
+def errors(found: Posterior, part: Literal["fitted", "held_out"]) -> dict[str, float]:
+    """RMSE of the posterior mean by observed variable, over the values that are fitted or held out [%]."""
+    by_name = {name: 100 * found.scores[f"{name}_{part}"]["rmse"] for name in found.seen}
+    return {name: error for name, error in by_name.items() if np.isfinite(error)}
+
+
+def _count(plan: Plan, blocks: Iterable[int]) -> int:
+    return sum(len(plan.block(block)) for block in blocks)
+
+
+def _attrs(run: Place) -> dict[str, Any]:
+    said = read_manifest(run)
+    return plain_attrs({name: said[name] for name in PROVENANCE})
+
+
+def calibration_status(run: Place, said: dict[str, Any]) -> dict[str, Any]:
+    """How far a calibration is."""
+    infer, plan = said["spec"]["infer"], Plan(**said["plan"])
+    if infer["method"] == "rml":
+        done = f"{_count(plan, numbered(run / MEMBERS)):,} of {plan.members:,} members"
+    else:
+        done = f"{max(numbered(run / CHECKPOINTS), default=0):,} of {infer['steps']:,} steps"
+    found = (run / POSTERIOR / ROOT).is_file()
+    return {
+        "calibration": done,
+        "state": "complete" if found else "not complete",
+        "started": said["created"],
+        "store": f"{run / POSTERIOR} ({human_bytes(tree_size(run / POSTERIOR))})" if found else "none yet",
+    }

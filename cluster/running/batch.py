@@ -1,0 +1,258 @@
+"""A batch of members: from a spec and its network to arrays ready to be written. This is what a worker holds."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from shockmesh.cluster.planning.plan import kept_as_table
+from shockmesh.cluster.running.devices import Batch, many_devices, on_host, one_device
+from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, asked_to_build, bind
+from shockmesh.cluster.spec.members import arrivals
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.shocks import DamageShock, FailuresShock, HouseholdShock, RecoveryShock, Shock, TableShock
+from shockmesh.cluster.spec.values import Drawn
+from shockmesh.io.results import Template, Variable
+from shockmesh.kernels.devices.layout import Layout, lay_out
+from shockmesh.kernels.devices.segments import Segments, segments
+from shockmesh.kernels.mechanisms.shocks import Damage, Failures, HouseholdDamage, Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.model import Parameters
+from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.rollout import baseline, quantity
+from shockmesh.kernels.shard import shard
+
+LONG_NAMES = {
+    "output": "output",
+    "value_added": "value added",
+    "final_consumption": "final demand that is met, counted at the firm that sells",
+    "final_demand": "final demand, counted at the firm that sells",
+    "demand": "demand from firms and final demand",
+    "capacity": "largest output that productivity allows",
+    "inventory": "stock of inputs at base prices",
+}
+
+
+class Simulator:
+    """Simulates members of a spec on a network, `block` at a time, on as many devices as `shard_of` has shards.
+
+    A shorter batch is padded to `block` with copies of its last member, so the program compiles once.
+
+    Raises:
+        SpecError: the spec does not fit the network; see `bind`.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        network: FirmNetwork,
+        block: int | None = None,
+        shard_of: Int[np.ndarray, " firm"] | None = None,
+    ) -> None:
+        self.spec, self.network, self.block = spec, network, block
+        self.bound: Bound = bind(spec, network)
+        self._shard_of = shard_of
+
+    def simulate(self, members: range) -> dict[str, np.ndarray]:
+        """Recorded variables of some members, each (member, time, …dims) as in the template.
+
+        Numbers that fail are left as they are: `failed_members` names their members.
+        """
+        inputs = self.inputs(members)
+        with self._precision():
+            found = self._batch(*inputs)
+        return {name: self._shaped(name, values[: len(members)]) for name, values in found.items()}
+
+    def prepare(self) -> None:
+        """Put the network on the devices; otherwise the first batch does.
+
+        Raises:
+            ValueError: there are fewer devices than shards.
+        """
+        with self._precision():
+            _ = self._batch
+
+    def inputs(self, members: range) -> tuple[Parameters, Scenario]:
+        """What the kernels take for some members, padded to a block: arrays (firm|1, member|1).
+
+        One of them, the inventory days, always has all members, so that a sweep that varies nothing has its size.
+        """
+        padding = max(0, (self.block or 0) - len(members))
+        ids = np.array([*members, *[members[-1]] * padding])
+        drawn = self.bound.members.take(ids)
+        with self._precision(), self._memory():
+            numbers = {name: field.at(drawn) for name, field in self.bound.parameters.items()}
+            days = numbers["inventory_days"]
+            numbers["inventory_days"] = np.broadcast_to(days, (days.shape[0], len(ids)))
+            kinds = ("production", "final_demand", "cut", "damage", "household_damage")
+            shocks: dict[str, list[Any]] = {kind: [] for kind in kinds}
+            for bound in self.bound.shocks:
+                shocks[part_of(bound.shock)].append(self._shock(bound, drawn, ids))
+            parameters = Parameters(**{name: self._array(values) for name, values in numbers.items()})
+        return parameters, Scenario(*(tuple(of_kind) for of_kind in shocks.values()))
+
+    def template(self, block: int) -> Template:
+        """The store that the whole sweep fills, in blocks of `block` members."""
+        with self._precision():
+            steady = jax.device_get(baseline(self.layout(), self.record))
+        used = {dim for dims in self.spec.record.values() for dim in dims}
+        names = {"region": self.network.regions, "sector": self.network.sectors, "firm": self.network.firm}
+        return Template(
+            members=self.bound.members.n,
+            block=block,
+            days=self.spec.horizon.days,
+            variables=tuple(self._variable(name, steady[name]) for name in self.spec.record),
+            coords={dim: np.asarray(names[dim]) for dim in names if dim in used},
+            firm_coords=_places_of_firms(self.network) if "firm" in used else {},
+            member_coords=dict(self.bound.members.values),
+            attrs={"unit": self.network.unit, "title": str(self.network.attrs.get("title", ""))},
+        )
+
+    def layout(self) -> Layout:
+        """The network on one device: as a table where that suits network, model and shocks."""
+        as_table = kept_as_table(self.spec, self.network)
+        by_product = self.bound.criticality, self.bound.product_days
+        return lay_out(self.network, self.spec.precision, *by_product, as_table=as_table)
+
+    @cached_property
+    def _batch(self) -> Batch:
+        spec, shard_of = self.spec, self._shard_of
+        program = (self.record, spec.model.switches, spec.horizon.days)
+        if shard_of is None:
+            return one_device(self.layout(), *program)
+        with self._memory():
+            sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality, self.bound.product_days)
+            return many_devices(sharded, *program)
+
+    @cached_property
+    def record(self) -> dict[str, Segments | None]:
+        """The groups of firms that each recorded variable is summed over."""
+        with self._memory():
+            return {name: _groups(self.network, dims) for name, dims in self.spec.record.items()}
+
+    def _variable(self, name: str, steady: np.ndarray) -> Variable:
+        dims = canonical(self.spec.record[name])
+        of, unit = quantity(name), self.network.unit
+        unit = unit.removesuffix(" / day") if of == "inventory" else unit
+        return Variable(name, dims, unit, LONG_NAMES[of], steady.reshape(self._sizes(dims)))
+
+    def _shaped(self, name: str, values: Float[np.ndarray, "member group time"]) -> np.ndarray:
+        members, _, days = values.shape
+        return np.moveaxis(values.reshape(members, *self._sizes(canonical(self.spec.record[name])), days), -1, 1)
+
+    def _sizes(self, dims: tuple[str, ...]) -> tuple[int, ...]:
+        sizes = {"region": len(self.network.regions), "sector": len(self.network.sectors), "firm": self.network.n_firms}
+        return tuple(sizes[dim] for dim in dims)
+
+    def _shock(
+        self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray
+    ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage:
+        if isinstance(bound, BoundTable):
+            return Table(self._array(bound.factors[:, :, None]))
+        shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
+        given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
+        if isinstance(shock, HouseholdShock):
+            return HouseholdDamage(**self._arrays(given | {"worth": given["worth"] * _asked(shock, self.network)}))
+        if isinstance(shock, DamageShock):
+            numbers = _damage(given, hit["where"])
+            builder = np.array([shock.builders.get(name, 0.0) for name in self.network.sectors])[self.network.sector]
+            return Damage(**self._arrays(numbers), builder=self._array(builder[:, None]))
+        if isinstance(shock, FailuresShock):
+            numbers = {**_filled(given), "loss": _where_hit(given["loss"], hit["where"])}
+            seed, path = self.spec.sweep.seed, f"shocks.{shock.name}.failures"
+            clock = arrivals(seed, ids, path, self.network.n_firms, bound.failures)
+            return Failures(jnp.stack([self._array(times) for times in clock]), **self._arrays(numbers))
+        if isinstance(shock, RecoveryShock):
+            return Recovery(**self._arrays(_recovery(given, hit["where"])), course=shock.course)
+        course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
+        detour = self._array(given["detour_days"]) if "detour_days" in given else None
+        return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course, detour)
+
+    def _arrays(self, numbers: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        return {name: self._array(values) for name, values in numbers.items()}
+
+    def _array(self, values: np.ndarray) -> jax.Array:
+        return jnp.asarray(values, self.spec.precision)
+
+    def _precision(self) -> AbstractContextManager[None]:
+        return jax.enable_x64(self.spec.precision == "float64")
+
+    def _memory(self) -> AbstractContextManager[None]:
+        """Where inputs are made: on the device, or on the host, where each device gets only its part of them."""
+        return nullcontext() if self._shard_of is None else on_host()
+
+
+def failed_members(arrays: Mapping[str, np.ndarray], members: range) -> list[int]:
+    """The members with a number that is not finite."""
+    finite = [np.isfinite(values).all(axis=tuple(range(1, values.ndim))) for values in arrays.values()]
+    return [members[i] for i in np.flatnonzero(~np.all(finite, axis=0))]
+
+
+def canonical(dims: Sequence[str]) -> tuple[str, ...]:
+    """Dims in the order of a store."""
+    return tuple(dim for dim in ("region", "sector", "firm") if dim in dims)
+
+
+def _places_of_firms(network: FirmNetwork) -> dict[str, np.ndarray]:
+    """The region and the sector of each firm, by the names that a store has for them."""
+    return {
+        "firm_region": np.asarray(network.regions)[network.region],
+        "firm_sector": np.asarray(network.sectors)[network.sector],
+    }
+
+
+def part_of(shock: Shock) -> str:
+    """The part of a scenario that a shock belongs to: production, final_demand, or its kind."""
+    return shock.on if isinstance(shock, RecoveryShock | FailuresShock | TableShock) else shock.kind
+
+
+def _recovery(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:
+    """Loss, onset, start and rate of recovery, each (firm|1, member|1), without loss where no firm is hit."""
+    onset = np.nan_to_num(given["onset"])
+    days = given.get("recovery_days")
+    return {
+        "loss": _where_hit(given["loss"], hit),
+        "onset": onset,
+        "recovery_start": np.nan_to_num(given["recovery_start"]) if "recovery_start" in given else onset,
+        "recovery_rate": np.zeros((1, 1)) if days is None else np.nan_to_num(1 / days),
+    }
+
+
+def _damage(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:
+    """The numbers of a damage but for who builds, each (firm|1, member|1); firms that are not hit have loss 0."""
+    filled = _filled(given)
+    return {"rebuild_start": filled["onset"], **filled, "loss": _where_hit(given["loss"], hit)}
+
+
+def _asked(shock: HouseholdShock, network: FirmNetwork) -> Float[np.ndarray, "firm 1"]:
+    """Each firm's part of the rebuilding of homes; they sum to 1."""
+    met = {name: asked_to_build(shock, network, name) for name in shock.builders}
+    parts = [part * met[name] / met[name].sum() for name, part in shock.builders.items()]
+    return np.sum(parts, axis=0)[:, None] / sum(shock.builders.values())
+
+
+def _filled(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Numbers with a 1 where a firm that is not hit has none."""
+    return {name: np.nan_to_num(values, nan=1.0) for name, values in given.items()}
+
+
+def _where_hit(loss: np.ndarray, hit: Bool[np.ndarray, "#firm #member"]) -> np.ndarray:
+    return loss if hit.all() else np.where(hit, loss, 0.0)
+
+
+def _groups(network: FirmNetwork, dims: Sequence[str]) -> Segments | None:
+    """The groups of firms that a record sums over; None for every firm."""
+    match canonical(dims):
+        case ("firm",):
+            return None
+        case ("region", "sector"):
+            return segments(network.industry, len(network.regions) * len(network.sectors))
+        case ("region",):
+            return segments(network.region, len(network.regions))
+        case ("sector",):
+            return segments(network.sector, len(network.sectors))
+        case _:
+            return segments(np.zeros(network.n_firms, np.int32), 1)

@@ -1,0 +1,231 @@
+"""A run, from a spec to a store: validate, plan, create, execute, finalise; and to resume one, or ask how far it is."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shockmesh.cluster.calibrating.run import CalibrationSummary, calibrate, calibration_status
+from shockmesh.cluster.planning.plan import Plan, human_bytes, shards_of
+from shockmesh.cluster.prepare import prepare
+from shockmesh.cluster.running import provenance
+from shockmesh.cluster.running.batch import Simulator
+from shockmesh.cluster.running.execute import Tally, WorkersError, execute
+from shockmesh.cluster.running.executors import executor_of, interruptible
+from shockmesh.cluster.running.work import Job
+from shockmesh.cluster.seeing.events import RunBegan, RunEnded
+from shockmesh.cluster.seeing.listeners import seeing
+from shockmesh.cluster.seeing.progress import Pace, Progress, duration
+from shockmesh.cluster.spec.load import load_spec, parse_spec
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.io.networks.store import read_network
+from shockmesh.io.results import (
+    MANIFEST,
+    committed,
+    committing,
+    create_folder,
+    create_run,
+    disk_bytes,
+    engine_of,
+    failed_members,
+    finalise,
+    notes,
+    read_manifest,
+)
+from shockmesh.io.stores.engines import EngineError
+from shockmesh.io.stores.places import Place, place
+from shockmesh.kernels.network import FirmNetwork
+
+
+class ResumeError(ValueError):
+    """A run that cannot be resumed as it is. The message names what changed."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended."""
+
+    path: str
+    members: int
+    committed: int  # members whose results are there
+    failed: tuple[int, ...]  # members that are there, with numbers that are not finite
+    given_up: dict[int, str]  # block → why
+    stopped: str  # why the run ended early, if it did
+    lost: int  # times a block ran again because its worker died
+    interrupted: bool
+    seconds: float
+    simulated: int  # members of this call
+    link_steps: int  # of this call
+    bytes: int  # of the store on disk
+
+    @property
+    def complete(self) -> bool:
+        """Every member is there and finite."""
+        return self.committed == self.members and not self.failed
+
+    def text(self) -> str:
+        """What a person wants to know at the end."""
+        speed = f"{self.link_steps / 1e6 / self.seconds:.3g} M link-steps/s" if self.seconds else ""
+        lines = [
+            f"{self.path}: {self.committed:,} of {self.members:,} members, {human_bytes(self.bytes)}",
+            f"{self.simulated:,} members in {duration(self.seconds)}, {speed}",
+        ]
+        if self.lost:
+            lines.append(f"{self.lost} blocks ran again because their workers died")
+        if self.failed:
+            lines.append(f"numbers that are not finite in members {', '.join(map(str, self.failed[:20]))}")
+        lines += [f"block {block} was given up: {why}" for block, why in sorted(self.given_up.items())]
+        if self.stopped:
+            lines.append(f"stopped early: {self.stopped}")
+        if self.committed < self.members:
+            state = "interrupted" if self.interrupted else "not complete"
+            lines.append(f"{state}; go on with: shockmesh resume {self.path}")
+        else:
+            lines.append(f"look at it with: shockmesh report {self.path}")
+        return "\n".join(lines)
+
+
+def run(
+    spec_path: str | Path,
+    out: str | Place,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    address: str | None = None,
+    quiet: bool = False,
+    go_on: bool = False,
+) -> RunSummary | CalibrationSummary:
+    """Run a spec into a new folder: a sweep, or a calibration if it says what to infer.
+
+    Args:
+        go_on: where the folder has a run of this spec already, complete it.
+        address: a Ray cluster; None starts a local one for this run; "local" runs in this process without Ray.
+
+    Raises:
+        SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
+    """
+    settings = [*overrides, *([] if seed is None else [f"sweep.seed={seed}"])]
+    if go_on and (place(out) / MANIFEST).is_file():
+        return _go_on(*_begun(out, load_spec(spec_path, settings)), address, quiet)
+    return _go_on(*create(spec_path, out, settings), address, quiet)
+
+
+def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = ()) -> tuple[Job, FirmNetwork]:
+    """Lay out the run of a spec in a new folder; what its workers need.
+
+    Raises:
+        SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
+    """
+    ready = prepare(spec_path, overrides)
+    spec, network, plan = ready.spec, ready.network, ready.plan
+    manifest = provenance.manifest(spec, plan, network)
+    if spec.infer is None:
+        create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block), spec.engine)
+    else:
+        create_folder(out, manifest)
+    return Job(place(out), spec.model_dump(mode="json"), plan, ready.shard_of), network
+
+
+def resume(path: str | Place, address: str | None = None, quiet: bool = False) -> RunSummary | CalibrationSummary:
+    """Complete a run: simulate the blocks that are not committed, and no other.
+
+    Raises:
+        ResultsError: no run there.
+        ResumeError: the spec's inputs or the code are not those the run was started with.
+    """
+    spec = parse_spec(read_manifest(path)["spec"], f"{path}/RUN.json")
+    return _go_on(*_begun(path, spec), address, quiet)
+
+
+def _begun(path: str | Place, spec: Spec) -> tuple[Job, FirmNetwork]:
+    """What the workers of a run that was begun need, if the spec, its inputs and the code are still the same."""
+    said = read_manifest(path)
+    plan, network = Plan(**said["plan"]), read_network(spec.economy)
+    now = provenance.manifest(spec, plan, network)
+    if now["fingerprint"] != said["fingerprint"]:
+        changed = ", ".join(provenance.changes(said, now))
+        raise ResumeError(f"{path}: started with another {changed}; start a new run, or restore what changed")
+    return Job(place(path), spec.model_dump(mode="json"), plan, shards_of(spec, network)), network
+
+
+def status(path: str | Place) -> dict[str, Any]:
+    """How far a run is, be it going on, dead or finished.
+
+    Raises:
+        ResultsError: no run there.
+    """
+    run_path, said = place(path), read_manifest(path)
+    if said["spec"].get("infer") is not None:
+        return calibration_status(run_path, said)
+    plan, done = Plan(**said["plan"]), committed(path)
+    members = sum(len(plan.block(block)) for block in done)
+    told = notes(path)
+    finished = [note["finished"] for note in told]
+    span = max(finished) - min(note["finished"] - note["seconds"] for note in told) if told else 0.0
+    return {
+        "members": f"{members:,} of {plan.members:,}",
+        "failed": len(failed_members(path)),
+        "state": "complete" if members == plan.members else "not complete",
+        "members per second": f"{members / span:.3g}" if span else "–",
+        "last commit": f"{duration(time.time() - max(finished))} ago" if finished else "none yet",
+        "workers": len({note["worker"] for note in told}),
+        "started": said["created"],
+        "store": f"{engine_of(run_path).tree} ({human_bytes(disk_bytes(run_path))})",
+    }
+
+
+def _go_on(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary | CalibrationSummary:
+    work = _execute if job.spec.get("infer") is None else calibrate
+    return work(job, network, address, quiet)
+
+
+def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary:
+    """Run what is not committed yet, then finalise; an interrupt ends it cleanly."""
+    path, plan, before = job.run, job.plan, committed(job.run)
+    todo = [block for block in range(plan.blocks) if block not in before]
+    start, steps = time.monotonic(), math.prod((plan.links, plan.days))
+    already = plan.members - _count(plan, todo)
+    tally, interrupted = Tally(), False
+
+    with Progress(quiet) as progress, seeing(job, progress) as tell:
+        tell(RunBegan(plan.members, already, plan.workers, plan.devices))
+
+        def watch(latest: Tally) -> None:
+            nonlocal tally
+            tally = latest
+            done = already + _count(plan, latest.done)
+            progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
+            commit(latest.done)
+
+        try:
+            if todo:
+                with (
+                    interruptible(),
+                    committing(path) as commit,
+                    executor_of(job, network, address, tell) as on,
+                    interruptible(),
+                ):
+                    execute(todo, on, watch, tell)  # interruptible twice: Ray sets signals of its own
+        except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
+            interrupted = True
+        except (WorkersError, EngineError) as error:
+            tally.stopped = str(error)
+        done, seconds = _count(plan, committed(path)), time.monotonic() - start
+        tell(RunEnded(done, plan.members, tally.stopped, interrupted, seconds))
+    try:
+        finalise(path)
+    except OSError as error:  # a full disk: what is committed stays readable without
+        tally.stopped = tally.stopped or str(error)
+    done = committed(path)
+    simulated = _count(plan, done - before)
+    return RunSummary(
+        path=str(path), members=plan.members, committed=_count(plan, done), failed=tuple(failed_members(path)),
+        given_up={block: why for block, why in tally.given_up.items() if block not in done}, stopped=tally.stopped,
+        lost=tally.lost, interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated,
+        link_steps=simulated * steps, bytes=disk_bytes(path),
+    )  # fmt: skip
+
+
+def _count(plan: Plan, blocks: Sequence[int] | set[int] | dict[int, Any]) -> int:
+    return sum(len(plan.block(block)) for block in blocks)

@@ -1,0 +1,227 @@
+"""A spec bound to its network: which firms each shock hits, and each number as a field over firms and members.
+
+Everything that can only be checked against the economy is checked here, once, before anything is computed.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import special
+from shockmesh.cluster.spec.domains import DOMAINS
+from shockmesh.cluster.spec.fields import PerFirm
+from shockmesh.cluster.spec.members import Members, draw_members
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.problems import suggestion
+from shockmesh.cluster.spec.rules import MODEL_VALUES, WHERE_NAMES
+from shockmesh.cluster.spec.selection import Directory, Selection
+from shockmesh.cluster.spec.shocks import (
+    CutShock,
+    DamageShock,
+    FailuresShock,
+    HouseholdShock,
+    RecoveryShock,
+    Shock,
+    TableShock,
+    domain_of,
+)
+from shockmesh.cluster.spec.source import Problem, SpecError
+from shockmesh.cluster.spec.values import Field, group_names, make_field
+from shockmesh.io.inputs.scenarios import read_criticality, read_factors
+from shockmesh.kernels.network import FirmNetwork
+
+
+@dataclass(frozen=True)
+class BoundShock:
+    """A shock on its firms."""
+
+    shock: RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock
+    places: dict[str, Selection]  # where, or origin and destination, or none
+    fields: dict[str, Field | None]  # its numbers
+    failures: int = 0  # of each firm that are drawn, where the shock is failures
+
+
+@dataclass(frozen=True)
+class BoundTable:
+    """A table shock, read."""
+
+    shock: TableShock
+    factors: Float[np.ndarray, "time firm"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A spec on its network."""
+
+    members: Members
+    parameters: dict[str, Field]
+    shocks: tuple[BoundShock | BoundTable, ...]
+    criticality: Float[np.ndarray, "product sector"] | None = None
+    product_days: Float[np.ndarray, " product"] | None = None  # 0 where the spec gives none
+
+
+def bind(spec: Spec, network: FirmNetwork) -> Bound:
+    """Bind a spec to its network.
+
+    Raises:
+        SpecError: a member, region, sector, firm or value that cannot be; all problems at once.
+        ScenarioError: a file of the spec breaks a rule.
+    """
+    members = draw_members(spec)
+    directory = Directory(network)
+    problems = list(_unknown_names(spec, directory, members))
+    if problems:
+        raise SpecError(problems)
+    model, swept = spec.model, spec.sweep.paths
+    parameters = {
+        name: make_field(getattr(model, name), f"model.{name}", model.default(name), DOMAINS[name], swept, network)
+        for name in model.numbers
+    }
+    critical = None if model.criticality is None else read_criticality(model.criticality, network)
+    shocks = tuple(_bind_shock(spec, shock, directory, members) for shock in spec.shocks)
+    by_product = model.inventory_by_product
+    days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
+    bound = Bound(members, parameters, shocks, critical, days)
+    problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members, network)]
+    if problems:
+        raise SpecError(problems)
+    return bound
+
+
+def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members) -> BoundShock | BoundTable:
+    network = directory.network
+    if isinstance(shock, TableShock):
+        return BoundTable(shock, read_factors(shock.file, network, spec.horizon.days, DOMAINS[shock.on].high))
+    path, swept = f"shocks.{shock.name}", spec.sweep.paths
+    fields = {
+        name: make_field(getattr(shock, name), f"{path}.{name}", None, domain_of(shock, name), swept, network)
+        if getattr(shock, name) is not None or any(given.startswith(f"{path}.{name}") for given in swept)
+        else None
+        for name in shock.NUMBERS
+    }
+    places = {
+        place: Selection(f"{path}.{place}", getattr(shock, place), spec.sweep.seed, directory) for place in shock.PLACES
+    }
+    between = fields.get("days_between_failures")
+    return BoundShock(
+        shock, places, fields, failures_within(spec.horizon.days / between.least(members.values)) if between else 0
+    )
+
+
+def failures_within(mean: float) -> int:
+    """How many failures of a firm matter: more happen with a probability below 1e-6, were repairs to take no time.
+
+    >>> failures_within(0.01), failures_within(1.0), failures_within(12.0)
+    (2, 9, 32)
+    """
+    return next(k for k in itertools.count(1) if special.pdtrc(k, mean) < 1e-6)
+
+
+def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterator[Problem]:
+    """Names of regions, sectors and firms that the economy does not have."""
+    for path, key, name in _names_used(spec, members):
+        known = directory.codes(key)
+        if str(name) not in known:
+            yield spec.problem(path, name, f"no such {key} in the economy" + _alternatives(str(name), known))
+
+
+def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
+    products = spec.model.inventory_by_product or {}
+    yield from ((f"model.inventory_by_product.{name}", "sector", name) for name in products)
+    values = [(f"model.{name}", getattr(spec.model, name)) for name in MODEL_VALUES]
+    for shock in spec.shocks:
+        path = f"shocks.{shock.name}"
+        values += [(f"{path}.{name}", getattr(shock, name)) for name in shock.NUMBERS]
+        for place, key in itertools.product(shock.PLACES, WHERE_NAMES):
+            yield from ((f"{path}.{place}.{key}", key, name) for name in getattr(getattr(shock, place), key))
+            swept = members.values.get(f"{path}.{place}.{key}", np.array([]))
+            yield from ((f"{path}.{place}.{key}", key, name) for name in np.unique(swept))
+        if isinstance(shock, DamageShock | HouseholdShock):
+            yield from ((f"{path}.builders.{name}", "sector", name) for name in shock.builders)
+        if isinstance(shock, HouseholdShock):
+            yield from ((f"{path}.region", "region", name) for name in shock.region)
+    for path, value in values:
+        per_firm = value if isinstance(value, PerFirm) else PerFirm[float]()
+        for part, key, given in (
+            ("by_region", "region", per_firm.by_region),
+            ("by_sector", "sector", per_firm.by_sector),
+        ):
+            names = group_names(f"{path}.{part}", given, spec.sweep.paths)
+            yield from ((f"{path}.{part}.{name}", key, name) for name in names)
+
+
+def _alternatives(name: str, known: dict[str, int]) -> str:
+    shown = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")
+    return suggestion(name, list(known), 3) or f"; it has {len(known)}: {shown}"
+
+
+def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members, network: FirmNetwork) -> Iterator[Problem]:
+    """Shocks that hit no firm, or never, or firms without a value, or what nobody rebuilds."""
+    if isinstance(bound, BoundTable):
+        return
+    path = f"shocks.{bound.shock.name}"
+    yield from _too_late(spec, bound, members)
+    if isinstance(bound.shock, HouseholdShock):
+        for name in [name for name in bound.shock.builders if not asked_to_build(bound.shock, network, name).any()]:
+            told = "no firm there of this sector meets final demand"
+            yield spec.problem(f"{path}.builders.{name}", bound.shock.builders[name], told)
+        return
+    ever_hit: Bool[np.ndarray, " firm"] = np.zeros(0, bool)
+    for place, selection in bound.places.items():
+        ever_hit = np.zeros(selection.directory.network.n_firms, bool)
+        for names in _combinations(selection, members):
+            hit = selection.matching(**names)
+            ever_hit |= hit
+            if not hit.any():
+                given = names or selection.where.model_dump(exclude_defaults=True)
+                yield spec.problem(f"{path}.{place}", given, "no firm matches")
+    for name, field in bound.fields.items():
+        if field is not None:
+            yield from _uncovered(spec, f"{path}.{name}", field, ever_hit, members, network)
+    if isinstance(bound.shock, DamageShock):
+        yield from _not_rebuilt(spec, bound.shock, ever_hit, network)
+
+
+def _too_late(spec: Spec, bound: BoundShock, members: Members) -> Iterator[Problem]:
+    """A shock of which no part begins within the run, in any member."""
+    name = "rebuild_start" if isinstance(bound.shock, HouseholdShock) else "onset"
+    field, days = bound.fields[name], spec.horizon.days
+    if field is not None and (first := field.least(members.values)) >= days:
+        yield spec.problem(f"shocks.{bound.shock.name}.{name}", f"{first:g}", f"must be < {days}, the run's days")
+
+
+def asked_to_build(shock: HouseholdShock, network: FirmNetwork, sector: str) -> Float[np.ndarray, " firm"]:
+    """The final demand of the firms of a sector that households ask to build, 0 elsewhere."""
+    here = np.isin(np.array(network.regions)[network.region], shock.region) if shock.region else True
+    return network.final_demand * (here & (np.array(network.sectors)[network.sector] == sector))
+
+
+def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]]:
+    """Every combination of names that the sweep gives a place; without one, a combination of none."""
+    swept = {key: members.values.get(f"{selection.path}.{key}") for key in WHERE_NAMES}
+    columns = {key: values.tolist() for key, values in swept.items() if values is not None}
+    combinations = dict.fromkeys(zip(*columns.values(), strict=True)) if columns else [()]
+    return [dict(zip(columns, combination, strict=True)) for combination in combinations]
+
+
+def _not_rebuilt(spec: Spec, shock: DamageShock, hit: np.ndarray, network: FirmNetwork) -> Iterator[Problem]:
+    """Firms that buy from no sector that builds."""
+    builds = np.isin(np.array(network.sectors)[network.sector[network.supplier]], list(shock.builders))
+    alone = np.flatnonzero(hit & ~np.isin(np.arange(network.n_firms), network.buyer[builds]))
+    if len(alone):
+        firms = ", ".join(str(network.firm[i]) for i in alone[:5])
+        told = f"{len(alone)} firms buy from none of them ({firms}, …)"
+        yield spec.problem(f"shocks.{shock.name}.builders", told, "name a sector that each damaged firm buys from")
+
+
+def _uncovered(
+    spec: Spec, path: str, field: Field, hit: np.ndarray, members: Members, network: FirmNetwork
+) -> Iterator[Problem]:
+    values = np.broadcast_to(field.at(members.take(np.arange(1)))[:, 0], hit.shape)
+    silent = np.flatnonzero(np.isnan(values) & hit)
+    if len(silent):
+        firms = ", ".join(str(network.firm[i]) for i in silent[:5])
+        yield spec.problem(path, f"{len(silent)} firms without a value ({firms}, …)", "give a default")

@@ -1,0 +1,64 @@
+"""Pydantic's errors as problems of a source: one line each, placed, in the words of this package."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from shockmesh.cluster.spec.source import KeyPath, Problem, Source
+
+_RULES = {
+    "missing": "required",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "string_type": "must be a text; put it in quotes",
+    "bool_type": "must be true or false",
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "tuple_type": "must be a list",
+    "union_tag_not_found": "needs a kind: recovery, failures, damage, household_damage, cut or table",
+}
+
+
+def pydantic_problems(error: ValidationError, source: Source, keys: Sequence[str]) -> list[Problem]:
+    """One problem for each field that pydantic refuses; `keys` are the names to suggest for an unknown one."""
+    problems: dict[KeyPath, Problem] = {}
+    for found in error.errors(include_url=False):
+        path, value = _path(source.data, found["loc"], absent=found["type"] == "missing"), found["input"]
+        if found["type"] == "missing":
+            value = "missing"
+        elif found["type"] == "union_tag_invalid":
+            path, value = (*path, "kind"), value["kind"]
+        problems.setdefault(path, source.problem(path, value, _rule(found, keys)))
+    return list(problems.values())
+
+
+def _rule(found: Any, keys: Sequence[str]) -> str:
+    kind, context = found["type"], found.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "unknown key" + suggestion(str(found["loc"][-1]), keys)
+    if kind == "union_tag_invalid":
+        return f"no such kind; there are {context['expected_tags'].replace(chr(39), '')}"
+    if kind == "value_error":
+        return str(context["error"])
+    told = str(found["msg"]).replace("Input should be", "must be").replace("String should", "must")
+    return _RULES.get(kind, told)
+
+
+def suggestion(name: str, known: Sequence[str], most: int = 1) -> str:
+    """`, did you mean «…»?` where something known looks alike, else nothing."""
+    close = get_close_matches(name, list(dict.fromkeys(known)), most, 0.6)
+    return f", did you mean {' or '.join(f'«{match}»' for match in close)}?" if close else ""
+
+
+def _path(data: Any, location: tuple[int | str, ...], *, absent: bool) -> KeyPath:
+    """The keys of `location` that are in the data, or whose last is absent; pydantic adds tags of unions."""
+    path: list[int | str] = []
+    for depth, key in enumerate(location):
+        if isinstance(data, dict) and (key in data or (absent and depth == len(location) - 1)):
+            data = data.get(key)
+            path.append(key)
+        elif isinstance(data, list) and isinstance(key, int):
+            data = data[key]
+            path.append(key)
+    return tuple(path)

@@ -1,0 +1,288 @@
+"""The rules of a spec that concern more than one field: sweeps, paths, records and files."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shockmesh.cluster.spec.domains import DOMAINS, Domain
+from shockmesh.cluster.spec.fields import MOST, PerFirm
+from shockmesh.cluster.spec.models import Observe, Spec, Spreads, Unknown
+from shockmesh.cluster.spec.problems import suggestion
+from shockmesh.cluster.spec.shocks import (
+    CutShock,
+    FailuresShock,
+    HouseholdShock,
+    RecoveryShock,
+    Shock,
+    TableShock,
+    domain_of,
+)
+from shockmesh.cluster.spec.source import KeyPath
+from shockmesh.kernels.model import DEFAULTS
+from shockmesh.kernels.rollout import quantity
+
+type Broken = tuple[KeyPath, object, str]
+
+MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
+LEVELS_OR_LIKE = "needs a level (all, region, series, sector or firm), or like in its place"
+WHERE_NAMES = ("region", "sector", "firm")
+
+
+def broken_rules(spec: Spec) -> Iterator[Broken]:
+    """Every rule that the spec breaks, as (path, value, rule)."""
+    for rule in (_mechanisms, _shock_names, _s_shaped, _members, _sweep_paths, _sweep_values, _records, _calibration):
+        yield from rule(spec)
+
+
+def targets(spec: Spec) -> dict[str, Domain | None]:
+    """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
+    found: dict[str, Domain | None] = {f"model.{name}": DOMAINS[name] for name in spec.model.numbers}
+    for shock in spec.shocks:
+        found |= {f"shocks.{shock.name}.{name}": domain_of(shock, name) for name in shock.NUMBERS}
+        for place in shock.PLACES:
+            found |= {f"shocks.{shock.name}.{place}.{name}": None for name in WHERE_NAMES}
+            found[f"shocks.{shock.name}.{place}.share"] = DOMAINS["share"]
+    return found
+
+
+def base_of(path: str) -> str:
+    """The value that a path sets a part of: `model.capacity` for `model.capacity.by_sector.C10`."""
+    for part in (".by_sector.", ".by_region."):
+        path = path.partition(part)[0]
+    return path.removesuffix(".default")
+
+
+def _mechanisms(spec: Spec) -> Iterator[Broken]:
+    """Numbers and files that the model's mechanisms do not read, or lack."""
+    model, switches = spec.model, spec.model.switches
+    chosen = f"production: {switches.production} and capacity_rule: {switches.capacity_rule}"
+    chosen += f" and consumption: {switches.consumption}" if switches.consumption != "exogenous" else ""
+    for name in MODEL_VALUES:
+        if name not in model.numbers and getattr(model, name) is not None:
+            yield ("model", name), getattr(model, name), f"is not read by {chosen}"
+    if switches.needs_criticality and model.criticality is None:
+        yield ("model", "criticality"), "missing", f"required with production: {switches.production}"
+    if switches.consumption == "labour_income" and switches.capacity_rule != "hiring":
+        yield ("model", "consumption"), switches.consumption, "needs labour: capacity_rule: hiring"
+    if model.criticality is not None and not switches.needs_criticality:
+        yield ("model", "criticality"), model.criticality, f"is not read by {chosen}"
+
+
+def _shock_names(spec: Spec) -> Iterator[Broken]:
+    counts = Counter(shock.name for shock in spec.shocks)
+    for i, shock in enumerate(spec.shocks):
+        if counts[shock.name] > 1:
+            yield ("shocks", i, "name"), shock.name, "each shock needs a name of its own"
+
+
+def _s_shaped(spec: Spec) -> Iterator[Broken]:
+    """The days of an s-shaped recovery as written: other courses admit more."""
+    for i, shock in enumerate(spec.shocks):
+        if isinstance(shock, RecoveryShock | CutShock) and shock.course == "s_shaped":
+            domain = domain_of(shock, "recovery_days")
+            for keys, days in _written(shock.recovery_days).items():
+                if days is not None and not domain.admits(days):
+                    yield ("shocks", i, "recovery_days", *keys), days, f"{domain.rule} with course: s_shaped"
+
+
+def _written(value: float | PerFirm[float] | None) -> dict[KeyPath, float | None]:
+    """The numbers that a value says, by key."""
+    if not isinstance(value, PerFirm):
+        return {(): value}
+    groups = {"by_region": value.by_region, "by_sector": value.by_sector}
+    default: dict[KeyPath, float | None] = {("default",): value.default}
+    return default | {(by, name): of for by, given in groups.items() for name, of in given.items()}
+
+
+def _members(spec: Spec) -> Iterator[Broken]:
+    sweep = spec.sweep
+    ways = [name for name, given in (("vary", sweep.vary), ("grid", sweep.grid), ("list", sweep.entries)) if given]
+    if len(ways) > 1:
+        yield ("sweep", ways[1]), " and ".join(ways), "a sweep has one of vary, grid and list"
+    if sweep.vary and sweep.members is None:
+        yield ("sweep", "members"), "missing", "required with vary"
+    if (sweep.grid or sweep.entries) and sweep.members not in (None, spec.members):
+        yield ("sweep", "members"), sweep.members, f"{ways[0]} makes {spec.members}; leave members out"
+    if spec.members > MOST:
+        yield ("sweep", "grid"), f"{spec.members:,} members", f"at most {MOST:,}"
+    for i, entry in enumerate(sweep.entries):
+        if set(entry) != set(sweep.entries[0]):
+            yield ("sweep", "list", i), sorted(entry), f"must have the paths of the first, {sorted(sweep.entries[0])}"
+
+
+def _sweep_paths(spec: Spec) -> Iterator[Broken]:
+    known = targets(spec)
+    for keys, path, _ in _swept(spec):
+        if base_of(path) not in known:
+            yield keys, path, _unknown_path(path, list(known))
+        elif path != base_of(path) and known[base_of(path)] is None:
+            yield keys, path, "a name has no parts"
+        elif path != base_of(path) and base_of(path) in (alike := _alike(spec)):
+            yield keys, path, f"a {alike[base_of(path)]} has one number for all firms"
+        elif path.endswith(".default") and path.removesuffix(".default") in spec.sweep.paths:
+            yield keys, path, f"is the same value as {path.removesuffix('.default')}"
+
+
+def _alike(spec: Spec) -> dict[str, str]:
+    """The numbers of shocks that do not differ by firm, and the kind of shock."""
+    shocks = [shock for shock in spec.shocks if isinstance(shock, CutShock | HouseholdShock)]
+    return {f"shocks.{shock.name}.{name}": shock.kind for shock in shocks for name in shock.NUMBERS}
+
+
+def _unknown_path(path: str, known: Sequence[str]) -> str:
+    if base_of(path).removeprefix("model.") in MODEL_VALUES:
+        return "is not read by the model's mechanisms"
+    if path.split(".")[0] in ("economy", "horizon", "record", "resources", "precision", "engine") or path.startswith(
+        "model."
+    ):
+        return "is fixed within a sweep" + suggestion(path, known)
+    return "no such path" + (suggestion(path, known) or f"; a sweep may set {', '.join(known)}")
+
+
+def _sweep_values(spec: Spec) -> Iterator[Broken]:
+    known = targets(spec)
+    for keys, path, values in _swept(spec):
+        if base_of(path) in known:
+            domain = known[base_of(path)]
+            yield from ((keys, value, rule) for value, rule in _refused(domain, path, values))
+
+
+def _swept(spec: Spec) -> Iterator[tuple[KeyPath, str, Any]]:
+    """Every (keys, path, distribution or values) of the sweep."""
+    for path, drawn in spec.sweep.vary.items():
+        yield ("sweep", "vary", path), path, drawn.choices or drawn
+    for path, levels in spec.sweep.grid.items():
+        yield ("sweep", "grid", path), path, levels
+    for i, entry in enumerate(spec.sweep.entries):
+        for path, value in entry.items():
+            yield ("sweep", "list", i, path), path, (value,)
+
+
+def _refused(domain: Domain | None, path: str, values: Any) -> Iterator[tuple[object, str]]:
+    if not isinstance(values, tuple):
+        yield from _refused_distribution(domain, values)
+        return
+    for value in values:
+        if domain is None:
+            if isinstance(value, float) or (not path.endswith(".firm") and not isinstance(value, str)):
+                yield value, "must be a name; put it in quotes"
+        elif isinstance(value, str):
+            yield value, "must be a number"
+        elif not domain.admits(value):
+            yield value, domain.rule
+
+
+def _refused_distribution(domain: Domain | None, drawn: Any) -> Iterator[tuple[object, str]]:
+    if domain is None:
+        yield drawn.as_dict(), "a name is drawn by choice: [ … ]"
+    elif drawn.support and not all(map(domain.admits, drawn.support)):
+        low, high = drawn.support
+        yield drawn.as_dict(), f"draws from {low:g} to {high:g}; every value {domain.rule}"
+
+
+def _records(spec: Spec) -> Iterator[Broken]:
+    if not spec.record:
+        yield ("record",), "empty", "record at least one variable"
+    for name, dims in spec.record.items():
+        if len(set(dims)) != len(dims):
+            yield ("record", name), list(dims), "names a dim twice"
+        if "firm" in dims and len(dims) > 1:
+            rule = "firm stands alone: its region and sector are stored as firm_region and firm_sector"
+            yield ("record", name), list(dims), rule
+        if "_by_" in name and name != (named := f"{quantity(name)}_by_{'_'.join(dims) or 'total'}"):
+            yield ("record", name), list(dims), f"a second recording is named by its dims, {named}"
+
+
+def _calibration(spec: Spec) -> Iterator[Broken]:
+    """A calibration has unknown numbers, something seen, and no sweep."""
+    if (spec.infer is None) != (not spec.observe):
+        yield ("infer",) if spec.observe else ("observe",), "missing", "observe and infer come together"
+    if spec.infer is None:
+        return
+    if spec.sweep.paths or spec.sweep.members not in (None, 1):
+        yield ("sweep",), spec.sweep.paths, "a calibration has no sweep: what varies is what infer.parameters name"
+    if spec.resources.devices_per_gang != 1:
+        path = ("resources", "devices_per_gang")
+        yield path, spec.resources.devices_per_gang, "must be 1: a calibration's simulations each run on one device"
+    if spec.engine != "zarr":
+        yield ("engine",), spec.engine, "must be zarr: a calibration keeps no members"
+    yield from _unknowns(spec, spec.infer.parameters)
+    variables = Counter(observe.variable for observe in spec.observe)
+    for i, observe in enumerate(spec.observe):
+        if variables[observe.variable] > 1:
+            yield ("observe", i, "variable"), observe.variable, "each variable is observed once"
+        yield from _windows(("observe", i), observe, spec.horizon.days)
+
+
+def _unknowns(spec: Spec, given: Mapping[str, Unknown]) -> Iterator[Broken]:
+    known, keys = inferable(spec), ("infer", "parameters")
+    if not given:
+        yield keys, "empty", "nothing to infer"
+    for path, unknown in given.items():
+        own = [name for name in given if name != path and given[name].spread and _number(name) == _number(path)]
+        if path not in known:
+            yield (*keys, path), path, "is not a number that can be inferred" + suggestion(path, known)
+        elif bool(unknown.spread) == (unknown.like is not None):
+            yield (*keys, path, "spread"), dict(unknown.spread) or "empty", LEVELS_OR_LIKE
+        elif unknown.like is not None and unknown.like not in own:
+            rule = "must be a number of the same kind that has a spread here" + suggestion(unknown.like, own)
+            yield (*keys, path, "like"), unknown.like, rule
+
+
+def _number(path: str) -> str:
+    """What a path is a number of: loss, inventory_days, …"""
+    return path.rpartition(".")[2]
+
+
+def inferable(spec: Spec) -> list[str]:
+    """The numbers that a calibration may infer: the model's, and those of losses that recover and of failures."""
+    of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in _inferable_numbers(shock)]
+    return [*(f"model.{name}" for name in spec.model.numbers), *of_shocks]
+
+
+def _inferable_numbers(shock: Shock) -> tuple[str, ...]:
+    if isinstance(shock, FailuresShock):
+        return "loss", "days_between_failures", "repair_days"
+    if isinstance(shock, RecoveryShock) and shock.course == "s_shaped":
+        return ("loss",)  # its days are above 2, which a latent number need not be
+    return ("loss", "recovery_days") if isinstance(shock, RecoveryShock) else ()
+
+
+def _windows(path: KeyPath, observe: Observe, days: int) -> Iterator[Broken]:
+    for name in ("window", "held_out"):
+        window = getattr(observe, name)
+        if window is not None and not window[0] < window[1] <= days:
+            yield (*path, name), list(window), f"must be two days, the first below the second, within 0 … {days}"
+    if observe.window and observe.held_out and _overlap(observe.window, observe.held_out):
+        yield (*path, "held_out"), list(observe.held_out), "overlaps the window that is fitted"
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def missing_files(spec: Spec) -> Iterator[Broken]:
+    """The economy and every file of the spec that is not there."""
+    for keys, name in [(("economy",), spec.economy), *_named_files(spec)]:
+        if "://" not in name and not Path(name).exists():
+            yield keys, name, "no such file or store"
+
+
+def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
+    fields: list[tuple[KeyPath, Any]] = [(("model", name), getattr(spec.model, name)) for name in MODEL_VALUES]
+    for i, shock in enumerate(spec.shocks):
+        fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
+        if isinstance(shock, TableShock):
+            yield ("shocks", i, "file"), shock.file
+    if spec.model.criticality is not None:
+        yield ("model", "criticality"), spec.model.criticality
+    for i, observe in enumerate(spec.observe):
+        yield ("observe", i, "file"), observe.file
+        if observe.groups is not None:
+            yield ("observe", i, "groups"), observe.groups
+        if isinstance(observe.noise, Spreads):
+            yield ("observe", i, "noise", "file"), observe.noise.file
+    for keys, value in fields:
+        if isinstance(value, PerFirm) and value.file is not None:
+            yield (*keys, "file"), value.file

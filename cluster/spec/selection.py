@@ -1,0 +1,92 @@
+"""Which firms a shock hits, in each member."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from zlib import crc32
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Int
+from shockmesh.cluster.spec.members import member_key, root_key
+from shockmesh.cluster.spec.rules import WHERE_NAMES
+from shockmesh.cluster.spec.shocks import Where
+from shockmesh.cluster.spec.values import Drawn
+from shockmesh.kernels.network import FirmNetwork
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The names of a network: of its regions, sectors and firms."""
+
+    network: FirmNetwork
+
+    def codes(self, key: str) -> dict[str, int]:
+        """Name → code, of `region`, `sector` or `firm`."""
+        if key == "firm":
+            return self._firms
+        return {name: i for i, name in enumerate(self.network.regions if key == "region" else self.network.sectors)}
+
+    def labels(self, key: str) -> Int[np.ndarray, " firm"]:
+        """The code of each firm."""
+        if key == "firm":
+            return np.arange(self.network.n_firms)
+        return self.network.region if key == "region" else self.network.sector
+
+    @cached_property
+    def _firms(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.network.firm.astype(str).tolist())}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The firms that a shock hits."""
+
+    path: str  # shocks.NAME.where
+    where: Where
+    seed: int
+    directory: Directory
+
+    def matching(self, **names: Any) -> Bool[np.ndarray, " firm"]:
+        """Firms in the regions, sectors and firm ids of the spec, or of `names` where a sweep sets them."""
+        chosen = np.ones(self.directory.network.n_firms, bool)
+        for key in WHERE_NAMES:
+            wanted = (names[key],) if key in names else getattr(self.where, key)
+            if wanted:
+                codes = self.directory.codes(key)
+                is_wanted = np.zeros(len(codes), bool)
+                is_wanted[[codes[str(name)] for name in wanted]] = True
+                chosen &= is_wanted[self.directory.labels(key)]
+        return chosen
+
+    def at(self, drawn: Drawn, members: Int[np.ndarray, " member"]) -> Bool[np.ndarray, "firm #member"]:
+        """Which firms are hit in each member, (firm, member|1)."""
+        names = {key: drawn[f"{self.path}.{key}"] for key in WHERE_NAMES if f"{self.path}.{key}" in drawn}
+        share = drawn.get(f"{self.path}.share", self.where.share)
+        if not names and not isinstance(share, np.ndarray) and (share is None or not self.where.redraw):
+            members = members[:1]
+        shares = [None] * len(members) if share is None else np.broadcast_to(share, len(members)).tolist()
+        combinations = [tuple(values[i] for values in names.values()) for i in range(len(members))]
+        matching = {given: self.matching(**dict(zip(names, given, strict=True))) for given in set(combinations)}
+        columns = zip(members.tolist(), shares, combinations, strict=True)
+        return np.stack([self._drawn(member, part, matching[given]) for member, part, given in columns], axis=1)
+
+    def _drawn(
+        self, member: int, share: float | None, matching: Bool[np.ndarray, " firm"]
+    ) -> Bool[np.ndarray, " firm"]:
+        """The share of the matching firms that is drawn: at least one firm."""
+        if share is None:
+            return matching
+        firms = np.flatnonzero(matching)
+        first = np.argsort(self._luck(member)[firms], kind="stable")[: max(1, round(share * len(firms)))]
+        drawn = np.zeros_like(matching)
+        drawn[firms[first]] = True
+        return drawn
+
+    def _luck(self, member: int) -> np.ndarray:
+        """A random number per firm: the firms with the lowest are drawn, so a larger share adds to a smaller one."""
+        path = f"{self.path}.share"
+        once = jax.random.fold_in(root_key(self.seed), crc32(path.encode()))
+        key = member_key(self.seed, member, path) if self.where.redraw else once
+        return np.asarray(jax.random.bits(key, (self.directory.network.n_firms,), jnp.uint32))

@@ -1,0 +1,101 @@
+"""From a value as written to one array for a batch: (firm|1, member|1), only as large as it varies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from shockmesh.cluster.spec.domains import Domain
+from shockmesh.cluster.spec.fields import PerFirm
+from shockmesh.io.inputs.scenarios import ScenarioError, read_numbers
+from shockmesh.kernels.network import FirmNetwork
+
+type Drawn = Mapping[str, np.ndarray]  # path → value of each member of a batch
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One number, or one per firm, for some firms."""
+
+    path: str  # the path by which a sweep may replace the number; "" if none
+    firms: np.ndarray | None  # indices or mask; None: every firm
+    value: float | np.ndarray | None  # one number, or a column (firm, 1)
+
+    def at(self, drawn: Drawn) -> np.ndarray | None:
+        """Values (firm|1, member|1), or None if there is none."""
+        value = drawn.get(self.path, drawn.get(f"{self.path}.default", self.value))
+        return None if value is None else np.atleast_2d(value)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A number for each firm and member: layers, a later one over an earlier one."""
+
+    layers: tuple[Layer, ...]
+    n_firms: int
+
+    def at(self, drawn: Drawn) -> Float[np.ndarray, "#firm #member"]:
+        """Values (firm|1, member|1) of a batch; NaN where no layer says one."""
+        given = [(layer.firms, values) for layer in self.layers if (values := layer.at(drawn)) is not None]
+        if len(given) == 1 and given[0][0] is None:
+            return given[0][1].astype(np.float64)
+        members = max((values.shape[1] for _, values in given), default=1)
+        array = np.full((self.n_firms, members), np.nan)
+        for firms, values in given:
+            array[slice(None) if firms is None else firms] = values
+        return array
+
+    def least(self, drawn: Drawn) -> float:
+        """The least number of any layer."""
+        return min(float(np.min(values)) for layer in self.layers if (values := layer.at(drawn)) is not None)
+
+
+def make_field(
+    value: float | PerFirm | None,
+    path: str,
+    fallback: float | None,
+    domain: Domain,
+    swept: tuple[str, ...],
+    network: FirmNetwork,
+) -> Field:
+    """The field of a value at `path`, `fallback` where it is silent; `swept` are the paths that the sweep sets.
+
+    Raises:
+        ScenarioError: a file of the value breaks a rule.
+    """
+    per_firm = value if isinstance(value, PerFirm) else PerFirm[float](default=value)
+    default = fallback if per_firm.default is None else per_firm.default
+    return Field(
+        (
+            Layer(path, None, default),
+            *_group_layers(f"{path}.by_region", per_firm.by_region, swept, network.regions, network.region),
+            *_group_layers(f"{path}.by_sector", per_firm.by_sector, swept, network.sectors, network.sector),
+            *([] if per_firm.file is None else [_file_layer(per_firm.file, domain, network)]),
+        ),
+        network.n_firms,
+    )
+
+
+def group_names(path: str, given: Mapping[str, float], swept: tuple[str, ...]) -> list[str]:
+    """The groups that a value names at `path`, those of the spec first, then those that only the sweep names."""
+    return list(
+        dict.fromkeys([*given, *(name.removeprefix(f"{path}.") for name in swept if name.startswith(f"{path}."))])
+    )
+
+
+def _group_layers(
+    path: str, given: Mapping[str, float], swept: tuple[str, ...], names: tuple[str, ...], code: np.ndarray
+) -> list[Layer]:
+    return [
+        Layer(f"{path}.{name}", np.flatnonzero(code == names.index(name)), given.get(name))
+        for name in group_names(path, given, swept)
+    ]
+
+
+def _file_layer(path: str, domain: Domain, network: FirmNetwork) -> Layer:
+    firms, values = read_numbers(path, network)
+    bad = np.flatnonzero(~domain.admits(values))
+    if len(bad):
+        named = ", ".join(f"firm {network.firm[firms[i]]}: {values[i]:g}" for i in bad[:5])
+        raise ScenarioError(f"{path}: value: {named}: {domain.rule}")
+    return Layer("", firms, values[:, None])

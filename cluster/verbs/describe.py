@@ -1,0 +1,145 @@
+"""What is in a store: a table, a network or a run, told as names and values, with the checks that it passes."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shockmesh.io.stores.damage import reading
+from shockmesh.io.stores.places import Place, place
+
+if TYPE_CHECKING:
+    from shockmesh.io.tables.checks import Finding
+
+DIFFERENCES = {
+    "z_dropped_cells": "cells of the table without a link",
+    "z_dropped_value": "their part of all flows",
+    "z_kept": "largest difference of a kept cell",
+    "z": "difference of all flows to the table",
+    "output": "difference of output",
+    "value_added": "difference of value added",
+    "final_demand": "difference of final demand",
+}
+TABLE_COUNTS = {"regions": "region", "sectors": "sector", "categories of final demand": "category", "years": "year"}
+CITED = ("title", "source", "license", "references", "unit", "units", "year")
+
+
+class DescribeError(ValueError):
+    """A path that holds nothing of ours. The message names the path."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A store as a person reads it."""
+
+    kind: str  # table, network or run
+    facts: dict[str, Any]  # name → value
+    findings: tuple[str, ...] = ()  # what the checks found
+
+
+def describe_store(path: str | Place) -> Description:
+    """Describe a store.
+
+    Raises:
+        DescribeError: neither a table nor a network nor a run.
+    """
+    path = place(path)
+    readers = {"run": _run, "network": _network, "table": _table}
+    kind = _kind(path)
+    if kind in readers:
+        with reading(path):
+            return readers[kind](path)
+    raise DescribeError(f"{path}: no table, network or run of shockmesh is there")
+
+
+def size_of(path: str | Place) -> dict[str, Any]:
+    """How many of each there are in a table or a network, and their `unit`.
+
+    Raises:
+        TableError, NetworkStoreError: what is there cannot be opened.
+    """
+    path = place(path)
+    if _kind(path) == "table":
+        from shockmesh.io.tables.store import open_table
+
+        with open_table(path) as table:
+            counts = {name: table.sizes.get(dim, 1) for name, dim in TABLE_COUNTS.items()}
+            return counts | {"unit": table.attrs["units"]}
+    from shockmesh.io.networks.store import read_network
+
+    network = read_network(path)
+    counts = {"firms": network.n_firms, "links": network.n_links}
+    return counts | {"regions": len(network.regions), "sectors": len(network.sectors), "unit": network.unit}
+
+
+def _kind(path: Place) -> str | None:
+    """What the path holds, by its own word: `shockmesh_schema` is `table/1`, `network/1` or `run/1`."""
+    if (path / "RUN.json").is_file():
+        return "run"
+    for file in (path / "zarr.json", path / "network" / "zarr.json"):
+        if file.is_file():
+            schema = _schema(file)
+            if schema:
+                return schema.partition("/")[0]
+    return None
+
+
+def _schema(file: Place) -> str:
+    """What a group's metadata say that it is; nothing if they say nothing."""
+    try:
+        return str(json.loads(file.read_text("utf-8"))["attributes"]["shockmesh_schema"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _table(path: Place) -> Description:
+    from shockmesh.io.tables.checks import check_table
+    from shockmesh.io.tables.store import open_table
+
+    table = open_table(path)
+    facts = {str(dim): size for dim, size in table.sizes.items()} | _cited(table.attrs)
+    return Description("table", facts, tuple(told(found) for found in check_table(table)))
+
+
+def told(finding: "Finding") -> str:
+    """A finding as one line."""
+    return f"{finding.severity}: {finding.check}: {finding.message}"
+
+
+def _network(path: Place) -> Description:
+    from shockmesh.io.networks.facts import describe_network
+
+    network = describe_network(path)
+    facts = {name: network[name] for name in ("firms", "links", "regions", "sectors", "unit")}
+    facts |= {str(found["quantity"]): _statistic(found) for found in network["statistics"]}
+    facts |= differences(network["aggregate_error"])
+    return Description("network", facts, (*map(_repair, network["repairs"]), *network["findings"]))
+
+
+def differences(errors: Mapping[str, float]) -> dict[str, str]:
+    """How far a generated network is from its table, in words."""
+    return {DIFFERENCES.get(name, name): f"{value:.3g}" for name, value in errors.items()}
+
+
+def _repair(repair: Mapping[str, Any]) -> str:
+    largest = ", ".join(map(str, repair["largest"]))
+    return f"repaired: {repair['repair']}: {repair['count']}, {repair['amount']:.4g} in all, largest {largest}"
+
+
+def _statistic(found: Mapping[str, Any]) -> str:
+    return str(found["text"]) if math.isfinite(found["value"]) else "too few firms to tell"
+
+
+def _run(path: Place) -> Description:
+    from shockmesh.io.reports.headline import headline, headline_text
+    from shockmesh.io.results import open_run, read_manifest, verify
+
+    with open_run(path) as run:
+        facts = {str(dim): size for dim, size in run.sizes.items()} | _cited(run.attrs)
+        lines = headline_text(headline(run, read_manifest(path).get("spec", {})))
+    return Description("run", facts | {f"result {i + 1}": line for i, line in enumerate(lines)}, tuple(verify(path)))
+
+
+def _cited(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: attrs[name] for name in CITED if attrs.get(name)}

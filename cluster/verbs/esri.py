@@ -1,0 +1,54 @@
+"""`shockmesh esri`: the Economic Systemic Risk Index of every firm of a store, as a ranking."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from shockmesh.io.networks.store import read_network
+from shockmesh.io.rankings import RankingError, check_new, read_essential, write_ranking
+from shockmesh.kernels.esri import TOLERANCE, Essential, Market, Size, esri
+from shockmesh.kernels.network import FirmNetwork
+
+
+def rank_by_esri(
+    store: str | Path,
+    out: str | Path,
+    *,
+    essential: str | Path = "all",
+    market: Market = "sector",
+    size: Size = "sales",
+    tolerance: float = TOLERANCE,
+    batch: int = 32,
+) -> pd.DataFrame:
+    """Compute the index of every firm of a network store and write the ranking to `out`, a CSV with column `esri`.
+
+    Args:
+        essential: which inputs are essential: all, none, or the CSV that `read_essential` reads.
+        market, size, tolerance, batch: as in `shockmesh.kernels.esri`.
+
+    Raises:
+        NetworkStoreError: no sound network there.
+        RankingError: `out` exists, the file of `essential` breaks a rule, or a number is out of its range.
+    """
+    check_new(out)
+    for name, value in (("batch", batch), ("tolerance", tolerance)):
+        if not value > 0:
+            raise RankingError(f"{name}: {value}: must be > 0")
+    network = read_network(store)
+    if not network.n_links:
+        raise RankingError(f"{store}: links: 0: an index needs firms that sell to firms")
+    index = esri(
+        network,
+        _level(essential, network),
+        market=market,
+        size=size,
+        tolerance=tolerance,
+        batch=min(batch, network.n_firms),
+    )
+    return write_ranking(out, network, "esri", {"esri": index.astype(np.float64)})
+
+
+def _level(essential: str | Path, network: FirmNetwork) -> Essential:
+    if isinstance(essential, str) and (essential == "all" or essential == "none"):
+        return essential
+    return read_essential(essential, network)

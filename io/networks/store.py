@@ -1,0 +1,242 @@
+"""The store of a firm network: one Zarr group in compressed-sparse-row form.
+
+`STORE/network` holds `data` (amount), `indices` (supplier) and `product` per link, `indptr` (the first link of each
+buyer), and the firms' variables. Rows are buyers, columns suppliers. The same bytes open in xarray
+(`xr.open_zarr(STORE, group="network")`) and in anndata (`anndata.io.read_elem(zarr.open(STORE)["network"])`, a SciPy
+CSR matrix). A store is written beside its place and renamed, so that it is either absent or whole. It carries the
+SHA-256 of its contents; that, and every rule of a network, is checked whenever one is written or read.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+import zarr
+from shockmesh.io.stores.damage import reading
+from shockmesh.io.stores.places import Place, place, whole, zarr_store
+from shockmesh.kernels.network import FirmNetwork, NetworkError, check_network
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+
+SCHEMA = "network/1"
+GROUP = "network"
+DIMENSIONS = {
+    "data": "link", "indices": "link", "product": "link", "indptr": "firm_ptr",
+    "final_demand": "firm", "output": "firm", "region_code": "firm", "sector_code": "firm", "firm": "firm",
+    "region": "region", "sector": "sector",
+}  # fmt: skip
+DISTINCT = ("firm", "region", "sector")  # at most one value of these is a fill value, which is not written
+CHUNK, CHUNKS_PER_SHARD = 2**18, 8
+NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
+TEXT = (ZstdCodec(level=1), Crc32cCodec())
+STRUCTURE = {
+    "encoding-type": "csr_matrix",
+    "encoding-version": "0.1.0",
+    "row_role": "buyer",
+    "column_role": "supplier",
+    "Conventions": "CF-1.12",
+    "shockmesh_schema": SCHEMA,
+}
+
+
+class NetworkStoreError(ValueError):
+    """A path that cannot be written, or holds no sound firm network. The message names the path and the rule."""
+
+
+def content_hash(network: FirmNetwork) -> str:
+    """SHA-256 of firms, links, labels and unit, in canonical order and types; attributes do not count."""
+    digest = hashlib.sha256()
+    for name, (dims, values, _) in _variables(network).items():
+        digest.update(f"{name}{dims}{values.shape}{values.dtype.str}".encode())
+        digest.update(_bytes(values))
+    digest.update(json.dumps([network.regions, network.sectors, network.unit]).encode())
+    return digest.hexdigest()
+
+
+def write_network(network: FirmNetwork, path: str | Place) -> Place:
+    """Write a network to a new store; nothing is left behind if it fails.
+
+    Raises:
+        NetworkStoreError: the path exists, a rule is broken, or an attribute has a reserved name or is not JSON.
+    """
+    path = place(path)
+    broken = _broken_rule(network)
+    if broken:
+        raise NetworkStoreError(f"{path}: {broken}; nothing was written")
+    attributes = _attributes(network, path)
+    if path.exists():
+        raise NetworkStoreError(f"{path}: exists already; a network store is written once, to a new path")
+    with whole(path) as partial:
+        _write_group(network, partial, attributes)
+    return path
+
+
+def read_network(path: str | Place) -> FirmNetwork:
+    """Read a whole network into memory; it must keep every rule, and still match the hash it was written with.
+
+    Raises:
+        NetworkStoreError: no network there, another schema, arrays that contradict each other, changed contents.
+    """
+    path = place(path)
+    group, attrs = _open_group(path)
+    with reading(path):
+        _check_claims(path, group)
+        read = {name: np.asarray(_array(group, name)[:]) for name in DIMENSIONS}
+    network = _assemble(path, read, attrs)
+    broken = _broken_rule(network)
+    if content_hash(network) != attrs["content_hash"]:
+        what = "the contents are not those that were written"
+        raise NetworkStoreError(f"{path}: content_hash: {what}{f' ({broken})' if broken else ''}; make it again")
+    if broken:
+        raise NetworkStoreError(f"{path}: {broken}; make the store again")
+    return network
+
+
+def open_network(path: str | Place) -> xr.Dataset:
+    """Open a network lazily: dims link, firm, firm_ptr, region, sector.
+
+    Raises:
+        NetworkStoreError: no network there, or another schema.
+    """
+    _open_group(place(path))
+    return xr.open_zarr(zarr_store(place(path), read_only=True), group=GROUP, chunks=None, consolidated=False)
+
+
+def _check_claims(path: Place, group: zarr.Group) -> None:
+    """Lengths that agree, with files behind them: looked at before room is made for what an array claims to hold."""
+    missing = sorted(DIMENSIONS.keys() - {name for name, _ in group.arrays()})
+    if missing:
+        raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; make the store again")
+    firms, links = (_array(group, name).size for name in ("firm", "data"))
+    lengths = {"firm": firms, "link": links, "firm_ptr": firms + 1}
+    for name, dimension in DIMENSIONS.items():
+        array = _array(group, name)
+        want = lengths.get(dimension, array.size)
+        if array.shape != (want,):
+            raise NetworkStoreError(f"{path}: {name}: shape {array.shape}, expected ({want},); make the store again")
+    for name in ("data", *DISTINCT):
+        _check_shards(path, _array(group, name), spare=int(name in DISTINCT))
+
+
+def _check_shards(path: Place, array: zarr.Array, spare: int) -> None:
+    shards = -(-array.size // (array.shards or array.chunks)[0])
+    there = len([*(path / array.path / "c").glob("[0-9]*")])
+    if there < shards - spare:
+        claim = f"claims {array.size:,} values in {shards:,} files, of which {there:,} are there"
+        raise NetworkStoreError(f"{path}: {array.basename}: {claim}; make the store again")
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array:
+    return cast(zarr.Array, group[name])
+
+
+def _assemble(path: Place, read: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> FirmNetwork:
+    """A network of the arrays of a store, whose lengths agree; its rules are not checked yet."""
+    pointers, links = read["indptr"], len(read["indices"])
+    if pointers[0] != 0 or pointers[-1] != links or np.any(np.diff(pointers) < 0):
+        raise NetworkStoreError(f"{path}: indptr: does not lead from 0 to {links} links; make the store again")
+    firm = read["firm"] if read["firm"].dtype.kind in "iu" else np.array(read["firm"].tolist(), str)
+    buyer = np.repeat(np.arange(len(firm), dtype=np.int32), np.diff(pointers))
+    return FirmNetwork(
+        supplier=read["indices"].astype(np.int32), buyer=buyer, amount=read["data"], product=read["product"],
+        final_demand=read["final_demand"], output=read["output"],
+        region=read["region_code"], sector=read["sector_code"], firm=firm,
+        regions=tuple(map(str, read["region"])), sectors=tuple(map(str, read["sector"])),
+        unit=attrs["unit"], attrs={key: value for key, value in attrs.items() if key not in _reserved()},
+    )  # fmt: skip
+
+
+def _broken_rule(network: FirmNetwork) -> str:
+    """The first rule that a network breaks, or nothing."""
+    try:
+        check_network(network)
+    except NetworkError as error:
+        return str(error)
+    return ""
+
+
+def _variables(network: FirmNetwork) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
+    """Name → (dimension, values, attributes): everything the hash covers, as it is stored."""
+    unit = network.unit
+    pointers = np.searchsorted(network.buyer, np.arange(network.n_firms + 1))
+    index = "<i4" if network.n_links < 2**31 else "<i8"  # SciPy wants indices and indptr of one type
+    ids = network.firm.astype(np.int64) if network.firm.dtype.kind in "iu" else network.firm.astype(str)
+    return {
+        "data": ("link", network.amount.astype("<f8"), {"units": unit, "long_name": "flow from supplier to buyer"}),
+        "indices": ("link", network.supplier.astype(index), {"long_name": "supplier, position along firm"}),
+        "product": ("link", network.product.astype("<i4"), {"long_name": "product code"}),
+        "indptr": ("firm_ptr", pointers.astype(index), {"long_name": "first link of each buyer"}),
+        "final_demand": ("firm", network.final_demand.astype("<f8"), {"units": unit, "long_name": "final demand"}),
+        "output": ("firm", network.output.astype("<f8"), {"units": unit, "long_name": "baseline output"}),
+        "region_code": ("firm", network.region.astype("<i4"), {"long_name": "position along region"}),
+        "sector_code": ("firm", network.sector.astype("<i4"), {"long_name": "position along sector"}),
+        "firm": ("firm", ids, {"long_name": "firm id"}),
+    }
+
+
+def _bytes(values: np.ndarray) -> bytes | memoryview:
+    return "\0".join(values.tolist()).encode() if values.dtype.kind == "U" else np.ascontiguousarray(values).data
+
+
+def _reserved() -> set[str]:
+    return {*STRUCTURE, "shape", "unit", "content_hash"}
+
+
+def _attributes(network: FirmNetwork, path: Place) -> dict[str, Any]:
+    clash = sorted(_reserved() & network.attrs.keys())
+    if clash:
+        raise NetworkStoreError(f"{path}: attrs: the names {', '.join(clash)} are reserved for the store itself")
+    try:
+        json.dumps(network.attrs, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise NetworkStoreError(f"{path}: attrs: every attribute must be JSON ({error})") from error
+    shape = [network.n_firms, network.n_firms]
+    own = {"shape": shape, "unit": network.unit, "content_hash": content_hash(network)}
+    return {**network.attrs, **STRUCTURE, **own}
+
+
+def _write_group(network: FirmNetwork, path: Path, attributes: Mapping[str, Any]) -> None:
+    root = zarr.create_group(str(path), attributes={"shockmesh_schema": SCHEMA, "Conventions": "CF-1.12"})
+    group = root.create_group(GROUP, attributes=dict(attributes))
+    for name, (dim, values, attrs) in _variables(network).items():
+        _write_array(group, name, dim, values, attrs)
+    _write_array(group, "region", "region", np.asarray(network.regions), {"long_name": "region"})
+    _write_array(group, "sector", "sector", np.asarray(network.sectors), {"long_name": "sector"})
+
+
+def _write_array(group: zarr.Group, name: str, dim: str, values: np.ndarray, attrs: Mapping[str, str]) -> None:
+    text = values.dtype.kind == "U"
+    chunk = min(CHUNK, max(1, len(values)))
+    shard = chunk * min(CHUNKS_PER_SHARD, max(1, -(-len(values) // chunk)))
+    array = group.create_array(
+        name, shape=values.shape, dtype=str if text else values.dtype, dimension_names=(dim,), attributes=dict(attrs),
+        chunks=(chunk,), shards=(shard,), compressors=TEXT if text else NUMBERS,
+    )  # fmt: skip
+    array[:] = values
+
+
+def _open_group(path: Place) -> tuple[zarr.Group, dict[str, Any]]:
+    if not path.is_dir():  # or no object below
+        raise NetworkStoreError(f"{path}: no such store")
+    try:
+        root = zarr.open_group(zarr_store(path, read_only=True), mode="r")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise NetworkStoreError(f"{path}: not a Zarr store") from error
+    schema = root.attrs.get("shockmesh_schema", "none")
+    if str(schema).startswith("table/"):
+        raise NetworkStoreError(
+            f"{path}: is a table; `shockmesh generate {path} NETWORK --firms N` makes a network of it"
+        )
+    if schema != SCHEMA:
+        raise NetworkStoreError(f"{path}: shockmesh_schema: is {schema!r}, a firm network has {SCHEMA!r}")
+    with reading(path):
+        group = root[GROUP]
+    if not isinstance(group, zarr.Group):
+        raise NetworkStoreError(f"{path}: {GROUP}: holds no network; make the store again")
+    for name in ("content_hash", "unit"):
+        if not isinstance(group.attrs.get(name), str):
+            raise NetworkStoreError(f"{path}: {GROUP}: {name}: missing, or no text; make the store again")
+    return group, dict(group.attrs)

@@ -1,0 +1,45 @@
+"""Named arrays in one file, written whole or not at all: checkpoints of long work, of which the last two are kept."""
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from shockmesh.io.stores.places import Place, replace
+
+CHECKPOINTS = "checkpoints"
+KEPT = 2
+
+
+def write_arrays(path: Place, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays durably; the file appears at once, in place of an older one."""
+    content = io.BytesIO()
+    np.savez(content, **dict[str, np.ndarray](arrays))  # pyright: ignore[reportArgumentType]
+    replace(path, content.getvalue())
+
+
+def read_arrays(path: Place) -> dict[str, np.ndarray]:
+    """The arrays of a file."""
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
+        return dict(found)
+
+
+def write_checkpoint(run: Place, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+    """Make the arrays of a step survive a crash, then forget all but the last two steps."""
+    write_arrays(_at(run, step), arrays)
+    for old in numbered(run / CHECKPOINTS)[:-KEPT]:
+        _at(run, old).unlink(missing_ok=True)
+
+
+def last_checkpoint(run: Place) -> dict[str, np.ndarray] | None:
+    """The arrays of the last step that has a checkpoint."""
+    steps = numbered(run / CHECKPOINTS)
+    return read_arrays(_at(run, steps[-1])) if steps else None
+
+
+def numbered(folder: Place) -> list[int]:
+    """The numbers of a folder's files, ascending."""
+    return sorted(int(path.stem) for path in folder.glob("[0-9]*.npz"))
+
+
+def _at(run: Place, step: int) -> Place:
+    return run / CHECKPOINTS / f"{step}.npz"

@@ -1,0 +1,157 @@
+"""How the store of a run is kept. Every engine presents a Zarr store; they differ in how a block of it is committed.
+
+`ZarrEngine` keeps plain files, and commits a block by a marker in a journal, wherever it was written;
+`shockmesh.io.stores.icechunk_engine` keeps snapshots, made by the one process that `committing` lets in.
+"""
+
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import zarr
+import zarr.errors
+from shockmesh.io.stores import journal
+from shockmesh.io.stores.places import PARTIAL, Place, flush_file, name_below, stamp, whole, zarr_store
+
+PENDING, COMPLETE, FAILED = 0, 1, 2  # of members
+
+type Commit = Callable[[Mapping[int, dict[str, Any]]], None]
+"""Told again and again of all blocks that were written, with their notes, as `write_block` gave them back."""
+
+
+class EngineError(ValueError):
+    """A store that cannot be made, read or committed to by its engine. The message names it and the reason."""
+
+
+class Engine(Protocol):
+    """The store of one run: as it is when it is first read from, or as what is written to it will make it."""
+
+    @property
+    def tree(self) -> Place:
+        """Where the store is."""
+        ...
+
+    def lay_out(self, fill: Callable[[Any], None]) -> None:
+        """Make the store, with what `fill` puts into it; it appears whole or not at all."""
+        ...
+
+    @cached_property
+    def reads(self) -> Any:
+        """The Zarr store to read from."""
+        ...
+
+    @cached_property
+    def writes(self) -> Any:
+        """The Zarr store to write one block to."""
+        ...
+
+    def discard(self, block: int, variable: str) -> None:
+        """Take away what a writer that was cut off left of a block that is not committed."""
+        ...
+
+    def seal(self, block: int, variables: list[str], note: dict[str, Any]) -> Any:
+        """A block is written: commit it, or make what the committer needs to. False if another attempt was faster."""
+        ...
+
+    def committing(self) -> AbstractContextManager[Commit]:
+        """Commit what writers hand back; what is left is committed at the end."""
+        ...
+
+    def committed(self) -> set[int]:
+        """The blocks that are committed."""
+        ...
+
+    def failed(self) -> list[int]:
+        """The committed members whose numbers failed."""
+        ...
+
+    def notes(self) -> list[dict[str, Any]]:
+        """What writers noted of the blocks that are committed."""
+        ...
+
+    def problems(self) -> list[str]:
+        """What is wrong with the committed blocks."""
+        ...
+
+    def finish(self, status: np.ndarray) -> None:
+        """No writer is left, and members have this status: make the store ready for readers that know only its kind."""
+        ...
+
+
+class ZarrEngine:
+    """Plain files: shards, flushed to disk, and a marker for each block, published last."""
+
+    def __init__(self, run: Place) -> None:
+        self._run, self.tree = run, run / "results.zarr"
+
+    def lay_out(self, fill: Callable[[Any], None]) -> None:
+        if isinstance(self._run, Path):
+            (self._run / journal.JOURNAL).mkdir(parents=True, exist_ok=True)
+        with whole(self.tree) as store:
+            fill(str(store))
+
+    @cached_property
+    def reads(self) -> Any:
+        return zarr_store(self.tree, read_only=True)
+
+    @cached_property
+    def writes(self) -> Any:
+        return zarr_store(self.tree)
+
+    def discard(self, block: int, variable: str) -> None:
+        for file in self._files(variable, block):
+            file.unlink(missing_ok=True)
+
+    def seal(self, block: int, variables: list[str], note: dict[str, Any]) -> bool:
+        files = [file for name in variables for file in self._files(name, block)]
+        for file in files:
+            flush_file(file)
+        shards = {name_below(self._run, file): stamp(file) for file in files}
+        return journal.publish(journal.marker_path(self._run, block), {"block": block, "shards": shards, **note})
+
+    @contextmanager
+    def committing(self) -> Generator[Commit]:
+        yield lambda notes: None  # the writers have done it
+
+    def committed(self) -> set[int]:
+        return journal.committed(self._run)
+
+    def failed(self) -> list[int]:
+        return sorted(member for note in self.notes() for member in note.get("failed", []))
+
+    def notes(self) -> list[dict[str, Any]]:
+        return [journal.read_marker(self._run, block) for block in sorted(self.committed())]
+
+    def problems(self) -> list[str]:
+        found = list[str]()
+        for block in sorted(self.committed()):
+            for name, said in journal.read_marker(self._run, block)["shards"].items():
+                file = self._run / name
+                if not file.is_file():
+                    found.append(f"{file}: missing, though block {block} is committed")
+                elif stamp(file) != said:
+                    found.append(f"{file}: contents changed since block {block} was committed")
+        return found
+
+    def finish(self, status: np.ndarray) -> None:
+        write_status(self.writes, status)
+        with warnings.catch_warnings():
+            unspecified = "Consolidated metadata is currently not part"
+            warnings.filterwarnings("ignore", unspecified, zarr.errors.ZarrUserWarning)
+            zarr.consolidate_metadata(self.writes)
+        if PENDING not in status:
+            for litter in self._run.rglob(f"*{PARTIAL}"):
+                litter.unlink(missing_ok=True)
+
+    def _files(self, name: str, block: int) -> list[Place]:
+        found = sorted((self.tree / name / "c" / str(block)).rglob("*"))
+        return [file for file in found if file.is_file() and file.suffix != PARTIAL]
+
+
+def write_status(store: Any, status: np.ndarray) -> None:
+    """Write the status of every member. Only a coordinator does."""
+    cast(zarr.Array, zarr.open_group(store, mode="r+")["status"])[:] = status

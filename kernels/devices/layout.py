@@ -1,0 +1,217 @@
+"""How a firm network lies on a device: arrays in link order, and the groups that a step sums over."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+from shockmesh.kernels.devices.segments import Exchange, Links, Pools, Segments, Sellers, Separable, Table, segments
+from shockmesh.kernels.model import Switches
+from shockmesh.kernels.network import FirmNetwork, ranks
+
+BLOCK = 2**17  # links that are put into a table at once
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
+                 "pool_buyer", "criticality", "product_days"],
+    meta_fields=[],
+)  # fmt: skip
+@dataclass(frozen=True)
+class Layout:
+    """A network on a device. Links are sorted by buyer, product, supplier; firms keep the network's order.
+
+    The links of a dense network may be a table: see `segments.Table` and `suits_table`.
+    A pool is one buyer's links of one product: they are substitutes, so stocks are summed over a pool.
+    Flows are in the network's unit per day.
+    """
+
+    amount: Links  # Z⁰ of each link, (link, 1)
+    pool_amount: Float[Array, "pool 1"]  # Z⁰ of each pool
+    output: Float[Array, "firm 1"]  # x⁰
+    final_demand: Float[Array, "firm 1"]  # C
+    value_added_share: Float[Array, "firm 1"]  # v = 1 − inputs / x⁰
+    supplier: Segments | Exchange | Sellers  # links → firms that sell
+    buyer: Segments  # links → firms that buy; none where the links are a table
+    pool: Segments | Pools  # links → pools
+    pool_buyer: Segments  # pools → firms that buy
+    criticality: Float[Array, "pool 1"] | None = None  # χ, how much the buyer needs the product, 0 … 1
+    product_days: Float[Array, "pool 1"] | None = None  # n of the product [days of use], see `lay_out`
+
+    @property
+    def n_firms(self) -> int:
+        return self.output.shape[0]
+
+    @property
+    def n_links(self) -> int:
+        return self.amount.shape[0]
+
+
+def lay_out(
+    network: FirmNetwork,
+    dtype: DTypeLike = jnp.float32,
+    criticality: Float[np.ndarray, "product sector"] | None = None,
+    product_days: Float[np.ndarray, " product"] | None = None,
+    *,
+    as_table: bool = False,
+) -> Layout:
+    """Put a network on the default device, with numbers in `dtype`.
+
+    Args:
+        as_table: keep the links as a table, for the models of `suits_table`: no number is then kept by link.
+        criticality: χ of each product for buyers of each sector, 0 … 1, for the production functions that read it.
+        product_days: target stock of each product [days of use], for all who buy it: see `inventories.py`. ∞: it is
+            never short; 0: the buyer's own `inventory_days`.
+
+    Raises:
+        ValueError: criticality of another shape than (products, sectors), or beyond 0 … 1; fewer days than products,
+            or between 0 and 1.
+    """
+    links = _table(network, dtype) if as_table else _links(network, dtype)
+    inputs = np.bincount(links.pool_buyer, links.pool_amount, network.n_firms)
+    inputs_share = np.divide(inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
+    return Layout(
+        amount=links.amount,
+        pool_amount=_column(links.pool_amount, dtype),
+        output=_column(network.output, dtype),
+        final_demand=_column(network.final_demand, dtype),
+        value_added_share=_column(1 - inputs_share, dtype),
+        supplier=links.supplier,
+        buyer=segments(links.buyer, network.n_firms),
+        pool=links.pool,
+        pool_buyer=segments(links.pool_buyer, network.n_firms),
+        criticality=None
+        if criticality is None
+        else _column(criticality_of(network, criticality, links.pool_product, links.pool_buyer), dtype),
+        product_days=None
+        if product_days is None
+        else _column(product_days_of(network, product_days, links.pool_product), dtype),
+    )
+
+
+class _Grouped(NamedTuple):
+    """The links of a layout and their groups."""
+
+    amount: Links
+    supplier: Segments | Sellers
+    buyer: Int[np.ndarray, " link"]
+    pool: Segments | Pools
+    pool_amount: Float[np.ndarray, " pool"]
+    pool_buyer: Int[np.ndarray, " pool"]
+    pool_product: Int[np.ndarray, " pool"]
+
+
+def _links(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
+    pool, first = pools_of(network.buyer, network.product)
+    return _Grouped(
+        _column(network.amount, dtype),
+        segments(network.supplier, network.n_firms),
+        network.buyer,
+        segments(pool, len(first)),
+        np.bincount(pool, network.amount, len(first)),
+        network.buyer[first],
+        network.product[first],
+    )
+
+
+def _table(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
+    """One matrix for each product: a seat for each of its suppliers, as many as the product with most has."""
+    seat, (products, seats) = _seats(network)
+    amount = np.zeros((products * seats, network.n_firms), dtype)
+    for start in range(0, network.n_links, BLOCK):
+        some = slice(start, start + BLOCK)
+        amount[seat[network.supplier[some]], network.buyer[some]] = network.amount[some]
+    amount = amount.reshape(products, seats, network.n_firms)
+    bought = amount.sum(axis=1, dtype=np.float64).T
+    buyer, product = np.nonzero(bought)
+    cell = segments(np.ravel_multi_index((buyer, product), bought.shape), bought.size)
+    table = Table(jnp.asarray(amount), segments(seat, products * seats), cell)
+    one = Separable(jnp.ones((network.n_firms, 1), dtype), jnp.ones((len(buyer), 1), dtype))
+    no_links = np.zeros(0, np.int32)
+    return _Grouped(one, Sellers(table), no_links, Pools(table), bought[buyer, product], buyer, product)
+
+
+def _seats(network: FirmNetwork) -> tuple[Int[np.ndarray, " firm"], tuple[int, int]]:
+    """Each firm's seat, product · seats + its rank among the firms of its product; products and seats of each."""
+    product = _product_of_firm(network)
+    counts = np.bincount(product)
+    return product * counts.max() + ranks(product), (len(counts), int(counts.max()))
+
+
+def _product_of_firm(network: FirmNetwork) -> Int[np.ndarray, " firm"]:
+    """What each firm sells; its sector where it sells nothing."""
+    product = network.sector.astype(np.int32)
+    product[network.supplier] = network.product
+    return product
+
+
+def suits_table(network: FirmNetwork, switches: Switches, *, by_link: bool = False) -> bool:
+    """Whether a layout as a table holds all that the model needs, and little that it does not.
+
+    The model needs no number of a single link if stocks are the pools' and rationing treats all links of a supplier
+    alike; `by_link` says that a scenario has cuts or damages, which differ by link. The network is dense enough if a
+    tenth of the table is links, and each firm sells one product.
+    """
+    if by_link or switches.order_split == "link" or switches.rationing == "water_filling" or not network.n_links:
+        return False
+    one_product = np.array_equal(_product_of_firm(network)[network.supplier], network.product)
+    return 10 * network.n_links >= table_cells(network) and one_product
+
+
+def table_cells(network: FirmNetwork) -> int:
+    """Numbers of a table that holds the network's links: products × suppliers of the largest product × firms."""
+    suppliers = np.bincount(_product_of_firm(network))
+    return len(suppliers) * int(suppliers.max()) * network.n_firms
+
+
+def criticality_of(
+    network: FirmNetwork,
+    criticality: Float[np.ndarray, "product sector"],
+    product: Int[np.ndarray, " row"],
+    buyer: Int[np.ndarray, " row"],
+) -> Float[np.ndarray, " row"]:
+    """χ of products for the firms that buy them.
+
+    Raises:
+        ValueError: another shape than (products, sectors), or a number beyond 0 … 1.
+    """
+    products, sectors = int(network.product.max(initial=-1)) + 1, len(network.sectors)
+    if criticality.ndim != 2 or criticality.shape[0] < products or criticality.shape[1] != sectors:
+        raise ValueError(f"criticality: shape {criticality.shape}, expected ({products} products, {sectors} sectors)")
+    if not ((criticality >= 0) & (criticality <= 1)).all():
+        raise ValueError(f"criticality: {criticality.min():g} … {criticality.max():g}: must be ≥ 0 and ≤ 1")
+    return criticality[product, network.sector[buyer]]
+
+
+def product_days_of(
+    network: FirmNetwork, days: Float[np.ndarray, " product"], product: Int[np.ndarray, " row"]
+) -> Float[np.ndarray, " row"]:
+    """Days of stock of products.
+
+    Raises:
+        ValueError: fewer numbers than products, or one that is neither 0 nor ≥ 1.
+    """
+    products = int(network.product.max(initial=-1)) + 1
+    if days.ndim != 1 or len(days) < products:
+        raise ValueError(f"product_days: shape {days.shape}, expected ({products} products,)")
+    if not ((days == 0) | (days >= 1)).all():
+        raise ValueError(f"product_days: {days.min():g} … {days.max():g}: must be 0 or ≥ 1")
+    return days[product]
+
+
+def pools_of(
+    buyer: Int[np.ndarray, " link"], product: Int[np.ndarray, " link"]
+) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " pool"]]:
+    """The pool of each link, and the first link of each pool, of links sorted by buyer and product."""
+    new = np.ones(len(buyer), bool)
+    new[1:] = (buyer[1:] != buyer[:-1]) | (product[1:] != product[:-1])
+    return np.cumsum(new) - 1, np.flatnonzero(new)
+
+
+def _column(values: np.ndarray, dtype: DTypeLike) -> Float[Array, "item 1"]:
+    return jnp.asarray(values[:, None], dtype)
