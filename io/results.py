@@ -25,6 +25,7 @@ from shockmesh.io.stores import journal
 from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING, Commit, Engine, ZarrEngine
 from shockmesh.io.stores.icechunk_engine import IcechunkEngine
 from shockmesh.io.stores.places import Place, place, tree_size
+from shockmesh.io.stores.schemas import mismatch
 from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 
 SCHEMA = "run/1"
@@ -234,8 +235,8 @@ def read_manifest(path: str | Place) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ResultsError(f"{file}: not JSON ({error})") from error
-    if not isinstance(manifest, dict) or manifest.get("shockmesh_schema") != SCHEMA:
-        raise ResultsError(f"{file}: shockmesh_schema: expected {SCHEMA!r}")
+    if wrong := mismatch(manifest if isinstance(manifest, dict) else {}, SCHEMA):
+        raise ResultsError(f"{file}: {wrong}")
     return manifest
 
 

@@ -226,7 +226,7 @@ def _not_zarr(path: Path) -> None:
     ("make", "message"),
     [(_nothing, "no such store"), (_not_zarr, "not a Zarr store"),
      (_a_table, "is a table; `shockmesh generate"),
-     (_another_schema, "shockmesh_schema: is 'run/1', a firm network has 'network/1'")],
+     (_another_schema, "shockmesh_schema: 'run/1': must be 'network/1'")],
 )  # fmt: skip
 @pytest.mark.parametrize("read", [read_network, open_network])
 def test_what_is_no_network_is_refused(

@@ -18,6 +18,7 @@ import xarray as xr
 import zarr
 from shockmesh.io.stores.damage import reading
 from shockmesh.io.stores.places import Place, place, whole, zarr_store
+from shockmesh.io.stores.schemas import mismatch
 from shockmesh.kernels.network import FirmNetwork, NetworkError, check_network
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
@@ -225,13 +226,12 @@ def _open_group(path: Place) -> tuple[zarr.Group, dict[str, Any]]:
         root = zarr.open_group(zarr_store(path, read_only=True), mode="r")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise NetworkStoreError(f"{path}: not a Zarr store") from error
-    schema = root.attrs.get("shockmesh_schema", "none")
-    if str(schema).startswith("table/"):
+    if str(root.attrs.get("shockmesh_schema")).startswith("table/"):
         raise NetworkStoreError(
             f"{path}: is a table; `shockmesh generate {path} NETWORK --firms N` makes a network of it"
         )
-    if schema != SCHEMA:
-        raise NetworkStoreError(f"{path}: shockmesh_schema: is {schema!r}, a firm network has {SCHEMA!r}")
+    if wrong := mismatch(dict(root.attrs), SCHEMA):
+        raise NetworkStoreError(f"{path}: {wrong}")
     with reading(path):
         group = root[GROUP]
     if not isinstance(group, zarr.Group):

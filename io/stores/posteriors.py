@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from shockmesh.io.inputs.series import Series
 from shockmesh.io.results import ResultsError
 from shockmesh.io.stores.places import ROOT, Place, place, whole, zarr_store
+from shockmesh.io.stores.schemas import mismatch
 from shockmesh.kernels.network import FirmNetwork
 
 POSTERIOR = "posterior.zarr"
@@ -115,8 +116,8 @@ def open_posterior(run: str | Place) -> xr.DataTree:
     if not (path / ROOT).is_file():
         raise ResultsError(f"{path}: no posterior here; a calibration writes it when it ends")
     tree = xr.open_datatree(zarr_store(path, read_only=True), engine="zarr", chunks=None)
-    if tree.attrs.get("shockmesh_schema") != SCHEMA:
-        raise ResultsError(f"{path}: schema {tree.attrs.get('shockmesh_schema')}: must be {SCHEMA}")
+    if wrong := mismatch(tree.attrs, SCHEMA):
+        raise ResultsError(f"{path}: {wrong}")
     return tree
 
 

@@ -20,6 +20,7 @@ import zarr
 from jaxtyping import Float
 from shockmesh.io.stores.damage import reading
 from shockmesh.io.stores.places import ROOT, Place, place, whole, zarr_store
+from shockmesh.io.stores.schemas import mismatch
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 SCHEMA = "table/1"
@@ -95,8 +96,8 @@ def open_table(path: str | Place, year: int | None = None) -> xr.Dataset:
         raise TableError(f"{path}: no table there")
     with reading(path):
         table = xr.open_zarr(zarr_store(place(path), read_only=True), chunks=None, consolidated=False)
-    if table.attrs.get("shockmesh_schema") != SCHEMA:
-        raise TableError(f"{path}: shockmesh_schema: {table.attrs.get('shockmesh_schema')!r}, a table has {SCHEMA!r}")
+    if wrong := mismatch(table.attrs, SCHEMA):
+        raise TableError(f"{path}: {wrong}")
     years = [int(one) for one in np.atleast_1d(table.attrs["year"])]
     if year is not None and year not in years:
         raise TableError(f"{path}: year: {year}: the table has {_span(years)}")
