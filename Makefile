@@ -1,10 +1,10 @@
-# setup, demo, test, check, bench: each works from a fresh clone; each depends on setup.
+# setup, demo, test, check, bench: each works from a fresh clone; each depends on setup. findings: environments of their own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check bench findings clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
@@ -28,6 +28,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+
+findings:
+	@set -e; count=0; for script in findings/*.sh; do echo "== $$script"; PYTHON=$(PYTHON) "$$script"; count=$$((count + 1)); done; \
+	echo "$$count findings, each as described"
 
 bench: setup
 	$(BIN)/shockmesh bench kernels
