@@ -113,7 +113,7 @@ def example(options: argparse.Namespace) -> int:
 
 def validate(options: argparse.Namespace) -> int:
     """Check a spec against its economy without running it."""
-    from shockmesh.cluster.prepare import prepare
+    from shockmesh.cluster.spec.prepare import prepare
 
     ready = prepare(options.spec, _overrides(options))
     spec, network = ready.spec, ready.network
@@ -125,7 +125,7 @@ def plan(options: argparse.Namespace) -> int:
     """Print the integers that a spec implies."""
     from shockmesh.cluster.planning.forecast import forecasts, told_of
     from shockmesh.cluster.planning.plan import readable
-    from shockmesh.cluster.prepare import prepare
+    from shockmesh.cluster.spec.prepare import prepare
     from shockmesh.io.reports.remarks import remarks
 
     ready = prepare(options.spec, _overrides(options))

@@ -12,8 +12,8 @@ import pytest
 import scipy.sparse
 import xarray as xr
 import zarr
+from shockmesh.io.networks import store as networks
 from shockmesh.io.networks.store import NetworkStoreError, content_hash, open_network, read_network, write_network
-from shockmesh.io.networks.store import store as networks
 from shockmesh.io.stores import places
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
