@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from shockmesh.io.sources import KINDS, Said
 
 if TYPE_CHECKING:
     from shockmesh.cluster.calibrating.run import CalibrationSummary
@@ -54,20 +55,20 @@ def import_(options: argparse.Namespace) -> int:
     """Turn a published table, or a user's own links, into a store."""
     from shockmesh.cluster.verbs.describe import size_of, told
 
-    findings: list[str] = []
+    said, findings = Said(options.money, options.year, options.origin, options.licence), list[str]()
     if options.kind == "links":
-        from shockmesh.io.networks.import_links import import_links
+        from shockmesh.io.networks.import_links import MONEY, import_links
 
-        import_links(options.source, options.store, options.firms, unit_per=options.per, money=options.money)
-        findings = [f"note: amounts are taken as {options.money} per {options.per} (--money, --per)"]
+        import_links(options.source, options.store, options.firms, said, unit_per=options.per)
+        findings = [f"note: amounts are taken as {said.money or MONEY} per {options.per} (--money, --per)"]
     elif options.kind == "inoue-todo":
         from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
 
-        import_inoue_todo(options.source, options.store)
+        import_inoue_todo(options.source, options.store, said)
     else:
         from shockmesh.io.tables.importing import import_table
 
-        findings = [told(finding) for finding in import_table(options.kind, options.source, options.store)]
+        findings = [told(finding) for finding in import_table(options.kind, options.source, options.store, said)]
     size = size_of(options.store)
     found = {"store": options.store, **size, "findings": findings}
     counts = ", ".join(f"{name} {value:,}" for name, value in size.items() if name != "unit")
@@ -359,14 +360,17 @@ def _add(verbs: Any, name: str, verb: Verb, text: str, *arguments: str) -> argpa
 
 def _import_parser(verbs: Any) -> None:
     parser = _add(verbs, "import", import_, "turn a published table, or your own links, into a store")
-    parser.add_argument(
-        "kind", help="wiod2016 wiod2013 icio niot exiobase3 eora26 gloria figaro pymrio links inoue-todo"
-    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["kinds, and what is handed in:", *(f"  {kind:<11} {of}" for kind, of in KINDS.items())])
+    parser.add_argument("kind", choices=KINDS, metavar="kind", help="see below")
     parser.add_argument("source", help="file or folder; `example` for the packaged table")
     parser.add_argument("store", help="the Zarr store to write")
+    parser.add_argument("--money", help="what amounts are counted in, where no file says it: 'million USD'")
+    parser.add_argument("--year", type=int, help="of a table whose name does not say it, or one of several")
+    parser.add_argument("--origin", help="who published the source, to be cited")
+    parser.add_argument("--licence", help="of the source, where it is your own or its kind's is not known")
     parser.add_argument("--firms", help="links: CSV or Parquet of firms (firm, region, sector, final_demand)")
     parser.add_argument("--per", choices=("year", "day"), default="year", help="links: amounts are per year or per day")
-    parser.add_argument("--money", default="million USD", help="links: what amounts are counted in")
 
 
 def _generate_parser(verbs: Any) -> None:

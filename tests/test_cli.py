@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from shockmesh.cluster.cli import BAD_INPUT, DONE, PARTLY_DONE, main
+from shockmesh.io.sources import KINDS
 
 
 @pytest.fixture
@@ -32,6 +33,14 @@ def test_version_is_quick_and_loads_nothing_heavy():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.splitlines() == ["shockmesh 0.1.0", "0", "[]"]
+
+
+@pytest.mark.parametrize("arguments", [["import", "--help"], ["import", "nonsense", "a", "b"]])
+def test_every_kind_of_import_is_named_by_help_and_by_refusal(arguments: list[str], capsys: Any):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    told = "".join(capsys.readouterr())
+    assert [kind for kind in KINDS if kind not in told] == []
 
 
 def test_examples_are_listed(capsys: Any):

@@ -12,6 +12,7 @@ from shockmesh.io.networks.facts import describe_network
 from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
 from shockmesh.io.networks.import_links import import_links
 from shockmesh.io.networks.store import NetworkStoreError, read_network
+from shockmesh.io.sources import Said
 
 LINKS = "supplier,buyer,amount\nmine,mill,36.5\nmill,shop,73\nmine,shop,3.65\n"
 FIRMS = "firm,region,sector,final_demand\nmine,NA,B,0\nmill,NA,C,10.95\nshop,ESP,G47,182.5\n"
@@ -44,9 +45,11 @@ def test_a_folder_holds_both_files(tmp_path: Path) -> None:
 
 def test_daily_amounts_and_another_currency(tmp_path: Path) -> None:
     links, firms = write(tmp_path)
-    store = import_links(links, tmp_path / "n.zarr", firms, unit_per="day", money="thousand HUF")
+    store = import_links(
+        links, tmp_path / "n.zarr", firms, Said("thousand HUF", origin="the tax office"), unit_per="day"
+    )
     network = read_network(store)
-    assert network.unit == "thousand HUF / day"
+    assert (network.unit, network.attrs["source"]) == ("thousand HUF / day", "the tax office")
     assert network.amount.sum() == pytest.approx(36.5 + 73 + 3.65)
 
 

@@ -1,7 +1,10 @@
 """Sources of tables as users have them: workbooks of several years, archives, and files that only have the name."""
 
+import json
+import pickle
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -10,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pymrio
 import pytest
+from shockmesh.io.sources import TABLES
 from shockmesh.io.tables.checks import check_table
-from shockmesh.io.tables.importing import import_table
+from shockmesh.io.tables.importing import EXAMPLES, import_table
 from shockmesh.io.tables.store import Header, Rows, TableError, open_table, write_table
 
 REGIONS, CODES, FINAL = ["ROU", "USA"], {"AtB": "c1", "C": "c35"}, ["c37", "c42"]
@@ -46,10 +50,10 @@ def system(flows: np.ndarray, unit: list[str], final: bool = True) -> Any:
     )
 
 
-def save(made: Any, folder: Path) -> Path:
+def save(made: Any, folder: Path, form: str = "txt") -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made.save_all(str(folder))
+        made.save_all(str(folder), table_format=form)
     return folder
 
 
@@ -101,6 +105,64 @@ def test_exiobase3_as_downloaded_is_an_archive(tmp_path, flows):
         np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-12)
 
 
+def named(regions: list[str], sectors: list[str], flows: np.ndarray) -> Any:
+    industry = pd.MultiIndex.from_product([regions, sectors], names=["region", "sector"])
+    final = pd.MultiIndex.from_product([regions, ["c", "g"]], names=["region", "category"])
+    return pymrio.IOSystem(
+        Z=pd.DataFrame(flows[:, :4], industry, industry), Y=pd.DataFrame(flows[:, 4:], industry, final),
+        unit=pd.DataFrame({"unit": ["USD"] * 4}, industry),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["txt", "parquet"])
+@pytest.mark.parametrize(
+    ("regions", "sectors"), [(["R1", "R2"], ["01", "02"]), (["NA", "ZA"], ["A", "B"]), (["1", "10"], ["1.0", "null"])]
+)
+def test_labels_of_a_saved_system_are_texts(tmp_path, flows, regions, sectors, form):
+    """Divisions of NACE and ISIC are 01, 02; NA is Namibia."""
+    save(named(regions, sectors, flows), tmp_path / "t_2010", form)
+    import_table("pymrio", tmp_path / "t_2010", tmp_path / "t.zarr")
+    with open_table(tmp_path / "t.zarr") as table:
+        assert (table.region.values.tolist(), table.sector.values.tolist()) == (regions, sectors)
+        np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-11)
+        np.testing.assert_allclose(table.Y.values.reshape(4, 4), flows[:, 4:], rtol=1e-11)
+
+
+class Marks:
+    """What runs when it is unpickled: it leaves a file, and does no harm."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize("kind", ["pymrio", "exiobase3"])
+@pytest.mark.parametrize("name", ["Z.pkl", "L.pickle"])
+def test_a_pickle_is_refused_before_anything_is_opened(tmp_path, flows, kind, name):
+    folder = save(system(flows, ["USD"] * 4), tmp_path / "t_2010")
+    (folder / name).write_bytes(pickle.dumps(Marks(tmp_path / "ran")))
+    parameters = json.loads((folder / "file_parameters.json").read_text())
+    parameters["files"][name[0]] = {"name": name, "nr_index_col": "2", "nr_header": "2"}
+    (folder / "file_parameters.json").write_text(json.dumps(parameters))
+    with pytest.raises(TableError, match=rf"{name}: a pickle can run code when it is opened"):
+        import_table(kind, folder, tmp_path / "t.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["t_2010"]
+
+
+def test_the_licence_of_exiobase_is_that_of_its_version(tmp_path, flows):
+    import_table("exiobase3", save(system(flows, ["M.EUR"] * 4), tmp_path / "IOT_2011_pxp"), tmp_path / "t.zarr")
+    with open_table(tmp_path / "t.zarr") as table:
+        assert table.attrs["license"].startswith("CC BY-SA 4.0 up to version 3.8.2; from 3.9 on non-commercial")
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_kind_has_a_reader_and_every_example_is_there(kind):
+    assert callable(import_module(f"shockmesh.io.tables.readers.{TABLES[kind].reader}").read)
+    assert (EXAMPLES / TABLES[kind].example).exists()
+
+
 def test_flows_are_made_of_coefficients_and_output(tmp_path, flows):
     """Where only A and x were saved, which pymrio does with twelve digits; no inverse is made."""
     made = system(flows, ["USD"] * 4)
@@ -125,7 +187,7 @@ def test_a_column_of_no_region_is_refused(tmp_path):
         ("t_2010", lambda f: system(f, ["kg", "USD", "kg", "USD"]), "unit: USD, kg: all sectors must have one unit"),
         ("t_2010", lambda f: system(f, ["USD"] * 4, final=False), "Y: no final demand there"),
         ("t_2010", lambda f: only_final_demand(f), "Z: not there, nor A and x to make it from"),
-        ("undated", lambda f: system(f, ["USD"] * 4), "undated: year: none in its name; rename it"),
+        ("undated", lambda f: system(f, ["USD"] * 4), "undated: year: none in its name; say it"),
     ],
 )
 def test_a_system_that_is_no_table_is_refused(
@@ -153,7 +215,6 @@ def test_regions_with_sectors_of_their_own_are_refused(tmp_path, flows):
         ("wiod2013", "wiot09_row_apr12.xlsx"),
         ("eora26", "Eora26_2019_bp.zip"),
         ("eora26", "eora.zip"),
-        ("exiobase3", "IOT_2019_ixi.zip"),
         ("figaro", "figaro_2019.zip"),
         ("icio", "ICIO2021_2014.csv"),
     ],

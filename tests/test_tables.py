@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
 import pymrio
 import pytest
+from shockmesh.io.sources import TABLES
 from shockmesh.io.tables.checks import check_table
-from shockmesh.io.tables.importing import KINDS, import_table
+from shockmesh.io.tables.importing import import_table
 from shockmesh.io.tables.store import Header, Rows, TableError, one_year, open_table, write_table
 
 REGIONS, SECTORS = ["BB", "AA"], ["s2", "s1", "s3"]
@@ -151,21 +153,39 @@ def _matrix_csv(path: Path, flows: np.ndarray) -> None:
     frame.to_csv(path, index_label="rowLabels")
 
 
-def test_figaro_matrix_and_flat(tmp_path, flows):
-    _matrix_csv(tmp_path / "matrix_2019.csv", flows)
-    cells = pd.read_csv(tmp_path / "matrix_2019.csv", index_col=0).stack().reset_index()
+def _flat_csv(path: Path, matrix: Path, letter: str = "I") -> None:
+    cells = pd.read_csv(matrix, index_col=0).stack().reset_index()
     cells.columns = ["from", "to", "obsValue"]
     flat = pd.DataFrame(
         {
-            "refArea": cells["from"].str.partition("_")[0], "rowIi": cells["from"].str.partition("_")[2],
-            "counterpartArea": cells["to"].str.partition("_")[0], "colIi": cells["to"].str.partition("_")[2],
+            "refArea": cells["from"].str.partition("_")[0], f"row{letter}i": cells["from"].str.partition("_")[2],
+            "counterpartArea": cells["to"].str.partition("_")[0], f"col{letter}i": cells["to"].str.partition("_")[2],
             "obsValue": cells["obsValue"],
         }
     )  # fmt: skip
-    flat.to_csv(tmp_path / "flat_2019.csv", index=False)
+    flat.to_csv(path, index=False)
+
+
+def test_figaro_matrix_and_flat(tmp_path, flows):
+    _matrix_csv(tmp_path / "matrix_2019.csv", flows)
+    _flat_csv(tmp_path / "flat_2019.csv", tmp_path / "matrix_2019.csv")
     for layout in ("matrix", "flat"):
         import_table("figaro", tmp_path / f"{layout}_2019.csv", tmp_path / f"{layout}.zarr")
         assert_is(tmp_path / f"{layout}.zarr", flows)
+        with open_table(tmp_path / f"{layout}.zarr") as table:
+            assert table.attrs["title"].endswith(", industry by industry")
+
+
+def test_figaro_of_products_is_titled_so(tmp_path, flows):
+    """A matrix says it by its codes, a flat file by the names of its columns."""
+    _matrix_csv(tmp_path / "m_2019.csv", flows)
+    _flat_csv(tmp_path / "flat_2019.csv", tmp_path / "m_2019.csv", letter="P")
+    matrix = (tmp_path / "m_2019.csv").read_text()
+    (tmp_path / "matrix_2019.csv").write_text(matrix.replace("_s", "_CPA_s"))
+    for layout in ("matrix", "flat"):
+        import_table("figaro", tmp_path / f"{layout}_2019.csv", tmp_path / f"{layout}.zarr")
+        with open_table(tmp_path / f"{layout}.zarr") as table:
+            assert table.attrs["title"].endswith(", product by product")
 
 
 FLAT = "refArea,rowIi,counterpartArea,colIi,obsValue\n"
@@ -255,28 +275,46 @@ def test_oecd_icio(tmp_path, flows):
     assert_is(tmp_path / "t.zarr", flows, final=final)
 
 
-def test_eora26(tmp_path, flows):
-    """Eora26: tab-separated numbers without labels, and a file of labels for each side."""
+@pytest.fixture
+def eora(tmp_path, flows) -> Path:
+    """Eora26: tab-separated numbers without labels, and a file of labels for each side; ROW is no region."""
     folder = tmp_path / "eora"
     folder.mkdir()
 
     def write(name: str, values: Any) -> None:
         pd.DataFrame(values).to_csv(folder / f"{name}.txt", sep="\t", header=False, index=False)
 
+    row = np.pad(flows[:, :6], ((0, 1), (0, 1)))
+    row[:6, 6], row[6, :6] = 2.0, 0.5
     write(
         "labels_T",
         [[r, r, "Industries", s] for r in REGIONS for s in SECTORS] + [["ROW", "ROW", "Industries", "TOTAL"]],
     )
-    write("labels_FD", [[r, r, "Final demand", c] for r in REGIONS for c in FINAL])
-    write("labels_Q", [["Energy", "Total (TJ)"]])
-    write("labels_VA", [["Primary inputs", "Wages"]])
-    write("Eora26_2019_bp_T", np.pad(flows[:, :6], ((0, 1), (0, 1))))
-    write("Eora26_2019_bp_FD", np.pad(flows[:, 6:], ((0, 1), (0, 0))))
-    write("Eora26_2019_bp_Q", np.ones((1, 7)))
-    write("Eora26_2019_bp_QY", np.ones((1, 6)))
-    write("Eora26_2019_bp_VA", np.ones((1, 7)))
-    import_table("eora26", folder, tmp_path / "t.zarr")
+    write("labels_FD", [[r, r, "Final demand", c] for r in [*REGIONS, "ROW"] for c in (FINAL if r != "ROW" else ["T"])])
+    write("Eora26_2019_bp_T", row)
+    write("Eora26_2019_bp_FD", np.pad(flows[:, 6:], ((0, 1), (0, 1)), constant_values=1.0))
+    return folder
+
+
+def test_eora26_says_what_is_left_out_with_row(tmp_path, eora, flows):
+    """Industries sell 6 · 2 to its industries and 6 · 1 to its demand; it sells them 6 · 0.5, and demand 6."""
+    told = import_table("eora26", eora, tmp_path / "t.zarr")
     assert_is(tmp_path / "t.zarr", flows)
+    total = flows.sum() + 18
+    left_out = f"industries sell it 18 of {total:.6g} in all, and it sells 9 [thousand USD]"
+    with open_table(tmp_path / "t.zarr") as table:
+        for findings in (told, check_table(table)):
+            assert findings[0].message == f"ROW (statistical discrepancies) is no region and is left out: {left_out}"
+
+
+def test_eora26_as_downloaded_is_an_archive_with_its_labels_beside(tmp_path, eora, flows):
+    with ZipFile(eora / "indices.zip", "w") as labels, ZipFile(eora / "Eora26_2019_bp.zip", "w") as numbers:
+        for file in sorted(eora.glob("*.txt")):
+            (labels if file.name.startswith("labels") else numbers).write(file, file.name)
+            file.unlink()
+    for source in (eora, eora / "Eora26_2019_bp.zip"):
+        import_table("eora26", source, tmp_path / f"{source.stem}.zarr")
+        assert_is(tmp_path / f"{source.stem}.zarr", flows)
 
 
 @pytest.mark.parametrize(
@@ -286,8 +324,9 @@ def test_eora26(tmp_path, flows):
         ("figaro", "rowLabels,AA_s1,AA_P51G\nAA_s1,1\n", r"f_2019.csv:2: 2 cells, the first line has 3"),
         ("figaro", "rowLabels,AA_s1,BB_s2,AA_P51G\n", r"every region has the same sectors; missing AA s2"),
         ("figaro", "rowLabels,AAs1\n", r"label 'AAs1': must be REGION_CODE"),
-        ("exiobase3", "nothing", r"pymrio cannot read it as exiobase3"),
-        ("nonsense", "nothing", f"no such kind of table; there are {', '.join(KINDS)}"),
+        ("pymrio", "nothing", r"neither a folder nor a zip that holds file_parameters.json"),
+        ("exiobase3", "nothing", r"neither a folder nor a zip that holds file_parameters.json"),
+        ("nonsense", "nothing", f"no such kind of table; there are {', '.join(TABLES)}"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path, kind, content, says):
@@ -302,7 +341,7 @@ def test_a_kind_without_a_packaged_example_says_which_have_one(tmp_path):
         import_table("figaro", "example", tmp_path / "t.zarr")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "gloria"])
+@pytest.mark.parametrize("kind", [kind for kind in TABLES if kind != "gloria"])
 def test_a_missing_file_is_refused_by_name(tmp_path, kind):
     with pytest.raises(TableError, match=r"none_2019: no such file"):
         import_table(kind, tmp_path / "none_2019", tmp_path / "t.zarr")

@@ -16,6 +16,7 @@ from shockmesh.io.examples import copy_example
 from shockmesh.io.inputs.series import firms_of_series, read_noise, read_series
 from shockmesh.io.networks.generate import generate_network
 from shockmesh.io.networks.store import write_network
+from shockmesh.io.sources import Said
 from shockmesh.io.stores.posteriors import open_posterior
 from shockmesh.io.tables.importing import import_table
 from shockmesh.io.tables.store import TableError, open_table
@@ -39,7 +40,7 @@ class Example(NamedTuple):
 def example(tmp_path_factory) -> Example:
     folder = tmp_path_factory.mktemp("uk2020")
     copy_example("uk2020", folder)
-    findings = import_table("niot", folder / "gbr_niot_2014.csv", folder / "uk.zarr")
+    findings = import_table("niot", folder / "gbr_niot_2014.csv", folder / "uk.zarr", Said("million USD"))
     with open_table(folder / "uk.zarr") as table:
         network = generate_network(table, 1000, 7)
     write_network(network, folder / "uk-1000.zarr")
@@ -107,10 +108,19 @@ def test_the_table_passes_its_checks_and_adds_up(example):
             assert value == pytest.approx(rest[f"GBR_{sector}"], abs=0.01)
 
 
-def test_a_national_table_says_its_year_in_its_name(example):
-    (example.folder / "gbr_niot.csv").write_bytes((example.folder / "gbr_niot_2014.csv").read_bytes())
-    with pytest.raises(TableError, match=r"gbr_niot\.csv: the name of a national table says its year"):
-        import_table("niot", example.folder / "gbr_niot.csv", example.folder / "other.zarr")
+def test_a_national_table_is_what_the_user_says_or_asks(example):
+    """The file says neither whose it is, nor its year, nor its unit: none is made up."""
+    file, store = example.folder / "gbr_niot.csv", example.folder / "other.zarr"
+    file.write_bytes((example.folder / "gbr_niot_2014.csv").read_bytes())
+    for said, says in ((Said(), "nothing says what its amounts are counted in"), (Said("kUSD"), "year: none in its")):
+        with pytest.raises(TableError, match=rf"gbr_niot\.csv: {says}"):
+            import_table("niot", file, store, said)
+    import_table("niot", file, store, Said("thousand GBP", 2020, "the office", "OGL 3.0"))
+    with open_table(store) as table, open_table(example.folder / "uk.zarr") as untold:
+        told = [table.attrs[name] for name in ("units", "year", "source", "license")]
+        assert told == ["thousand GBP / year", 2020, "the office, gbr_niot.csv", "OGL 3.0"]
+        assert untold.attrs["license"] == "not stated"
+        assert "WIOD" not in str(untold.attrs)
 
 
 def test_every_market_section_is_seen_in_every_month(example):

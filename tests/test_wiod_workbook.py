@@ -116,6 +116,6 @@ def test_a_sheet_that_is_not_wiod_is_refused(tmp_path, lines, change, says):
 def test_a_workbook_without_sheets_or_year_is_refused(tmp_path, lines):
     write_xlsb(tmp_path / "WIOT2014.xlsb", lines, sheets=0)
     write_xlsb(tmp_path / "WIOT.xlsb", lines)
-    for name, says in (("WIOT2014", "no sheet there"), ("WIOT", "year: none in the file's name")):
+    for name, says in (("WIOT2014", "no sheet there"), ("WIOT", "year: none in its name")):
         with pytest.raises(TableError, match=says):
             import_table("wiod2016", tmp_path / f"{name}.xlsb", tmp_path / "t.zarr")

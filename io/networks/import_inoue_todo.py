@@ -20,6 +20,7 @@ import numpy as np
 from shockmesh.io.inputs.sheets import Sheet, SheetError, read_blank_separated, refuse
 from shockmesh.io.networks.import_links import assemble, check_firms, check_links
 from shockmesh.io.networks.store import write_network
+from shockmesh.io.sources import SILENT, Said
 from shockmesh.io.stores.places import Place
 
 FILES = {
@@ -28,11 +29,15 @@ FILES = {
     "output.txt": ("firm", "output"),
     "sector.txt": ("firm", "sector"),
 }
+MONEY = "million JPY"
 OUTPUT_TOLERANCE = 1e-3  # text files are rounded
 
 
-def import_inoue_todo(directory: str | Path, store: str | Place, unit: str = "million JPY / day") -> Place:
+def import_inoue_todo(directory: str | Path, store: str | Place, said: Said = SILENT) -> Place:
     """Check the four files and write the network; the region of every firm is "all".
+
+    Args:
+        said: where the files come from, and what amounts are counted in, else million JPY.
 
     Raises:
         SheetError: a file or row breaks a rule, or output.txt differs from sales plus final demand by more than 0.1 %.
@@ -50,8 +55,9 @@ def import_inoue_todo(directory: str | Path, store: str | Place, unit: str = "mi
         "title": f"firm network of {Path(directory).name} (Inoue–Todo layout)",
         "references": "Inoue and Todo (2019), Nature Sustainability 2, 841-847",
         "inputs": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
+        **said.cited(),
     }
-    network = assemble(links, joined, 1, unit, attrs)
+    network = assemble(links, joined, 1, f"{said.money or MONEY} / day", attrs)
     told = output.frame.set_index("firm")["output"].astype(float)[firms.text("firm")].to_numpy()
     off = np.abs(told - network.output) > OUTPUT_TOLERANCE * np.maximum(network.output, told)
     refuse(firms.complain(off, "output.txt must give sales + final demand, to 0.1 %", "firm"))

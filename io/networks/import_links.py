@@ -17,11 +17,13 @@ import pandas as pd
 from jaxtyping import Float, Int
 from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, read_sheet, refuse
 from shockmesh.io.networks.store import write_network
+from shockmesh.io.sources import SILENT, Said
 from shockmesh.io.stores.places import Place
 from shockmesh.kernels.network import BALANCE_TOLERANCE, FirmNetwork, firm_network
 
 LINK_COLUMNS = ("supplier", "buyer", "amount")
 FIRM_COLUMNS = ("firm", "region", "sector", "final_demand")
+MONEY = "million USD"
 DAYS_PER = {"year": 365, "day": 1}
 FINAL_DEMAND_RULE = (
     "final demand (what each firm sells to others than firms: households, government, investment, abroad) closes a "
@@ -33,9 +35,9 @@ def import_links(
     source: str | Path,
     store: str | Place,
     firms: str | Path | None = None,
+    said: Said = SILENT,
     *,
     unit_per: Literal["year", "day"] = "year",
-    money: str = "million USD",
 ) -> Place:
     """Check a file of links and one of firms, and write the network.
 
@@ -43,8 +45,8 @@ def import_links(
         source: the links file, or a folder that holds `links` and `firms` (.csv or .parquet).
         store: the store to make.
         firms: the firms file; not needed with a folder.
+        said: where the files come from, and what amounts are counted in, else million USD.
         unit_per: whether amounts, final demand and output are per year (then divided by 365) or per day.
-        money: what amounts are counted in.
 
     Raises:
         SheetError: a file, column or row breaks a rule; every broken rule is listed.
@@ -60,8 +62,9 @@ def import_links(
         "title": f"firm network of {links.name}",
         "inputs": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
         "unit_per": unit_per,
+        **said.cited(),
     }
-    network = assemble(links, companies, DAYS_PER[unit_per], f"{money} / day", attrs)
+    network = assemble(links, companies, DAYS_PER[unit_per], f"{said.money or MONEY} / day", attrs)
     return write_network(network, store)
 
 

@@ -46,15 +46,21 @@ class Sums:
 
 
 def check_table(table: xr.Dataset) -> list[Finding]:
-    """Every finding in a table; of several years, each year's, named by the year."""
-    if "year" in table.dims:
-        return [
-            Finding(found.check, found.severity, f"{int(year)}: {found.message}", found.offenders)
-            for position, year in enumerate(table["year"].values)
-            for found in check_table(table.isel(year=position))
-        ]
-    sums = _gather(table)
-    return [found for check in _CHECKS for found in check(sums, str(table.attrs.get("units", "")).partition(" / ")[0])]
+    """What was left out or changed when a table was read, and every finding in it; of several years, each year's."""
+    remarks = [Finding("source", "note", remark, ()) for remark in table.attrs.get("remarks", [])]
+    if "year" not in table.dims:
+        return [*remarks, *_findings(table)]
+    of_years = [
+        Finding(found.check, found.severity, f"{int(year)}: {found.message}", found.offenders)
+        for position, year in enumerate(table["year"].values)
+        for found in _findings(table.isel(year=position))
+    ]
+    return [*remarks, *of_years]
+
+
+def _findings(table: xr.Dataset) -> list[Finding]:
+    sums, money = _gather(table), str(table.attrs.get("units", "")).partition(" / ")[0]
+    return [found for check in _CHECKS for found in check(sums, money)]
 
 
 def _gather(table: xr.Dataset) -> Sums:

@@ -1,65 +1,74 @@
 """`import_table`: a published table, of any kind that is known, into a store."""
 
+import zlib
+from dataclasses import replace
+from gzip import BadGzipFile
+from importlib import import_module
 from pathlib import Path
 from zipfile import BadZipFile
 
+from pymrio import ParserError
+from shockmesh.io.sources import SILENT, TABLES, About, Said
+from shockmesh.io.stores.places import Place
 from shockmesh.io.tables.checks import Finding, check_table
-from shockmesh.io.tables.readers.figaro import read_figaro
-from shockmesh.io.tables.readers.gloria import read_gloria
-from shockmesh.io.tables.readers.icio import read_icio_extract
-from shockmesh.io.tables.readers.niot import read_niot
-from shockmesh.io.tables.readers.through_pymrio import read_through_pymrio, read_workbooks_2013
-from shockmesh.io.tables.readers.wiod import PACKAGED, read_compact_2013, read_reassembled_2014
-from shockmesh.io.tables.readers.wiod_workbook import read_workbook
-from shockmesh.io.tables.store import Header, Reader, TableError, open_table, write_table
+from shockmesh.io.tables.store import Header, TableError, open_table, write_table
 
-EXAMPLES = {
-    "wiod2016": read_reassembled_2014,
-    "wiod2013": lambda: read_compact_2013(PACKAGED),
-    "icio": read_icio_extract,
-    "niot": read_niot,
-}
-KINDS = ("wiod2016", "wiod2013", "icio", "niot", "exiobase3", "eora26", "figaro", "gloria", "pymrio")
+EXAMPLES = Path(__file__).parents[1] / "examples"
+UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile, BadGzipFile, zlib.error, ParserError,
+)  # fmt: skip
 
 
-def import_table(kind: str, source: str | Path, store: str | Path) -> list[Finding]:
+def import_table(kind: str, source: str | Path, store: str | Place, said: Said = SILENT) -> list[Finding]:
     """Turn a table into a store, and say what its checks find.
 
     Args:
         source: a file or folder of that kind, or "example" for the packaged one.
+        said: what the user says of it, above what its kind and its files say.
 
     Raises:
-        TableError: an unknown kind, a source that is not of it, or a store that exists.
+        TableError: an unknown kind, a source that is not of it, a unit or a year that nobody says, or a store that
+            exists.
     """
+    about = _about(kind)
+    if str(source) == "example":
+        source, said = _example(kind, about)
     try:
-        header, read = _open(kind, source)
-        write_table(store, header, read)
+        header, read = import_module(f"shockmesh.io.tables.readers.{about.reader}").read(Path(source), about)
+        write_table(store, _complete(Path(source), header, said), read)
     except TableError:
         raise
-    except (ValueError, KeyError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise TableError(f"{source}: cannot be read as {kind}: {error}") from error
     with open_table(store) as table:
         return check_table(table)
 
 
-def _open(kind: str, source: str | Path) -> tuple[Header, Reader]:
-    if kind not in KINDS:
-        raise TableError(f"{kind}: no such kind of table; there are {', '.join(KINDS)}")
-    if str(source) == "example":
-        if kind not in EXAMPLES:
-            raise TableError(f"{kind}: no packaged example; there are {', '.join(EXAMPLES)}")
-        return EXAMPLES[kind]()
-    path = Path(source)
-    match kind:
-        case "wiod2016":
-            return read_workbook(path)
-        case "wiod2013" if path.is_dir():
-            return read_workbooks_2013(path) if any(path.glob("wiot*.xlsx")) else read_compact_2013(path)
-        case "niot":
-            return read_niot(path)
-        case "figaro":
-            return read_figaro(path)
-        case "gloria":
-            return read_gloria(path)
-        case _:
-            return read_through_pymrio(kind, path)
+def _about(kind: str) -> About:
+    if kind not in TABLES:
+        raise TableError(f"{kind}: no such kind of table; there are {', '.join(TABLES)}")
+    return TABLES[kind]
+
+
+def _example(kind: str, about: About) -> tuple[Path, Said]:
+    if not about.example:
+        having = ", ".join(name for name, other in TABLES.items() if other.example)
+        raise TableError(f"{kind}: no packaged example; there are {having}")
+    return EXAMPLES / about.example, about.of_example
+
+
+def _complete(source: Path, header: Header, said: Said) -> Header:
+    """The header with what the user says. Unit and year must be known, a licence may be unknown."""
+    if not (said.money or header.unit):
+        raise TableError(f"{source}: nothing says what its amounts are counted in; say it (--money 'million USD')")
+    if not (said.year or header.years):
+        raise TableError(f"{source}: year: none in its name; say it (--year 2019)")
+    if said.year and len(header.years) > 1 and said.year not in header.years:
+        raise TableError(f"{source}: year: {said.year}: there are {', '.join(map(str, header.years))}")
+    return replace(
+        header,
+        unit=f"{said.money} / year" if said.money else header.unit,
+        years=(said.year,) if said.year else header.years,
+        source=f"{said.origin}, {source.name}" if said.origin else header.source,
+        licence=said.licence or header.licence or "not stated",
+    )

@@ -63,6 +63,7 @@ class Header:
     references: str
     years: tuple[int, ...]
     notes: dict[str, Any] = field(default_factory=dict)  # further attributes, such as the names of the sectors
+    remarks: tuple[str, ...] = ()  # what was left out or changed when it was read, as sentences
 
 
 type Reader = Callable[[int], Iterable[Rows]]
@@ -132,8 +133,9 @@ def _check_labels(path: Place, header: Header) -> None:
 def _create(path: Path, header: Header) -> zarr.Group:
     regions, sectors, categories = len(header.regions), len(header.sectors), len(header.categories)
     attrs: dict[str, Any] = {
-        **header.notes, "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "title": header.title,
-        "source": header.source, "license": header.licence, "references": header.references, "units": header.unit,
+        **header.notes, "remarks": list(header.remarks), "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA,
+        "title": header.title, "source": header.source, "license": header.licence, "references": header.references,
+        "units": header.unit,
         "row_role": "supplier", "column_role": "buyer",
         "year": header.years[0] if len(header.years) == 1 else list(header.years),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""FIGARO inter-country input-output tables (Eurostat), industry by industry: matrix and flat CSV files.
+"""FIGARO inter-country input-output tables (Eurostat), of industries or of products: matrix and flat CSV files.
 
 Matrix: labels such as AT_A01 in the first row and column, final demand P3_S13 P3_S14 P3_S15 P51G P5M, value added in
 the last rows (W2_…). Flat: one cell a line: refArea, rowIi or rowPi, counterpartArea, colIi or colPi, obsValue (and
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from shockmesh.io.sources import About
+from shockmesh.io.tables.readers.headers import header_of
 from shockmesh.io.tables.readers.labelled import (
     Columns,
     Label,
@@ -27,47 +29,32 @@ BUYER = ["counterpartArea", "col"]
 LINES = 200_000
 
 
-def read_figaro(file: Path) -> tuple[Header, Reader]:
+def read(path: Path, about: About) -> tuple[Header, Reader]:
     """Open a FIGARO file of either layout.
 
     Raises:
-        TableError: no such file, no year in its name, or labels that are not FIGARO's.
+        TableError: no such file, or labels that are not FIGARO's.
     """
-    if not file.is_file():
-        raise TableError(f"{file}: no such file")
-    names = pd.read_csv(file, nrows=0).columns
+    if not path.is_file():
+        raise TableError(f"{path}: no such file")
+    names = pd.read_csv(path, nrows=0).columns
     if "obsValue" in names:
-        return _read_flat(file, names)
-    return read_matrix_csv(file, lambda columns: _header(file, columns), _is_final)
+        return _read_flat(path, about, names)
+    return read_matrix_csv(path, lambda columns: _header(path, about, columns), _is_final)
 
 
 def _is_final(code: str) -> bool:
     return re.fullmatch(r"P(3_S1[345]|51G|5M|5[23]?)", code) is not None
 
 
-def _header(file: Path, columns: Columns) -> Header:
-    return Header(
-        regions=columns.regions,
-        sectors=columns.sectors,
-        categories=columns.categories,
-        unit="million EUR / year",
-        title="FIGARO inter-country input-output table, industry by industry",
-        source=f"Eurostat FIGARO, {file.name}",
-        licence="Eurostat: reuse with acknowledgement (CC BY 4.0)",
-        references="Remond-Tiedrez, Rueda-Cantuche (eds, 2019), EU inter-country supply, use and input-output tables",
-        years=(year_of(file),),
-    )
+def _header(path: Path, about: About, columns: Columns, of_products: bool = False) -> Header:
+    """The header; a table of products has codes such as CPA_A01, or says so in the names of its columns."""
+    of_products = of_products or all(sector.startswith("CPA_") for sector in columns.sectors)
+    of = "product by product" if of_products else "industry by industry"
+    return header_of(about, path, columns.labels, title=f"{about.title}, {of}")
 
 
-def year_of(file: Path) -> int:
-    """The last year in a file's name. Raises TableError if there is none."""
-    years = re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", file.name)
-    if not years:
-        raise TableError(f"{file}: year: none in the file's name; rename it, such as figaro_2019.csv")
-    return int(years[-1])
-
-
-def _read_flat(file: Path, names: pd.Index) -> tuple[Header, Reader]:
+def _read_flat(file: Path, about: About, names: pd.Index) -> tuple[Header, Reader]:
     row, col = (next((name for name in names if re.fullmatch(rf"{side}[IP]i", name)), None) for side in ("row", "col"))
     missing = [name for name in ("refArea", "counterpartArea") if name not in names]
     if row is None or col is None or missing:
@@ -80,7 +67,8 @@ def _read_flat(file: Path, names: pd.Index) -> tuple[Header, Reader]:
         labels |= dict.fromkeys(pairs.itertuples(index=False, name=None))
     columns = columns_of(file, list(labels), _is_final)
     order = pd.MultiIndex.from_tuples(list(labels))
-    return _header(file, columns), lambda year: rows_by_region(file, columns, _flat_rows(file, used, order))
+    header = _header(file, about, columns, of_products=(row, col) == ("rowPi", "colPi"))
+    return header, lambda year: rows_by_region(file, columns, _flat_rows(file, used, order))
 
 
 def _chunks(file: Path, used: dict[str, str]) -> Iterator[pd.DataFrame]:

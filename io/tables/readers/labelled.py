@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from shockmesh.io.tables.readers.headers import Labels
 from shockmesh.io.tables.store import Header, Reader, Rows, TableError
 
 type Label = tuple[str, str]  # region, sector or category
@@ -27,6 +28,10 @@ class Columns:
     categories: list[str]
     flow_at: Int[np.ndarray, "region sector"]
     final_at: Int[np.ndarray, "region category"]
+
+    @property
+    def labels(self) -> Labels:
+        return Labels(self.regions, self.sectors, self.categories)
 
 
 def columns_of(file: Path, labels: Sequence[Label], is_final: Callable[[str], bool]) -> Columns:

@@ -1,0 +1,95 @@
+"""What can be imported: one line a kind, which the help, the error for a wrong kind and the readers share.
+
+The reader of a table is a module of `io/tables/readers`, whose `read(path, about)` gives a header and rows.
+"""
+
+from dataclasses import dataclass
+
+WIOD = (
+    "Timmer, Dietzenbacher, Los, Stehrer, de Vries (2015), An illustrated user guide to the World Input-Output "
+    "Database, Review of International Economics 23:575-605"
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a user says of a source. It stands above what the source says of itself."""
+
+    money: str | None = None  # what amounts are counted in, such as "million USD"
+    year: int | None = None
+    origin: str | None = None  # who published it, such as "WIOD, release 2016"
+    licence: str | None = None
+
+    def cited(self) -> dict[str, str | int]:
+        """What was said of where the numbers come from, by its name among the attributes of a store."""
+        words = {"source": self.origin, "license": self.licence, "year": self.year}
+        return {name: word for name, word in words.items() if word is not None}
+
+
+SILENT = Said()
+
+
+@dataclass(frozen=True)
+class About:
+    """A kind of table. Text is empty where only the file, or the user, can say."""
+
+    reader: str  # a module of io/tables/readers
+    files: str  # what is handed in
+    title: str
+    licence: str = ""
+    references: str = ""
+    money: str = ""  # what amounts are counted in, per year
+    example: str = ""  # the packaged one, under io/examples
+    of_example: Said = SILENT
+
+
+TABLES = {
+    "wiod2016": About(
+        "wiod2016", "WIOTYYYY_Nov16_ROW.xlsb", "World input-output table, WIOD 2016 release", "CC BY 4.0",
+        f"{WIOD}; doi:10.34894/PJ2M1C", "million USD", "tables/wiod2016_2014_parts.npz",
+    ),
+    "wiod2013": About(
+        "wiod2013", "wiotYY_….xlsx, or a folder of them", "World input-output tables, WIOD 2013 release",
+        "CC BY 4.0 (stated for the 2016 release; believed of this one)", WIOD, "million USD", "tables",
+    ),
+    "icio": About(
+        "icio", "the OECD's CSV of a year, or its zip", "OECD Inter-Country Input-Output table",
+        "OECD terms: reuse with attribution (CC BY 4.0 unless marked otherwise)",
+        "OECD, Inter-Country Input-Output Database, http://oe.cd/icio", "million USD", "tables/icio2021_2014.npz",
+    ),
+    "niot": About(
+        "niot", "a national table as CSV with labels such as GBR_A01 (say --money)",
+        "National input-output table, domestic flows", example="uk2020/gbr_niot_2014.csv",
+        of_example=Said("million USD", 2014, "WIOD, release 2016, National IO Tables", "CC BY 4.0"),
+    ),
+    "exiobase3": About(
+        "saved", "IOT_YYYY_ixi.zip or _pxp.zip, or the folder in it", "EXIOBASE 3",
+        "CC BY-SA 4.0 up to version 3.8.2; from 3.9 on non-commercial, after CC BY-NC-SA 4.0: see its LICENSE.txt",
+        "Stadler et al. (2018), Journal of Industrial Ecology 22:502",
+    ),
+    "eora26": About(
+        "eora26", "Eora26_YYYY_bp.zip with indices.zip beside it, or a folder", "Eora26", "Eora licence",
+        "Lenzen, Moran, Kanemoto, Geschke (2013), Economic Systems Research 25:20", "thousand USD",
+    ),
+    "figaro": About(
+        "figaro", "a CSV, matrix or flat", "FIGARO inter-country input-output table",
+        "Eurostat: reuse with acknowledgement (CC BY 4.0)",
+        "Remond-Tiedrez, Rueda-Cantuche (eds, 2019), EU inter-country supply, use and input-output tables",
+        "million EUR",
+    ),
+    "gloria": About(
+        "gloria", "a folder with T-Results, Y-Results and the ReadMe workbook",
+        "GLORIA global environmentally-extended multi-region input-output table",
+        "GLORIA: for academic use; commercial use needs a licence of the IELab",
+        "Lenzen et al. (2022), Implementing the material footprint, Economic Systems Research 34:1", "thousand USD",
+    ),
+    "pymrio": About(
+        "saved", "a folder or zip that pymrio saved as text or Parquet", "pymrio system",
+        references="Stadler (2021), Journal of Open Research Software 9:8",
+    ),
+}  # fmt: skip
+NETWORKS = {
+    "links": "links.csv with --firms firms.csv, or a folder of both; CSV or Parquet",
+    "inoue-todo": "a folder with links.txt, final_demand.txt, output.txt, sector.txt",
+}
+KINDS = {**{kind: about.files for kind, about in TABLES.items()}, **NETWORKS}
