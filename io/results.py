@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote, unquote
 
 import numpy as np
 import xarray as xr
@@ -96,7 +97,10 @@ def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
     own: dict[str, Any] = {
         "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block, "recorded": " ".join(names)
     }  # fmt: skip
-    along = {"member": template.member_coords, "firm": template.firm_coords}
+    along = {
+        "member": {array_name(path): of for path, of in template.member_coords.items()},
+        "firm": template.firm_coords,
+    }
     names_along = [name for coords in along.values() for name in coords]
     coordinates = {"coordinates": " ".join(names_along)} if names_along else {}
     attrs: dict[str, Any] = {**template.attrs, **provenance, **coordinates, **own}
@@ -111,7 +115,16 @@ def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
         _write_whole(group, name, (name,), labels, {"long_name": name})
     for dim, coords in along.items():
         for name, values in coords.items():
-            _write_whole(group, name, (dim,), values, {"long_name": f"{name} of each {dim}"})
+            _write_whole(group, name, (dim,), values, {"long_name": f"{unquote(name)} of each {dim}"})
+
+
+def array_name(path: str) -> str:
+    """What the array of a swept path is called in a store, where a slash would be a folder and a blank split names.
+
+    >>> array_name("shocks.flood.loss.by_sector.Wood/paper"), array_name("model.capacity")
+    ('shocks.flood.loss.by_sector.Wood%2Fpaper', 'model.capacity')
+    """
+    return quote(path, safe="")
 
 
 def plain_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,6 +266,7 @@ def open_run(path: str | Place) -> xr.Dataset:
         )
     engine = engine_of(place(path))
     ds = texts_as_objects(xr.open_zarr(engine.reads, chunks=None, consolidated=False))
+    ds = ds.rename({name: path for name in ds.coords if (path := unquote(str(name))) != name})
     ids = np.arange(ds.sizes["member"])
     seen = np.isin(ids // ds.attrs["block"], list(engine.committed()))
     status = np.where(np.isin(ids, engine.failed()), FAILED, np.where(seen, COMPLETE, PENDING)).astype(np.int8)

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,17 @@ def test_a_finished_run_opens_as_any_zarr_store(run):
         assert "shocks.storm.loss" in ds.coords
         assert ds.status.values.tolist() == [1] * 7
         np.testing.assert_array_equal(ds.output.isel(member=6), values_of(2)["output"][0])
+
+
+def test_every_swept_path_is_a_coordinate(tmp_path: Path):
+    sectors = ("Steel", "Wood/paper", "Food, drink", "50% wool", "Café", "Nord-Est")
+    drawn = {f"shocks.q.loss.by_sector.{name}": np.arange(MEMBERS) + k for k, name in enumerate(sectors)}
+    create_run(tmp_path / "run", {}, replace(template(), member_coords=drawn))
+    write_block(tmp_path / "run", 0, values_of(0), {"failed": []})
+    with open_run(tmp_path / "run") as ds:
+        assert {str(name) for name, of in ds.coords.items() if of.dims == ("member",)} == {"member", *drawn}
+        for path, values in drawn.items():
+            np.testing.assert_array_equal(ds[path], values[:BLOCK])
 
 
 def test_a_run_goes_into_netcdf_data_frames_and_excel(run):
