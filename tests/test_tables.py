@@ -196,6 +196,7 @@ FLAT = "refArea,rowIi,counterpartArea,colIi,obsValue\n"
     [
         ("AA,s1,AA,s1,1\nAA,s1,AA,P5M,-\n", r"f_2019.csv:3: AA, s1, AA, P5M, -: obsValue: must be a number"),
         ("AA,s1,AA,s1,1\nAA,s1,AA,P5M,2\nAA,s1,AA,s1,1\n", r"f_2019.csv:4: .*: a cell that an earlier line gave"),
+        ("AA,s1,AA,s1,1,5\nAA,s1,AA,P5M,2,5\n", r"f_2019.csv: cannot be read .*Expected 5 fields in line 2, saw 6"),
         ("AA,s1,AA,s1,1\nBB,s1,AA,P5M,2\nAA,s1,AA,P5M,2\n", r"refArea: AA: the lines of a supplier region must"),
     ],
 )
@@ -206,9 +207,9 @@ def test_flat_figaro_lines_that_break_a_rule_are_named(tmp_path, monkeypatch, li
         import_table("figaro", tmp_path / "f_2019.csv", tmp_path / "t.zarr")
 
 
-@pytest.mark.parametrize("missing", ["refArea", "rowIi", "colIi"])
-def test_flat_figaro_columns_are_checked(tmp_path, missing):
-    (tmp_path / "f_2019.csv").write_text(FLAT.replace(missing, "other"))
+@pytest.mark.parametrize(("name", "other"), [("refArea", "x"), ("rowIi", "x"), ("colIi", "x"), ("colIi", "refArea")])
+def test_flat_figaro_columns_are_checked(tmp_path, name, other):
+    (tmp_path / "f_2019.csv").write_text(FLAT.replace(name, other))
     with pytest.raises(TableError, match="columns: a flat FIGARO file has refArea, rowIi, counterpartArea"):
         import_table("figaro", tmp_path / "f_2019.csv", tmp_path / "t.zarr")
 

@@ -27,6 +27,7 @@ from shockmesh.io.tables.store import Header, Reader, TableError
 
 BUYER = ["counterpartArea", "col"]
 LINES = 200_000
+AS_TEXT: Any = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
 
 
 def read(path: Path, about: About) -> tuple[Header, Reader]:
@@ -37,7 +38,7 @@ def read(path: Path, about: About) -> tuple[Header, Reader]:
     """
     if not path.is_file():
         raise TableError(f"{path}: no such file")
-    names = pd.read_csv(path, nrows=0).columns
+    names: list[str] = pd.read_csv(path, header=None, nrows=1, **AS_TEXT).iloc[0].tolist()
     if "obsValue" in names:
         return _read_flat(path, about, names)
     return read_matrix_csv(path, lambda columns: _header(path, about, columns), _is_final)
@@ -54,13 +55,13 @@ def _header(path: Path, about: About, columns: Columns, of_products: bool = Fals
     return header_of(about, path, columns.labels, title=f"{about.title}, {of}")
 
 
-def _read_flat(file: Path, about: About, names: pd.Index) -> tuple[Header, Reader]:
+def _read_flat(file: Path, about: About, names: list[str]) -> tuple[Header, Reader]:
     row, col = (next((name for name in names if re.fullmatch(rf"{side}[IP]i", name)), None) for side in ("row", "col"))
-    missing = [name for name in ("refArea", "counterpartArea") if name not in names]
-    if row is None or col is None or missing:
-        raise TableError(f"{file}: columns: a flat FIGARO file has refArea, rowIi, counterpartArea, colIi, obsValue")
     used = {"refArea": "refArea", str(row): "row", "counterpartArea": "counterpartArea", str(col): "col"}
     used["obsValue"] = "obsValue"
+    if any(names.count(name) != 1 for name in used):
+        rule = "a flat FIGARO file has refArea, rowIi, counterpartArea, colIi, obsValue, each once"
+        raise TableError(f"{file}: columns: {rule}; there are {', '.join(names)}")
     labels: dict[Label, None] = {}
     for cells in _chunks(file, used):
         pairs = cells[BUYER].drop_duplicates()
@@ -72,10 +73,13 @@ def _read_flat(file: Path, about: About, names: pd.Index) -> tuple[Header, Reade
 
 
 def _chunks(file: Path, used: dict[str, str]) -> Iterator[pd.DataFrame]:
-    options: Any = {"usecols": list(used), "dtype": str, "keep_default_na": False, "chunksize": LINES}
+    """The lines below the header. It is read as a line, or pandas would shift the cells of lines that are longer."""
+    options: Any = {**AS_TEXT, "header": None, "chunksize": LINES}
     with pd.read_csv(file, **options) as chunks:
+        names: Any = None
         for cells in chunks:
-            yield cells.rename(columns=used)
+            names, below = (cells.iloc[0], cells[1:]) if names is None else (names, cells)
+            yield below.set_axis(names, axis=1)[list(used)].rename(columns=used)
 
 
 def _flat_rows(file: Path, used: dict[str, str], order: pd.MultiIndex) -> Iterator[LabelledRow]:
@@ -98,5 +102,5 @@ def _flat_rows(file: Path, used: dict[str, str], order: pd.MultiIndex) -> Iterat
 
 def _refuse(file: Path, cells: pd.DataFrame, bad: Any, rule: str) -> None:
     if bad.any():
-        line = int(cells.index[bad][0]) + 2
+        line = int(cells.index[bad][0]) + 1
         raise TableError(f"{file}:{line}: {', '.join(map(str, cells[bad].iloc[0]))}: {rule}")
