@@ -194,6 +194,19 @@ def status(options: argparse.Namespace) -> int:
     return _table(options, status_of(options.run), f"Run {options.run}")
 
 
+def verify(options: argparse.Namespace) -> int:
+    """Read all that a run has committed, and hold it against its check sums."""
+    from shockmesh.io.results import verify as verify_run
+
+    problems = verify_run(options.run)
+    advice = (
+        f"`shockmesh resume {options.run}` does a block again that lost a file, or whose journal/BLOCK.json is deleted"
+    )
+    text = "\n".join([*problems, advice]) if problems else f"{options.run}: all is as it was committed"
+    _tell(options, {"problems": problems}, text)
+    return BAD_INPUT if problems else DONE
+
+
 def report(options: argparse.Namespace) -> int:
     """Write a run's report, one HTML file."""
     from shockmesh.io.reports.headline import headline, headline_text
@@ -343,6 +356,7 @@ def _parser() -> argparse.ArgumentParser:
     going_on.add_argument("--address", help=ADDRESS)
     asked = _add(verbs, "status", status, "how far a run or a job is", "run")
     asked.add_argument("--address", help=f"of a job: {HEAD}")
+    _add(verbs, "verify", verify, "hold a run's files against its check sums", "run")
     written = _add(verbs, "report", report, "write a run's report", "run")
     written.add_argument("-o", "--out", help="the HTML file; default: RUN/report.html")
     return parser

@@ -25,7 +25,7 @@ import zarr
 from shockmesh.io.stores import journal
 from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING, Commit, Engine, ZarrEngine
 from shockmesh.io.stores.icechunk_engine import IcechunkEngine
-from shockmesh.io.stores.places import Place, place, tree_size
+from shockmesh.io.stores.places import Place, place, sizes
 from shockmesh.io.stores.schemas import mismatch
 from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
 
@@ -107,6 +107,7 @@ def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
     group = zarr.create_group(store, attributes=attrs)
     for variable in template.variables:
         _create_variable(group, variable, template)
+        _write_baseline(group, variable)
     member_ids, days = np.arange(template.members), np.arange(template.days)
     _write_whole(group, "member", ("member",), member_ids, {"long_name": "member of the sweep"})
     _write_whole(group, "time", ("time",), days, {"long_name": "day of the run", "axis": "T"})
@@ -207,9 +208,46 @@ def committing(path: str | Place) -> AbstractContextManager[Commit]:
 
 
 def committed(path: str | Place) -> set[int]:
-    """The blocks that are committed; none where there is no run yet."""
+    """The blocks that are committed and there; none where there is no run yet."""
     run = place(path)
-    return engine_of(run).committed() if (run / MANIFEST).is_file() else set()
+    return _there(engine_of(run)) if (run / MANIFEST).is_file() else set()
+
+
+def lost(path: str | Place) -> list[str]:
+    """Which files of committed blocks are missing or cut, by presence and size; `verify` looks at the contents."""
+    return [problem for problems in engine_of(place(path)).lost().values() for problem in problems]
+
+
+def _there(engine: Engine) -> set[int]:
+    return engine.committed() - engine.lost().keys()
+
+
+def mend(path: str | Place, template: Callable[[], Template]) -> list[str]:
+    """Take back the commits of blocks whose files are missing or cut, so that they are done again.
+
+    Only the coordinator calls this, before its workers begin.
+
+    Args:
+        template: makes what the run was laid out by, asked where files are missing: a variable's folder may be.
+
+    Returns:
+        What was missing or cut, a line a file.
+    """
+    engine = engine_of(place(path))
+    found = engine.lost()
+    if found:
+        _lay_out_again(engine, template())
+    for block in found:
+        engine.take_back(block)
+    return [problem for problems in found.values() for problem in problems]
+
+
+def _lay_out_again(engine: Engine, template: Template) -> None:
+    """Make the variables that are gone altogether; their blocks are done again."""
+    group = zarr.open_group(engine.writes, mode="r+", use_consolidated=False)
+    for variable in template.variables:
+        if variable.name not in group:
+            _create_variable(group, variable, template)
 
 
 def failed_members(path: str | Place) -> list[int]:
@@ -254,7 +292,7 @@ def read_manifest(path: str | Place) -> dict[str, Any]:
 
 
 def open_run(path: str | Place) -> xr.Dataset:
-    """Open a run lazily, whether it is finished, going on or interrupted: committed members only.
+    """Open a run lazily, whether it is finished, going on or interrupted: members that are committed and there only.
 
     Raises:
         ResultsError: no run there, or a calibration, which keeps no members.
@@ -268,7 +306,7 @@ def open_run(path: str | Place) -> xr.Dataset:
     ds = texts_as_objects(xr.open_zarr(engine.reads, chunks=None, consolidated=False))
     ds = ds.rename({name: path for name in ds.coords if (path := unquote(str(name))) != name})
     ids = np.arange(ds.sizes["member"])
-    seen = np.isin(ids // ds.attrs["block"], list(engine.committed()))
+    seen = np.isin(ids // ds.attrs["block"], list(_there(engine)))
     status = np.where(np.isin(ids, engine.failed()), FAILED, np.where(seen, COMPLETE, PENDING)).astype(np.int8)
     ds["status"] = ("member", status, _STATUS)
     return ds if seen.all() else ds.isel(member=seen)
@@ -299,7 +337,7 @@ def finalise(path: str | Place) -> None:
 
 def disk_bytes(path: str | Place) -> int:
     """Size of a run's store on disk, as far as it is written; workers may go on meanwhile."""
-    return tree_size(engine_of(place(path)).tree)
+    return sum(sizes(engine_of(place(path)).tree).values())
 
 
 def _is_unborn(path: Place) -> bool:
@@ -338,7 +376,10 @@ def _create_variable(group: zarr.Group, variable: Variable, template: Template) 
         attributes=attrs,
         config={"write_empty_chunks": True},
     )
-    attrs = attrs | {"long_name": f"{variable.long_name}, undisturbed day"}
+
+
+def _write_baseline(group: zarr.Group, variable: Variable) -> None:
+    attrs = {"units": variable.unit, "long_name": f"{variable.long_name}, undisturbed day"}
     _write_whole(group, f"{variable.name}_baseline", variable.dims, variable.baseline, attrs)
 
 

@@ -37,7 +37,7 @@ from shockmesh.cluster.spec.models import Spec
 from shockmesh.inference.svi import Variational
 from shockmesh.io.results import PROVENANCE, plain_attrs, read_manifest
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, numbered, read_arrays
-from shockmesh.io.stores.places import ROOT, Place, tree_size
+from shockmesh.io.stores.places import ROOT, Place, sizes
 from shockmesh.io.stores.posteriors import POSTERIOR, Posterior, write_posterior
 from shockmesh.kernels.network import FirmNetwork
 
@@ -104,7 +104,7 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     }
     return CalibrationSummary(
         path=str(job.run), unit="members" if ensemble else "steps", seconds=time.monotonic() - began, fit=fit,
-        held_out=held_out, simpler=simpler, bytes=tree_size(job.run / POSTERIOR), **asdict(ended),
+        held_out=held_out, simpler=simpler, bytes=sum(sizes(job.run / POSTERIOR).values()), **asdict(ended),
     )  # fmt: skip
 
 
@@ -215,5 +215,5 @@ def calibration_status(run: Place, said: dict[str, Any]) -> dict[str, Any]:
         "calibration": done,
         "state": "complete" if found else "not complete",
         "started": said["created"],
-        "store": f"{run / POSTERIOR} ({human_bytes(tree_size(run / POSTERIOR))})" if found else "none yet",
+        "store": f"{run / POSTERIOR} ({human_bytes(sum(sizes(run / POSTERIOR).values()))})" if found else "none yet",
     }

@@ -16,10 +16,17 @@ from typing import Any
 from shockmesh.cluster.planning.plan import Plan
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.io.networks.store import content_hash
+from shockmesh.io.results import MANIFEST, read_manifest
+from shockmesh.io.stores.places import Place, place
 from shockmesh.kernels.network import FirmNetwork
 
+FIELDS = {"spec": dict, "plan": dict, "inputs": dict, "versions": dict, "created": str, "fingerprint": str}
 FILES = ("file", "groups", "criticality")  # keys of a spec that name one
 PACKAGES = ("shockmesh", "jax", "jaxlib", "numpy", "ray", "xarray", "zarr")
+
+
+class ManifestError(ValueError):
+    """A RUN.json that is not as it was written. The message names the file and the field."""
 
 
 def manifest(spec: Spec, plan: Plan, network: FirmNetwork) -> dict[str, Any]:
@@ -34,6 +41,25 @@ def manifest(spec: Spec, plan: Plan, network: FirmNetwork) -> dict[str, Any]:
         "plan": plan.as_dict(),
     }
     return said | {"fingerprint": fingerprint(said)}
+
+
+def manifest_of(path: str | Place) -> dict[str, Any]:
+    """RUN.json, with all that `manifest` says, as this version of the code knows it.
+
+    Raises:
+        ResultsError: no run there.
+        ManifestError: a field is missing, or not what it has to be.
+    """
+    said, file = read_manifest(path), place(path) / MANIFEST
+    wrong = [name for name, kind in FIELDS.items() if not isinstance(said.get(name), kind)]
+    if wrong:
+        raise ManifestError(f"{file}: {', '.join(wrong)}: missing, or not as it was written; restore the file")
+    try:
+        Plan(**said["plan"])
+        fingerprint(said)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(f"{file}: plan, inputs, versions: not as this version writes them ({error})") from error
+    return said
 
 
 def inputs(spec: Spec, network: FirmNetwork) -> dict[str, dict[str, str]]:

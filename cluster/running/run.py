@@ -31,12 +31,17 @@ from shockmesh.io.results import (
     engine_of,
     failed_members,
     finalise,
+    lost,
+    mend,
     notes,
-    read_manifest,
 )
 from shockmesh.io.stores.engines import EngineError
+from shockmesh.io.stores.journal import JournalError, marker_path
 from shockmesh.io.stores.places import Place, place
 from shockmesh.kernels.network import FirmNetwork
+
+NOTED = ("finished", "seconds", "worker")  # of a block, by whoever did it
+SHOWN = 5  # files that are lost
 
 
 class ResumeError(ValueError):
@@ -51,6 +56,7 @@ class RunSummary:
     members: int
     committed: int  # members whose results are there
     failed: tuple[int, ...]  # members that are there, with numbers that are not finite
+    again: tuple[str, ...]  # what was missing or cut of committed blocks, which were done again
     given_up: dict[int, str]  # block → why
     stopped: str  # why the run ended early, if it did
     lost: int  # times a block ran again because its worker died
@@ -72,6 +78,9 @@ class RunSummary:
             f"{self.path}: {self.committed:,} of {self.members:,} members, {human_bytes(self.bytes)}",
             f"{self.simulated:,} members in {duration(self.seconds)}, {speed}",
         ]
+        if self.again:
+            lines.append(f"{len(self.again)} files of committed blocks were lost; the blocks were done again:")
+            lines += self.again[:SHOWN]
         if self.lost:
             lines.append(f"{self.lost} blocks ran again because their workers died")
         if self.failed:
@@ -131,16 +140,18 @@ def resume(path: str | Place, address: str | None = None, quiet: bool = False) -
     """Complete a run: simulate the blocks that are not committed, and no other.
 
     Raises:
-        ResultsError: no run there.
+        ResultsError, ManifestError, JournalError: no run there, or one whose files are not as they were written.
         ResumeError: the spec's inputs or the code are not those the run was started with.
     """
-    spec = parse_spec(read_manifest(path)["spec"], f"{path}/RUN.json")
+    spec = parse_spec(provenance.manifest_of(path)["spec"], f"{path}/RUN.json")
     return _go_on(*_begun(path, spec), address, quiet)
 
 
 def _begun(path: str | Place, spec: Spec) -> tuple[Job, FirmNetwork]:
     """What the workers of a run that was begun need, if the spec, its inputs and the code are still the same."""
-    said = read_manifest(path)
+    said = provenance.manifest_of(path)
+    if provenance.fingerprint(said) != said["fingerprint"]:
+        raise ResumeError(f"{path}/RUN.json: fingerprint: is not that of what the file says; restore what was changed")
     plan, network = Plan(**said["plan"]), read_network(spec.economy)
     now = provenance.manifest(spec, plan, network)
     if now["fingerprint"] != said["fingerprint"]:
@@ -153,14 +164,14 @@ def status(path: str | Place) -> dict[str, Any]:
     """How far a run is, be it going on, dead or finished.
 
     Raises:
-        ResultsError: no run there.
+        ResultsError, ManifestError, JournalError: no run there, or one whose files are not as they were written.
     """
-    run_path, said = place(path), read_manifest(path)
+    run_path, said = place(path), provenance.manifest_of(path)
     if said["spec"].get("infer") is not None:
         return calibration_status(run_path, said)
     plan, done = Plan(**said["plan"]), committed(path)
     members = sum(len(plan.block(block)) for block in done)
-    told = notes(path)
+    told, gone = _noted(run_path), lost(path)
     finished = [note["finished"] for note in told]
     span = max(finished) - min(note["finished"] - note["seconds"] for note in told) if told else 0.0
     return {
@@ -172,7 +183,19 @@ def status(path: str | Place) -> dict[str, Any]:
         "workers": len({note["worker"] for note in told}),
         "started": said["created"],
         "store": f"{engine_of(run_path).tree} ({human_bytes(disk_bytes(run_path))})",
+        **({"lost": f"{'; '.join(gone[:SHOWN])}: shockmesh resume {path} does these blocks again"} if gone else {}),
     }
+
+
+def _noted(run_path: Place) -> list[dict[str, Any]]:
+    """What workers noted of the committed blocks, all of it there."""
+    told = notes(run_path)
+    for note in told:
+        missing = [name for name in NOTED if name not in note]
+        if missing:
+            marker = marker_path(run_path, note["block"])
+            raise JournalError(f"{marker}: {', '.join(missing)}: missing; delete it to have the block done again")
+    return told
 
 
 def _go_on(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary | CalibrationSummary:
@@ -182,7 +205,10 @@ def _go_on(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> 
 
 def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary:
     """Run what is not committed yet, then finalise; an interrupt ends it cleanly."""
-    path, plan, before = job.run, job.plan, committed(job.run)
+    path, plan = job.run, job.plan
+    spec = parse_spec(job.spec, f"{path}/RUN.json")
+    again = mend(path, lambda: Simulator(spec, network).template(plan.members_per_block))
+    before = committed(path)
     todo = [block for block in range(plan.blocks) if block not in before]
     start, steps = time.monotonic(), math.prod((plan.links, plan.days))
     already = plan.members - _count(plan, todo)
@@ -223,7 +249,7 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
         path=str(path), members=plan.members, committed=_count(plan, done), failed=tuple(failed_members(path)),
         given_up={block: why for block, why in tally.given_up.items() if block not in done}, stopped=tally.stopped,
         lost=tally.lost, interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated,
-        link_steps=simulated * steps, bytes=disk_bytes(path),
+        link_steps=simulated * steps, bytes=disk_bytes(path), again=tuple(again),
     )  # fmt: skip
 
 

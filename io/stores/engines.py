@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 import zarr.errors
 from shockmesh.io.stores import journal
-from shockmesh.io.stores.places import PARTIAL, Place, flush_file, name_below, stamp, whole, zarr_store
+from shockmesh.io.stores.places import PARTIAL, Place, flush_file, name_below, sizes, stamp, whole, zarr_store
 
 PENDING, COMPLETE, FAILED = 0, 1, 2  # of members
 
@@ -73,8 +73,16 @@ class Engine(Protocol):
         """What writers noted of the blocks that are committed."""
         ...
 
+    def lost(self) -> dict[int, list[str]]:
+        """The committed blocks of which a file is not there, or not of its size, and what is wrong with each."""
+        ...
+
+    def take_back(self, block: int) -> None:
+        """Let a lost block count as not committed, so that it is done again."""
+        ...
+
     def problems(self) -> list[str]:
-        """What is wrong with the committed blocks."""
+        """What is wrong with the committed blocks, down to the last bit."""
         ...
 
     def finish(self, status: np.ndarray) -> None:
@@ -126,16 +134,32 @@ class ZarrEngine:
     def notes(self) -> list[dict[str, Any]]:
         return [journal.read_marker(self._run, block) for block in sorted(self.committed())]
 
-    def problems(self) -> list[str]:
-        found = list[str]()
-        for block in sorted(self.committed()):
-            for name, said in journal.read_marker(self._run, block)["shards"].items():
-                file = self._run / name
-                if not file.is_file():
-                    found.append(f"{file}: missing, though block {block} is committed")
-                elif stamp(file) != said:
-                    found.append(f"{file}: contents changed since block {block} was committed")
+    def lost(self) -> dict[int, list[str]]:
+        shards = self._shards()  # first: what is committed later is not looked for
+        there = {f"{self.tree.name}/{name}": bytes_ for name, bytes_ in sizes(self.tree).items()}
+        found = dict[int, list[str]]()
+        for block, name, (bytes_, _) in shards:
+            wrong = _wrong_size(there.get(name), bytes_)
+            if wrong:
+                found.setdefault(block, []).append(f"{self._run / name}: {wrong}, though block {block} is committed")
         return found
+
+    def take_back(self, block: int) -> None:
+        journal.marker_path(self._run, block).unlink(missing_ok=True)
+
+    def problems(self) -> list[str]:
+        lost, shards = self.lost(), self._shards()
+        changed = [
+            f"{self._run / name}: contents changed since block {block} was committed"
+            for block, name, said in shards
+            if block not in lost and stamp(self._run / name) != said
+        ]
+        return [problem for problems in lost.values() for problem in problems] + changed
+
+    def _shards(self) -> list[tuple[int, str, list[Any]]]:
+        """Block, file and stamp of every shard that was committed."""
+        notes = self.notes()
+        return [(note["block"], name, said) for note in notes for name, said in note["shards"].items()]
 
     def finish(self, status: np.ndarray) -> None:
         write_status(self.writes, status)
@@ -150,6 +174,12 @@ class ZarrEngine:
     def _files(self, name: str, block: int) -> list[Place]:
         found = sorted((self.tree / name / "c" / str(block)).rglob("*"))
         return [file for file in found if file.is_file() and file.suffix != PARTIAL]
+
+
+def _wrong_size(has: int | None, committed: int) -> str:
+    if has is None:
+        return "missing"
+    return "" if has == committed else f"{has:,} bytes of {committed:,}"
 
 
 def write_status(store: Any, status: np.ndarray) -> None:

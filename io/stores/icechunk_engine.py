@@ -109,6 +109,13 @@ class IcechunkEngine:
         snapshots = self._ask(lambda: [*self._repository.ancestry(snapshot_id=self._session.snapshot_id)])
         return [note for snapshot in snapshots for note in snapshot.metadata.get("blocks", {}).values()]
 
+    def lost(self) -> dict[int, list[str]]:
+        """None: the repository keeps chunks by their contents; `problems` reads them all."""
+        return {}
+
+    def take_back(self, block: int) -> None:
+        """Nothing: no block is lost."""
+
     def problems(self) -> list[str]:
         length, found = cast(int, self._group.attrs["block"]), list[str]()
         arrays = [(name, array) for name, array in self._group.arrays() if array.shards is not None]

@@ -9,6 +9,7 @@ from typing import Any
 from shockmesh.io.stores.places import Place, create
 
 JOURNAL = "journal"
+WRITTEN = ("block", "shards", "members")  # of a marker, whatever its writer notes
 
 
 class JournalError(ValueError):
@@ -36,6 +37,7 @@ def read_marker(run: Place, block: int) -> dict[str, Any]:
         said = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise JournalError(f"{path}: not JSON ({error}); delete it to have the block done again") from error
-    if not isinstance(said, dict):
-        raise JournalError(f"{path}: no marker of a block; delete it to have the block done again")
+    missing = [key for key in WRITTEN if key not in said] if isinstance(said, dict) else WRITTEN
+    if missing:
+        raise JournalError(f"{path}: {', '.join(missing)}: missing; delete it to have the block done again")
     return said

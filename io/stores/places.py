@@ -271,11 +271,11 @@ def size(at: Place) -> int:
         return 0
 
 
-def tree_size(at: Place) -> int:
-    """Bytes of all files below."""
+def sizes(at: Place) -> dict[str, int]:
+    """Bytes of every file below, by its name from there."""
     if isinstance(at, Path):
-        return sum(size(file) for file in at.rglob("*"))
-    return sum(of["size"] for of in at.listing())
+        return {name_below(at, file): size(file) for file in at.rglob("*") if file.is_file()}
+    return {of["path"].removeprefix(f"{at.key}/"): of["size"] for of in at.listing()}
 
 
 def stamp(at: Place) -> list[Any]:
