@@ -248,6 +248,8 @@ def _lay_out_again(engine: Engine, template: Template) -> None:
     for variable in template.variables:
         if variable.name not in group:
             _create_variable(group, variable, template)
+        if f"{variable.name}_baseline" not in group:
+            _write_baseline(group, variable)
 
 
 def failed_members(path: str | Place) -> list[int]:

@@ -3,11 +3,14 @@
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +31,8 @@ from shockmesh.io.results import (
     create_run,
     failed_members,
     finalise,
+    lost,
+    mend,
     open_run,
     read_manifest,
     verify,
@@ -228,6 +233,65 @@ def test_a_flipped_bit_and_a_missing_shard_are_found(run, name):
     assert [problem.partition(": ")[2] for problem in verify(run)] == ["contents changed since block 0 was committed"]
     shard.unlink()
     assert [problem.partition(": ")[2] for problem in verify(run)] == ["missing, though block 0 is committed"]
+
+
+LOSSES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a shard": (lambda store: (store / "value_added/c/1/0").unlink(), r"value_added/c/1/0: missing, though block 1 is"),
+    "the end of a shard": (
+        lambda store: os.truncate(store / "capacity/c/1/0/0", 50),
+        r"0/0: 50 bytes of .*, though block 1",
+    ),
+    "a variable's block": (
+        lambda store: shutil.rmtree(store / "demand/c/1"),
+        r"demand/c/1/0/0: missing, though block 1",
+    ),
+}
+
+
+@pytest.fixture(params=LOSSES.values(), ids=[*LOSSES])
+def loss(request: pytest.FixtureRequest, run: Path) -> str:
+    """A run whose block 1 of 3 lost something; the words that say what."""
+    for block in range(3):
+        write_block(run, block, values_of(block), {"failed": []})
+    finalise(run)
+    lose, says = request.param
+    lose(run / "results.zarr")
+    return says
+
+
+def test_members_whose_shard_is_lost_are_not_complete(run, loss):
+    assert [re.search(loss, problem) is not None for problem in lost(run)] == [True]
+    assert committed(run) == {0, 2}
+    with open_run(run) as found:
+        assert found.member.values.tolist() == [0, 1, 2, 6]
+        assert (found.status == 1).all()
+        assert np.isfinite(found.value_added).all()
+
+
+def test_a_lost_block_is_taken_back_and_done_again(run, loss):
+    assert [re.search(loss, problem) is not None for problem in mend(run, template)] == [True]
+    assert write_block(run, 1, values_of(1), {"failed": []})
+    assert (verify(run), committed(run), mend(run, template)) == ([], {0, 1, 2}, [])
+    with open_run(run) as found:
+        np.testing.assert_array_equal(found.value_added[3:6], values_of(1)["value_added"])
+
+
+def test_a_variable_that_is_gone_is_laid_out_and_done_again(run):
+    for block in range(3):
+        write_block(run, block, values_of(block), {"failed": []})
+    finalise(run)
+    for name in ("output", "output_baseline"):
+        shutil.rmtree(run / "results.zarr" / name)
+    with open_run(run) as found:
+        assert found.sizes["member"] == 0
+    assert len(mend(run, template)) == 3
+    for block in range(3):
+        assert write_block(run, block, values_of(block), {"failed": []})
+    finalise(run)
+    assert verify(run) == []
+    with open_run(run) as found:
+        np.testing.assert_array_equal(found.output[:3], values_of(0)["output"])
+        np.testing.assert_array_equal(found.output_baseline, np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("tear", [lambda found: b"", lambda found: found[:-9], lambda found: bytes(len(found))])

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -95,6 +96,74 @@ def test_resume_does_only_what_is_missing(spec, tmp_path, monkeypatch):
     again = resume(tmp_path / "run", address="local", quiet=True)
     assert (again.complete, again.simulated) == (True, 0)
     assert stamps(tmp_path / "run") == after
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, random_network) -> Path:
+    """A run that is complete."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_network(random_network(firms=60, links=300), folder / "economy.zarr")
+    (folder / "storm.yaml").write_text(SPEC)
+    run(folder / "storm.yaml", folder / "run", address="local", quiet=True)
+    return folder / "run"
+
+
+@pytest.fixture
+def damaged(whole, tmp_path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(whole, tmp_path / "run"))
+
+
+def test_lost_shards_are_told_and_their_blocks_done_again(whole, damaged, capsys):
+    shutil.rmtree(damaged / "results.zarr/output/c/1")
+    (damaged / "results.zarr/final_consumption/c/2/0").write_bytes(b"cut")
+    said = status(damaged)
+    assert (said["members"], said["state"]) == ("3 of 7", "not complete")
+    assert "output/c/1/0/0: missing, though block 1 is committed" in said["lost"]
+    assert main(["verify", str(damaged)]) == 2
+    assert "final_consumption/c/2/0: 3 bytes of" in capsys.readouterr().out
+    summary = resume(damaged, address="local", quiet=True)
+    assert (summary.complete, summary.simulated, len(summary.again)) == (True, 4, 2)
+    assert "2 files of committed blocks were lost; the blocks were done again:" in summary.text()
+    assert main(["verify", str(damaged)]) == 0
+    assert "all is as it was committed" in capsys.readouterr().out
+    with open_run(damaged) as one, open_run(whole) as other:
+        np.testing.assert_array_equal(one.output, other.output)
+        np.testing.assert_array_equal(one.final_consumption, other.final_consumption)
+
+
+def _without(file: str, *names: str) -> Callable[[Path], object]:
+    """Takes names out of a JSON file."""
+
+    def change(folder: Path) -> None:
+        said = json.loads((folder / file).read_text("utf-8"))
+        (folder / file).write_text(json.dumps({name: of for name, of in said.items() if name not in names}), "utf-8")
+
+    return change
+
+
+def _edited(folder: Path) -> None:
+    said = json.loads((folder / "RUN.json").read_text("utf-8"))
+    said["spec"]["horizon"]["days"] = 13
+    (folder / "RUN.json").write_text(json.dumps(said), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "verbs", "says"),
+    [
+        (_without("RUN.json", "spec"), ["status", "resume"], "RUN.json: spec: missing, or not as it was written"),
+        (_without("RUN.json", "plan", "inputs"), ["status", "resume"], "RUN.json: plan, inputs: missing"),
+        (_without("journal/2.json", "members"), ["status", "resume", "verify"], "2.json: members: missing; delete it"),
+        (_without("journal/2.json", "finished"), ["status"], "2.json: finished: missing; delete it"),
+        (_edited, ["resume"], "RUN.json: fingerprint: is not that of what the file says; restore what was changed"),
+    ],
+    ids=["no spec", "no plan", "half a marker", "no finish", "edited"],
+)
+def test_a_damaged_folder_is_told_in_a_sentence(damaged, damage, verbs, says, capsys):
+    damage(damaged)
+    for verb in verbs:
+        assert main([verb, str(damaged), *(["--address", "local"] if verb == "resume" else [])]) == 2
+        assert says in capsys.readouterr().err
 
 
 def test_another_economy_or_version_is_refused(spec, tmp_path, random_network, monkeypatch):
