@@ -94,11 +94,12 @@ def test_workbooks_that_do_not_belong_together_are_refused(tmp_path, flows, name
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".xlsx"]
 
 
-def test_exiobase3_as_downloaded_is_an_archive(tmp_path, flows):
+@pytest.mark.parametrize("inside", ["IOT_2011_pxp", ""])
+def test_exiobase3_as_downloaded_is_an_archive(tmp_path, flows, inside):
     folder = save(system(flows, ["M.EUR"] * 4), tmp_path / "IOT_2011_pxp")
     with ZipFile(tmp_path / "IOT_2011_pxp.zip", "w") as archive:
         for file in sorted(folder.rglob("*")):
-            archive.write(file, file.relative_to(tmp_path))
+            archive.write(file, Path(inside) / file.relative_to(folder))
     import_table("exiobase3", tmp_path / "IOT_2011_pxp.zip", tmp_path / "t.zarr")
     with open_table(tmp_path / "t.zarr") as table:
         assert (table.attrs["year"], table.attrs["units"]) == (2011, "million EUR / year")
@@ -126,6 +127,18 @@ def test_labels_of_a_saved_system_are_texts(tmp_path, flows, regions, sectors, f
         assert (table.region.values.tolist(), table.sector.values.tolist()) == (regions, sectors)
         np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-11)
         np.testing.assert_allclose(table.Y.values.reshape(4, 4), flows[:, 4:], rtol=1e-11)
+
+
+@pytest.mark.parametrize("parameters", [None, "[]", "{}", '{"systemtype": "Extension", "files": {}}', "{"])
+def test_an_archive_without_a_system_is_refused(tmp_path, parameters):
+    with ZipFile(tmp_path / "t_2010.zip", "w") as archive:
+        archive.writestr("Z.txt", "")
+        if parameters is not None:
+            archive.writestr("file_parameters.json", parameters)
+    with pytest.raises(
+        TableError, match=r"t_2010\.zip: (0 files file_parameters\.json of a|cannot be read as pymrio: )"
+    ):
+        import_table("pymrio", tmp_path / "t_2010.zip", tmp_path / "t.zarr")
 
 
 class Marks:

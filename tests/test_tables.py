@@ -348,6 +348,12 @@ def test_a_missing_file_is_refused_by_name(tmp_path, kind):
         import_table(kind, tmp_path / "none_2019", tmp_path / "t.zarr")
 
 
+@pytest.mark.parametrize("kind", ["wiod2016", "niot", "figaro"])
+def test_a_folder_in_place_of_a_file_is_told_so(tmp_path, kind):
+    with pytest.raises(TableError, match="is a folder; one file is read"):
+        import_table(kind, tmp_path, tmp_path / "t.zarr")
+
+
 def _synthetic(regions: int, sectors: int) -> tuple[Header, Iterator[Rows]]:
     names = [f"R{r:03}" for r in range(regions)], [f"S{s:03}" for s in range(sectors)]
     header = replace(HEADER, regions=names[0], sectors=names[1], categories=["P3"])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from shockmesh.io.sources import About
-from shockmesh.io.tables.readers.headers import header_of
+from shockmesh.io.tables.readers.headers import check_file, header_of
 from shockmesh.io.tables.readers.labelled import (
     Columns,
     Label,
@@ -36,8 +36,7 @@ def read(path: Path, about: About) -> tuple[Header, Reader]:
     Raises:
         TableError: no such file, or labels that are not FIGARO's.
     """
-    if not path.is_file():
-        raise TableError(f"{path}: no such file")
+    check_file(path)
     names: list[str] = pd.read_csv(path, header=None, nrows=1, **AS_TEXT).iloc[0].tolist()
     if "obsValue" in names:
         return _read_flat(path, about, names)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shockmesh.io.sources import About
-from shockmesh.io.tables.store import Header
+from shockmesh.io.tables.store import Header, TableError
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ def header_of(
         licence=about.licence, references=about.references, years=years_in(path.stem) if years is None else years,
         remarks=remarks,
     )  # fmt: skip
+
+
+def check_file(path: Path) -> None:
+    """Raise TableError unless there is a file."""
+    if not path.is_file():
+        raise TableError(f"{path}: {'is a folder; one file is read' if path.is_dir() else 'no such file'}")
 
 
 def years_in(text: str) -> tuple[int, ...]:

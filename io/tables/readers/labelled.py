@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from shockmesh.io.tables.readers.headers import Labels
+from shockmesh.io.tables.readers.headers import Labels, check_file
 from shockmesh.io.tables.store import Header, Reader, Rows, TableError
 
 type Label = tuple[str, str]  # region, sector or category
@@ -100,8 +100,7 @@ def read_matrix_csv(
 
 
 def _open(file: Path):
-    if not file.is_file():
-        raise TableError(f"{file}: no such file")
+    check_file(file)
     return file.open(encoding="utf-8-sig", newline="")
 
 

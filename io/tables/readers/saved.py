@@ -69,15 +69,23 @@ def _find(path: Path) -> tuple[Folder, dict[str, Any]]:
         raise TableError(f"{path}: no such file or folder")
     if not path.is_dir() and not zipfile.is_zipfile(path):
         raise TableError(f"{path}: neither a folder nor a zip that holds {PARAMETERS}")
-    root: Any = path if path.is_dir() else zipfile.Path(path)
     found = [
         (at.parent, parameters["files"])
-        for at in root.rglob(PARAMETERS)
-        if (parameters := json.loads(at.read_text("utf-8"))).get("systemtype") == "IOSystem"
+        for at in _parameters(path)
+        if isinstance(parameters := json.loads(at.read_text("utf-8")), dict)
+        and parameters.get("systemtype") == "IOSystem"
     ]
     if len(found) != 1:
         raise TableError(f"{path}: {len(found)} files {PARAMETERS} of a whole system, expected one")
     return found[0]
+
+
+def _parameters(path: Path) -> list[Any]:
+    """Every file of parameters in a folder or a zip, extensions' included."""
+    if path.is_dir():
+        return list(path.rglob(PARAMETERS))
+    with zipfile.ZipFile(path) as archive:
+        return [zipfile.Path(path, name) for name in archive.namelist() if Path(name).name == PARAMETERS]
 
 
 def _refuse_pickles(path: Path, files: Mapping[str, Any]) -> None:

@@ -34,10 +34,11 @@ def read(path: Path, about: About) -> tuple[Header, Reader]:
 
 
 def _read_workbook(file: Path, about: About) -> tuple[Header, Reader]:
+    years = (_year_of_workbook(file),)
     system = parse(file, pymrio.parse_wiod)
     labels = labels_of(file, system.Z, system.Y)
     money = money_of(file, system.unit)
-    header = header_of(about, file, labels, money=money, years=(_year_of_workbook(file),))
+    header = header_of(about, file, labels, money=money, years=years)
     return header, lambda year: rows_of(labels, system.Z, system.Y)
 
 

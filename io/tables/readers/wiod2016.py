@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from pyxlsb import open_workbook
 from shockmesh.io.sources import About
-from shockmesh.io.tables.readers.headers import Labels, header_of
+from shockmesh.io.tables.readers.headers import Labels, check_file, header_of
 from shockmesh.io.tables.readers.labelled import LabelledRow, columns_of, rows_by_region
 from shockmesh.io.tables.store import Header, Reader, Rows, TableError
 
@@ -32,8 +32,7 @@ def read(path: Path, about: About) -> tuple[Header, Reader]:
     Raises:
         TableError: no such file, or lines that are not WIOD's.
     """
-    if not path.is_file():
-        raise TableError(f"{path}: no such file")
+    check_file(path)
     return _read_pieces(path, about) if path.suffix == ".npz" else _read_workbook(path, about)
 
 
