@@ -119,7 +119,9 @@ def validate(options: argparse.Namespace) -> int:
     ready = prepare(options.spec, _overrides(options))
     spec, network = ready.spec, ready.network
     found = {"spec": options.spec, "valid": True, "members": spec.members, "firms": network.n_firms}
-    return _tell(options, found, f"{options.spec}: valid: {spec.members:,} members, {network.n_firms:,} firms")
+    line = f"{options.spec}: valid: {spec.members:,} members, {network.n_firms:,} firms"
+    text = "\n".join([line, *(f"note: {caution}" for caution in ready.cautions)])
+    return _tell(options, {**found, "notes": ready.cautions}, text)
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -127,10 +129,9 @@ def plan(options: argparse.Namespace) -> int:
     from shockmesh.cluster.planning.forecast import forecasts, told_of
     from shockmesh.cluster.planning.plan import readable
     from shockmesh.cluster.spec.prepare import prepare
-    from shockmesh.io.reports.remarks import remarks
 
     ready = prepare(options.spec, _overrides(options))
-    planned, notes = ready.plan, list(remarks(ready.spec.model_dump(mode="json")))
+    planned, notes = ready.plan, ready.cautions
     foreseen = forecasts(ready.spec, ready.sizes, planned)
     if options.json:
         return _tell(options, planned.as_dict() | {"devices": [asdict(one) for one in foreseen], "notes": notes}, "")
@@ -283,7 +284,12 @@ def _overrides(options: argparse.Namespace) -> list[str]:
 
 
 def _summarise(options: argparse.Namespace, summary: "RunSummary | CalibrationSummary") -> int:
-    _tell(options, {**asdict(summary), "complete": summary.complete}, summary.text())
+    from shockmesh.io.reports.remarks import notes_of
+    from shockmesh.io.results import read_manifest
+
+    notes = list(notes_of(read_manifest(summary.path)))
+    text = "\n".join([*(f"note: {note}" for note in notes), summary.text()])
+    _tell(options, {**asdict(summary), "complete": summary.complete, "notes": notes}, text)
     return DONE if summary.complete else PARTLY_DONE
 
 

@@ -128,7 +128,7 @@ def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = (
     """
     ready = prepare(spec_path, overrides)
     spec, network, plan = ready.spec, ready.network, ready.plan
-    manifest = provenance.manifest(spec, plan, network)
+    manifest = provenance.manifest(spec, plan, network) | {"notes": list(ready.cautions)}
     if spec.infer is None:
         create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block), spec.engine)
     else:

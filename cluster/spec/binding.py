@@ -169,20 +169,23 @@ def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members, network
             told = "no firm there of this sector meets final demand"
             yield spec.problem(f"{path}.builders.{name}", bound.shock.builders[name], told)
         return
-    ever_hit: Bool[np.ndarray, " firm"] = np.zeros(0, bool)
+    hit: Bool[np.ndarray, " firm"] = np.zeros(0, bool)
     for place, selection in bound.places.items():
-        ever_hit = np.zeros(selection.directory.network.n_firms, bool)
+        hit = ever_hit(selection, members)
         for names in _combinations(selection, members):
-            hit = selection.matching(**names)
-            ever_hit |= hit
-            if not hit.any():
+            if not selection.matching(**names).any():
                 given = names or selection.where.model_dump(exclude_defaults=True)
                 yield spec.problem(f"{path}.{place}", given, "no firm matches")
     for name, field in bound.fields.items():
         if field is not None:
-            yield from _uncovered(spec, f"{path}.{name}", field, ever_hit, members, network)
+            yield from _uncovered(spec, f"{path}.{name}", field, hit, members, network)
     if isinstance(bound.shock, DamageShock):
-        yield from _not_rebuilt(spec, bound.shock, ever_hit, network)
+        yield from _not_rebuilt(spec, bound.shock, hit, network)
+
+
+def ever_hit(selection: Selection, members: Members) -> Bool[np.ndarray, " firm"]:
+    """The firms that a place names in any member."""
+    return np.any([selection.matching(**names) for names in _combinations(selection, members)], axis=0)
 
 
 def _too_late(spec: Spec, bound: BoundShock, members: Members) -> Iterator[Problem]:

@@ -79,7 +79,7 @@ class Model(Renamed):
     # sector → days of stock of its product, for all who buy it, in place of inventory_days; inf: it is never short
     inventory_by_product: Annotated[dict[str, StockDays], Field(min_length=1)] | None = None
     adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
-    capacity: Value[Capacity] | None = None  # κ, multiple of baseline output
+    capacity: Value[Capacity] | None = None  # κ, multiple of baseline output: losses up to 1 - 1 / κ are not felt
     elasticity: Value[Elasticity] | None = None  # σ
     inventory_threshold: Value[InventoryThreshold] | None = None  # ψ, share of the target stock
     base_capacity: Value[Capacity] | None = None  # α_base, multiple of baseline output

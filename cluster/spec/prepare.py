@@ -9,9 +9,11 @@ from numpy import ndarray
 from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.planning.plan import Plan, Sizes, make_plan, shards_of, sizes_of
 from shockmesh.cluster.spec.binding import bind
+from shockmesh.cluster.spec.cautions import cautions
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.io.networks.store import read_network
+from shockmesh.io.reports.remarks import remarks
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -24,6 +26,7 @@ class Prepared:
     shard_of: Int[ndarray, " firm"] | None  # the device of each firm; None where a worker is one device
     sizes: Sizes
     plan: Plan
+    cautions: tuple[str, ...]  # what its author may not expect, as sentences
 
 
 def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
@@ -35,7 +38,10 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
     """
     spec = load_spec(spec_path, overrides)
     network = read_network(spec.economy)
-    bind(spec, network) if spec.infer is None else bind_calibration(spec, network)
+    bound = bind(spec, network)
+    if spec.infer is not None:
+        bind_calibration(spec, network)
     shard_of = shards_of(spec, network)
     sizes = sizes_of(spec, network, shard_of)
-    return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes))
+    told = (*remarks(spec.model_dump(mode="json")), *cautions(spec, bound, network))
+    return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes), told)

@@ -52,7 +52,7 @@ class RecoveryShock(Renamed):
     on: Literal["production", "final_demand"] = "production"
     where: Where = Where()
     course: Annotated[Course, either_name(COURSES)] = "exponential"
-    loss: Value[Loss]  # share lost
+    loss: Value[Loss]  # share lost of the capacity to produce, of which some may be spare (model.capacity)
     onset: Value[Onset] = 0.0  # first day of the loss
     recovery_start: Value[RecoveryStart] | None = None  # left out: the onset
     recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent

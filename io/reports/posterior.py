@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from shockmesh.io.reports import charts as plot
 from shockmesh.io.reports.figures import Panel
 from shockmesh.io.reports.page import Block, Card, Folded, Notice, Section, Table, page
-from shockmesh.io.reports.remarks import remarks
+from shockmesh.io.reports.remarks import notes_of
 from shockmesh.io.reports.sections import made
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -25,7 +25,7 @@ type Tree = Any  # an xr.DataTree, whose items the type checker takes for either
 
 def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     """The page of a posterior, as HTML."""
-    notes = map(Notice, remarks(manifest.get("spec", {})))
+    notes = map(Notice, notes_of(manifest))
     sections = [
         Section("fit", "What it says of the data", [*notes, *_fit(tree)]),
         Section("learned", "What was learned", list(_learned(tree))),

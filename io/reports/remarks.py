@@ -13,3 +13,8 @@ def remarks(spec: Mapping[str, Any]) -> Iterator[str]:
     for shock in spec.get("shocks", []):
         if shock.get("kind") == "cut":
             yield f"{shock['name']}: a cut holds trade between firms only; goods for final demand still go by the route"
+
+
+def notes_of(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """The sentences that go with a run's numbers: those of its manifest, or what its spec alone says."""
+    yield from manifest.get("notes", remarks(manifest.get("spec", {})))

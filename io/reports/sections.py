@@ -12,7 +12,7 @@ from shockmesh.io.reports import figures
 from shockmesh.io.reports.headline import between, headline_of, hit_most, money_text, percent
 from shockmesh.io.reports.losses import Losses, drawn, drivers, measure, notable, recorded, spread
 from shockmesh.io.reports.page import Block, Card, Folded, Notice, Pair, Section, Table, page
-from shockmesh.io.reports.remarks import remarks
+from shockmesh.io.reports.remarks import notes_of
 
 TABLE_ROWS = 200
 FACTS = {"created": "Created", "seed": "Seed", "git_commit": "Commit", "fingerprint": "Fingerprint of the run"}
@@ -102,7 +102,7 @@ def _recovery_card(recovery: Mapping[str, Any], members: int, horizon: int) -> C
 
 
 def _notices(losses: Losses, ds: xr.Dataset, manifest: Manifest) -> Iterator[Block]:
-    yield from map(Notice, remarks(manifest.get("spec", {})))
+    yield from map(Notice, notes_of(manifest))
     missing = missing_members(ds, manifest)
     if missing:
         count = f"{len(missing)} of {len(missing) + ds.sizes['member']} members"

@@ -1,0 +1,129 @@
+"""What a spec does on its economy that its author may not expect: sentences for a plan, a run and its report."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float
+from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, ever_hit
+from shockmesh.cluster.spec.members import Members
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.shocks import DamageShock, FailuresShock, RecoveryShock
+from shockmesh.cluster.spec.values import Field
+from shockmesh.kernels.network import FirmNetwork
+
+SHOWN = 5
+STEPS = 50  # of the power iteration: two digits of the growth of a deviation
+SPARE = {  # capacity rule → the number by which a loss of capacity is not felt at once
+    "constant": "capacity",
+    "hiring": "capacity",
+    "overproduction": "base_capacity",
+    "literal": "inventory_days",
+}
+
+
+def cautions(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
+    """The cautions on a spec that is bound to its network."""
+    yield from _instability(spec, bound, network)
+    for shock in bound.shocks:
+        yield from _swallowed(spec, bound, shock, network)
+        if isinstance(shock, BoundShock) and isinstance(shock.shock, DamageShock):
+            yield from _without_capital(shock, bound.members, network)
+
+
+def spectral_radius(network: FirmNetwork, weight: Float[np.ndarray, " link"]) -> float:
+    """The largest eigenvalue of the links' shares of their suppliers' output, each times its weight, ≥ 0.
+
+    Power iteration on the matrix plus 1, which converges where firms buy from each other in circles of one length too.
+    """
+    made = np.where(network.output > 0, network.output, 1)
+    share = weight * network.amount / made[network.supplier]
+    vector, growth = np.ones(network.n_firms), 1.0
+    for _ in range(STEPS):
+        vector = vector + np.bincount(network.supplier, share * vector[network.buyer], network.n_firms)
+        growth = float(vector.max())
+        vector = vector / growth
+    return growth - 1
+
+
+def _instability(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
+    """Where round-off grows: `shockmesh.kernels`, DESIGN.md, Facts worth knowing."""
+    model = spec.model.switches
+    days = _extreme(bound, "inventory_days", np.max, network)
+    closing = _extreme(bound, "adjustment_days", np.min, network)
+    if model.order_target == "fixed":
+        radius = spectral_radius(network, np.ones(network.n_links))
+        if radius < 1 and closing.min() < (least := (1 + radius) / (2 * (1 - radius))):
+            yield (
+                f"model.adjustment_days: {closing.min():g}: the steady state is sure to be stable from {least:.3g} "
+                "days on only: orders may swing by themselves, and a loss where no shock acts is no result"
+            )
+    elif model.order_split == "link":  # pooled orders do not fall with stocks above their target
+        growth = spectral_radius(network, 1 + _days_of_links(bound, days, network) / closing[network.buyer])
+        if growth > 1:
+            yield (
+                f"model.inventory_days: {days.max():g} with model.adjustment_days: {closing.min():g} and order_target: "
+                f"{model.order_target}: the steady state is unstable: round-off grows by a factor of {growth:.3g} a "
+                "day, so that output falls without any shock; fewer inventory_days or more adjustment_days keep it "
+                "below 1"
+            )
+
+
+def _days_of_links(bound: Bound, days: Float[np.ndarray, " firm"], network: FirmNetwork) -> Float[np.ndarray, " link"]:
+    """Target stock of each link: the product's own, where it has one, else the buyer's; 0 where it is never short."""
+    of_buyer = days[network.buyer]
+    if bound.product_days is None:
+        return of_buyer
+    own = bound.product_days[network.product]
+    return np.where(own > 0, np.where(np.isfinite(own), own, 0), of_buyer)
+
+
+def _swallowed(spec: Spec, bound: Bound, shock: BoundShock | BoundTable, network: FirmNetwork) -> Iterator[str]:
+    """A loss of capacity that is nowhere larger than what firms have to spare."""
+    left, hit = _left(shock, bound.members, network)
+    if not hit.any():
+        return
+    name = SPARE[spec.model.switches.capacity_rule]
+    spare = _extreme(bound, name, np.min, network)
+    if name == "inventory_days":  # which only buyers have
+        spare = np.where(network.inputs > 0, spare, _extreme(bound, "capacity", np.min, network))
+    if (left[hit] * spare[hit] >= 1 - 1e-9).all():
+        yield (
+            f"shocks.{shock.shock.name}: changes nothing by itself: the largest loss, {1 - left[hit].min():.3g}, is "
+            f"within what model.{name} ({spare[hit].min():g}) leaves to spare: 1 - 1 / {name}"
+        )
+
+
+def _left(
+    shock: BoundShock | BoundTable, members: Members, network: FirmNetwork
+) -> tuple[Float[np.ndarray, " firm"], Bool[np.ndarray, " firm"]]:
+    """What a shock leaves of each firm's capacity at its worst, and the firms that it hits; nobody if demand is hit."""
+    nobody = np.zeros(network.n_firms, bool)
+    if isinstance(shock, BoundTable):
+        left = np.asarray(shock.factors).min(axis=0)
+        return left, (left < 1 if shock.shock.on == "production" else nobody)
+    loss = shock.fields.get("loss")
+    if loss is None or not isinstance(shock.shock, RecoveryShock | FailuresShock) or shock.shock.on != "production":
+        return np.ones(network.n_firms), nobody
+    return 1 - _at_most(loss, np.max, members, network), ever_hit(shock.places["where"], members)
+
+
+def _without_capital(bound: BoundShock, members: Members, network: FirmNetwork) -> Iterator[str]:
+    """Capital is counted in days of value added: a firm without any has none to lose."""
+    hit = ever_hit(bound.places["where"], members)
+    spared = np.flatnonzero(hit & (network.value_added <= 1e-9 * network.output))
+    if len(spared):
+        named = ", ".join(str(network.firm[i]) for i in spared[:SHOWN]) + (", …" if len(spared) > SHOWN else "")
+        yield (
+            f"shocks.{bound.shock.name}: {len(spared)} of {hit.sum()} firms that it names lose nothing, for their "
+            f"value added is not above 0, and capital is counted in days of it: {named}"
+        )
+
+
+def _extreme(bound: Bound, name: str, of: Callable, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
+    return _at_most(bound.parameters[name], of, bound.members, network)
+
+
+def _at_most(field: Field, of: Callable, members: Members, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
+    """The largest or the least number of each firm in any member, without an array of all members."""
+    drawn = {path: np.array([of(values)]) for path, values in members.values.items() if values.dtype.kind in "if"}
+    return np.broadcast_to(field.at(drawn)[:, 0], network.n_firms)

@@ -1,0 +1,65 @@
+"""What a spec does on its economy that its author may not expect is said by validate, plan, run and report."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from shockmesh.cluster.cli import DONE, main
+from shockmesh.cluster.spec.binding import bind
+from shockmesh.cluster.spec.cautions import cautions, spectral_radius
+from shockmesh.cluster.spec.load import parse_spec
+from shockmesh.io.networks.store import write_network
+from shockmesh.kernels.network import FirmNetwork, firm_network
+
+ECONOMY = firm_network(  # X buys for more than it sells
+    [0, 0, 1, 2], [1, 2, 2, 0], [7.0, 2.0, 1.0, 8.0], [4.0, 5.0, 9.0], firm=["B", "X", "Z"], sector=[0, 1, 2],
+    sectors=["BUILD", "LOSS", "FINE"],
+)  # fmt: skip
+STRIKE = {"name": "strike", "kind": "recovery", "loss": 0.2}
+HIT = {"sector": ["LOSS", "FINE"]}
+QUAKE = {"name": "quake", "kind": "damage", "loss": 0.5, "builders": {"BUILD": 1.0}, "where": HIT}
+FINE = {"sector": ["FINE"]}
+INOUE = {"preset": "inoue_todo2019"}
+# model, shocks → how the sentences begin
+CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], list[str]]] = {
+    "a loss that is felt": ({}, [STRIKE | {"loss": 0.21}], []),
+    "a loss within spare capacity": ({}, [STRIKE], ["shocks.strike: changes nothing by itself: the largest loss, 0.2"]),
+    "no capacity to spare": ({"capacity": 1.0}, [STRIKE], []),
+    "a loss within stocks": ({"preset": "literal"}, [STRIKE | {"loss": 0.8, "where": FINE}], ["shocks.strike: "]),
+    "a loss of demand": ({}, [STRIKE | {"on": "final_demand"}], []),
+    "firms without capital": ({}, [QUAKE], ["shocks.quake: 1 of 2 firms that it names lose nothing"]),
+    "long stocks that follow output": (INOUE | {"inventory_days": 40}, [], ["model.inventory_days: 40"]),
+    "short stocks that follow output": (INOUE | {"inventory_days": 1}, [], []),
+    "fixed stocks": ({"inventory_days": 40}, [], []),
+    "fixed stocks at once": ({"adjustment_days": 1}, [], ["model.adjustment_days: 1: the steady state is sure"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "shocks", "begin"), CASES.values(), ids=CASES)
+def test_what_is_said(model: dict[str, Any], shocks: list[dict[str, Any]], begin: list[str]):
+    spec = parse_spec({"economy": ".", "horizon": {"days": 9}, "model": model, "shocks": shocks})
+    said = list(cautions(spec, bind(spec, ECONOMY), ECONOMY))
+    assert [sentence[: len(start)] for sentence, start in zip(said, begin, strict=True)] == begin
+
+
+def test_the_growth_of_a_deviation_is_an_eigenvalue(random_network: Callable[..., FirmNetwork]):
+    network = random_network(firms=30, links=150)
+    weight = np.linspace(1, 3, network.n_links)
+    table = np.zeros((30, 30))
+    np.add.at(table, (network.supplier, network.buyer), weight * network.amount / network.output[network.supplier])
+    assert spectral_radius(network, weight) == pytest.approx(np.abs(np.linalg.eigvals(table)).max(), rel=0.01)
+
+
+def test_every_verb_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.chdir(tmp_path)
+    write_network(ECONOMY, tmp_path / "economy.zarr")
+    Path("s.yaml").write_text(yaml.safe_dump({"economy": "economy.zarr", "horizon": {"days": 3}, "shocks": [STRIKE]}))
+    for verb in (["validate", "s.yaml"], ["plan", "s.yaml"], ["run", "s.yaml", "--address", "local", "-o", "out"]):
+        assert main([*verb, "--json"]) == DONE
+        assert json.loads(capsys.readouterr().out)["notes"][0].startswith("shocks.strike: changes nothing by itself")
+    assert main(["report", "out", "--quiet"]) == DONE
+    assert "shocks.strike: changes nothing by itself" in Path("out/report.html").read_text("utf-8")
