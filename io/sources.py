@@ -3,7 +3,7 @@
 The reader of a table is a module of `io/tables/readers`, whose `read(path, about)` gives a header and rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WIOD = (
     "Timmer, Dietzenbacher, Los, Stehrer, de Vries (2015), An illustrated user guide to the World Input-Output "
@@ -19,6 +19,10 @@ class Said:
     year: int | None = None
     origin: str | None = None  # who published it, such as "WIOD, release 2016"
     licence: str | None = None
+
+    def over(self, other: "Said") -> "Said":
+        """These words, and the other's where these are silent."""
+        return replace(other, **{name: word for name, word in vars(self).items() if word is not None})
 
     def cited(self) -> dict[str, str | int]:
         """What was said of where the numbers come from, by its name among the attributes of a store."""

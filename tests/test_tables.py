@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pymrio
 import pytest
-from shockmesh.io.sources import TABLES
+from shockmesh.io.sources import TABLES, Said
 from shockmesh.io.tables.checks import check_table
 from shockmesh.io.tables.importing import import_table
 from shockmesh.io.tables.store import Header, Rows, TableError, one_year, open_table, write_table
@@ -144,6 +144,15 @@ def test_years_are_a_dimension(tmp_path):
     with open_table(tmp_path / "t.zarr", year=2011) as table:
         assert one_year(table).attrs["year"] == 2011
         np.testing.assert_allclose(table.Y.sum(), 69.3e6, rtol=2e-3)
+
+
+def test_one_year_of_several_is_imported_if_it_is_there(tmp_path):
+    import_table("wiod2013", "example", tmp_path / "t.zarr", Said(year=2011, licence="ours"))
+    with open_table(tmp_path / "t.zarr") as table:
+        assert (table.attrs["year"], table.attrs["license"], "year" in table.dims) == (2011, "ours", False)
+        np.testing.assert_allclose(table.Y.sum(), 69.3e6, rtol=2e-3)
+    with pytest.raises(TableError, match="year: 2012: there are 2010, 2011"):
+        import_table("wiod2013", "example", tmp_path / "other.zarr", Said(year=2012))
 
 
 def _matrix_csv(path: Path, flows: np.ndarray) -> None:

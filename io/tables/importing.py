@@ -32,7 +32,7 @@ def import_table(kind: str, source: str | Path, store: str | Place, said: Said =
     """
     about = _about(kind)
     if str(source) == "example":
-        source, said = _example(kind, about)
+        source, said = _example(kind, about), said.over(about.of_example)
     try:
         header, read = import_module(f"shockmesh.io.tables.readers.{about.reader}").read(Path(source), about)
         write_table(store, _complete(Path(source), header, said), read)
@@ -50,11 +50,11 @@ def _about(kind: str) -> About:
     return TABLES[kind]
 
 
-def _example(kind: str, about: About) -> tuple[Path, Said]:
+def _example(kind: str, about: About) -> Path:
     if not about.example:
         having = ", ".join(name for name, other in TABLES.items() if other.example)
         raise TableError(f"{kind}: no packaged example; there are {having}")
-    return EXAMPLES / about.example, about.of_example
+    return EXAMPLES / about.example
 
 
 def _complete(source: Path, header: Header, said: Said) -> Header:
