@@ -7,15 +7,15 @@ Exit codes: 0 done; 2 bad input, one line per problem on standard error; 3 partl
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import asdict
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from shockmesh.cluster.printing import BAD_INPUT, DONE, INTERRUPTED, PARTLY_DONE, refuse, show, tell
 from shockmesh.io.sources import KINDS, Said
 
 if TYPE_CHECKING:
@@ -24,31 +24,38 @@ if TYPE_CHECKING:
 
 ADDRESS = "a Ray cluster; default: a local one for this run; `local`: no Ray, this process"
 HEAD = "the dashboard of a cluster's head, http://HOST:8265"
-DONE, BAD_INPUT, PARTLY_DONE, INTERRUPTED = 0, 2, 3, 130
 
 type Verb = Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return its exit code."""
-    options = _parser().parse_args(argv)
+    options = _parsed(sys.argv[1:] if argv is None else argv)
     verb: Verb = options.verb
     try:
         return verb(options)
     except ValueError as error:
         if not type(error).__module__.startswith("shockmesh."):
             raise
-        for line in str(error).splitlines():
-            sys.stderr.write(f"{line}\n")
-        return BAD_INPUT
+        return refuse(options.json, str(error).splitlines(), BAD_INPUT)
     except OSError as error:
         if error.strerror is None:
             raise
-        sys.stderr.write(f"{error.filename or 'the disk'}: {error.strerror}\n")
-        return BAD_INPUT
+        return refuse(options.json, [f"{error.filename or 'the disk'}: {error.strerror}"], BAD_INPUT)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return INTERRUPTED
+        return refuse(options.json, ["interrupted"], INTERRUPTED)
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The options of a call; a wrong call ends here, with JSON if the call asks for it."""
+    said = StringIO()
+    try:
+        with redirect_stderr(said if "--json" in words else sys.stderr):
+            return _parser().parse_args(words)
+    except SystemExit as end:
+        if problems := said.getvalue().splitlines()[-1:]:
+            refuse(True, problems, BAD_INPUT)
+        raise end
 
 
 def import_(options: argparse.Namespace) -> int:
@@ -72,7 +79,7 @@ def import_(options: argparse.Namespace) -> int:
     size = size_of(options.store)
     found = {"store": options.store, **size, "findings": findings}
     counts = ", ".join(f"{name} {value:,}" for name, value in size.items() if name != "unit")
-    return _tell(options, found, "\n".join([f"wrote {options.store}: {counts}, in {size['unit']}", *findings]))
+    return tell(options, found, "\n".join([f"wrote {options.store}: {counts}, in {size['unit']}", *findings]))
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -86,8 +93,10 @@ def generate(options: argparse.Namespace) -> int:
     with reading(options.table), open_table(options.table, year=options.year) as table:
         network = generate_network(one_year(table), options.firms, options.seed, options.mean_degree)
     write_network(network, options.store)
-    found = {"firms": network.n_firms, "links": network.n_links, **differences(network.attrs["aggregate_error"])}
-    return _table(options, found, f"wrote {options.store}")
+    counts, errors = {"firms": network.n_firms, "links": network.n_links}, network.attrs["aggregate_error"]
+    if options.json:
+        return tell(options, {**counts, "aggregate_error": errors}, "")
+    return show(options, counts | differences(errors), f"wrote {options.store}")
 
 
 def describe(options: argparse.Namespace) -> int:
@@ -95,11 +104,11 @@ def describe(options: argparse.Namespace) -> int:
     from shockmesh.cluster.verbs.describe import describe_store
 
     described = describe_store(options.store)
-    found = {"kind": described.kind, **described.facts, "findings": list(described.findings)}
+    found = {"kind": described.kind, **(described.numbers or described.facts), "findings": list(described.findings)}
     if options.json:
-        return _tell(options, found, "")
-    _table(options, described.facts, f"{options.store}: a {described.kind}")
-    return _tell(options, found, "\n".join(described.findings) or "every check passes")
+        return tell(options, found, "")
+    show(options, described.facts, f"{options.store}: a {described.kind}")
+    return tell(options, found, "\n".join(described.findings) or "every check passes")
 
 
 def example(options: argparse.Namespace) -> int:
@@ -107,9 +116,9 @@ def example(options: argparse.Namespace) -> int:
     from shockmesh.io.examples import copy_example, list_examples
 
     if options.name is None:
-        return _table(options, list_examples(), "Examples; `shockmesh example NAME DIR` copies one out")
+        return show(options, list_examples(), "Examples; `shockmesh example NAME DIR` copies one out")
     files = copy_example(options.name, options.directory or options.name)
-    return _tell(options, {"files": [str(file) for file in files]}, "\n".join(f"wrote {file}" for file in files))
+    return tell(options, {"files": [str(file) for file in files]}, "\n".join(f"wrote {file}" for file in files))
 
 
 def validate(options: argparse.Namespace) -> int:
@@ -121,7 +130,7 @@ def validate(options: argparse.Namespace) -> int:
     found = {"spec": options.spec, "valid": True, "members": spec.members, "firms": network.n_firms}
     line = f"{options.spec}: valid: {spec.members:,} members, {network.n_firms:,} firms"
     text = "\n".join([line, *(f"note: {caution}" for caution in ready.cautions)])
-    return _tell(options, {**found, "notes": ready.cautions}, text)
+    return tell(options, {**found, "notes": ready.cautions}, text)
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -134,9 +143,9 @@ def plan(options: argparse.Namespace) -> int:
     planned, notes = ready.plan, ready.cautions
     foreseen = forecasts(ready.spec, ready.sizes, planned)
     if options.json:
-        return _tell(options, planned.as_dict() | {"devices": [asdict(one) for one in foreseen], "notes": notes}, "")
+        return tell(options, planned.as_dict() | {"devices": [asdict(one) for one in foreseen], "notes": notes}, "")
     rows = readable(planned) | told_of(foreseen, planned) | {f"note {i}": note for i, note in enumerate(notes, 1)}
-    return _table(options, rows, f"Plan of {options.spec}")
+    return show(options, rows, f"Plan of {options.spec}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -158,7 +167,7 @@ def submit(options: argparse.Namespace) -> int:
     from shockmesh.cluster.verbs.jobs import submit as submit_spec
 
     job = submit_spec(options.spec, options.address, options.out, _overrides(options))
-    _tell(options, {"job": job, "out": options.out}, f"job {job} at {options.address}, into {options.out}")
+    tell(options, {"job": job, "out": options.out}, f"job {job} at {options.address}, into {options.out}")
     return DONE if options.no_follow else follow(job, options.address)
 
 
@@ -168,11 +177,11 @@ def logs(options: argparse.Namespace) -> int:
         from shockmesh.io.stores.runlog import read_log
 
         found = read_log(options.job)
-        return _tell(options, {"records": found}, "\n".join(map(json.dumps, found)))
+        return tell(options, {"records": found}, "\n".join(map(json.dumps, found)))
     from shockmesh.cluster.verbs.jobs import job_log
 
     text = job_log(options.job, options.address)
-    return _tell(options, {"job": options.job, "log": text}, text)
+    return tell(options, {"job": options.job, "log": text}, text)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -189,10 +198,12 @@ def status(options: argparse.Namespace) -> int:
     if options.address:
         from shockmesh.cluster.verbs.jobs import job_status
 
-        return _table(options, job_status(options.run, options.address), f"Job {options.run}")
+        return show(options, job_status(options.run, options.address), f"Job {options.run}")
     from shockmesh.cluster.running.run import status as status_of
+    from shockmesh.cluster.running.run import status_text
 
-    return _table(options, status_of(options.run), f"Run {options.run}")
+    found = status_of(options.run)
+    return tell(options, found, "") if options.json else show(options, status_text(found), f"Run {options.run}")
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -204,7 +215,7 @@ def verify(options: argparse.Namespace) -> int:
         f"`shockmesh resume {options.run}` does a block again that lost a file, or whose journal/BLOCK.json is deleted"
     )
     text = "\n".join([*problems, advice]) if problems else f"{options.run}: all is as it was committed"
-    _tell(options, {"problems": problems}, text)
+    tell(options, {"problems": problems}, text)
     return BAD_INPUT if problems else DONE
 
 
@@ -216,10 +227,10 @@ def report(options: argparse.Namespace) -> int:
 
     path, spec = write_report(options.run, options.out), read_manifest(options.run).get("spec", {})
     if spec.get("infer") is not None:
-        return _tell(options, {"report": str(path)}, f"wrote {path}")
+        return tell(options, {"report": str(path)}, f"wrote {path}")
     with open_run(options.run) as opened:
         numbers = headline(opened, spec)
-    return _tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
+    return tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -228,9 +239,9 @@ def doctor(options: argparse.Namespace) -> int:
 
     findings = medicine.examine()
     if options.json:
-        _tell(options, {of.what: asdict(of) for of in findings}, "")
+        tell(options, {of.what: asdict(of) for of in findings}, "")
     else:
-        _table(options, {of.what: f"{of.verdict}: {of.line()}" for of in findings}, "What a run needs of this machine")
+        show(options, {of.what: f"{of.verdict}: {of.line()}" for of in findings}, "What a run needs of this machine")
     return BAD_INPUT if any(of.verdict == "bad" for of in findings) else DONE
 
 
@@ -243,7 +254,7 @@ def esri(options: argparse.Namespace) -> int:
         options.store, out, essential=options.essential, market=options.market, size=options.size,
         tolerance=options.tolerance, batch=options.batch,
     )  # fmt: skip
-    return _top(options, ranking, "esri", out)
+    return _top(options, ranking, "esri", out, "no firm that stops takes anything from another")
 
 
 def sensitivity(options: argparse.Namespace) -> int:
@@ -252,7 +263,8 @@ def sensitivity(options: argparse.Namespace) -> int:
 
     out = options.out or str(Path(options.spec).with_suffix(".sensitivity.csv"))
     ranking = rank_by_sensitivity(options.spec, out, overrides=_overrides(options), loss=options.loss)
-    return _top(options, ranking, "importance", out)
+    none = "no firm's capacity binds under this spec, so that more of it avoids no loss; the other columns may tell"
+    return _top(options, ranking, "importance", out, none)
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -263,12 +275,15 @@ def bench(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _top(options: argparse.Namespace, ranking: Any, by: str, out: str) -> int:
-    """Print the ten firms that matter most."""
-    firms = {f"{row['rank']}  {row['firm']}": f"{row[by]:.4g}" for row in ranking.head(10).to_dict("records")}
+def _top(options: argparse.Namespace, ranking: Any, by: str, out: str, none: str) -> int:
+    """Print the ten firms that matter most, or that none does."""
+    top = ranking[ranking[by] != 0].head(10)[["rank", "firm", "region", "sector", by]].to_dict("records")
     if options.json:
-        return _tell(options, {"ranking": out, "firms": len(ranking), "by": by, "top": firms}, "")
-    return _table(options, firms, f"{out}: {len(ranking):,} firms by {by}")
+        return tell(options, {"ranking": out, "firms": len(ranking), "by": by, "top": top}, "")
+    if not top:
+        return tell(options, {}, f"{out}: {len(ranking):,} firms, all of {by} 0: {none}")
+    firms = {f"{row['rank']}  {row['firm']}": f"{row[by]:.4g}  {row['region']}, {row['sector']}" for row in top}
+    return show(options, firms, f"{out}: {len(ranking):,} firms by {by}")
 
 
 def _leave_the_gpu(options: argparse.Namespace) -> None:
@@ -289,34 +304,8 @@ def _summarise(options: argparse.Namespace, summary: "RunSummary | CalibrationSu
 
     notes = list(notes_of(read_manifest(summary.path)))
     text = "\n".join([*(f"note: {note}" for note in notes), summary.text()])
-    _tell(options, {**asdict(summary), "complete": summary.complete, "notes": notes}, text)
+    tell(options, {**asdict(summary), "complete": summary.complete, "notes": notes}, text)
     return DONE if summary.complete else PARTLY_DONE
-
-
-def _tell(options: argparse.Namespace, found: Mapping[str, Any], text: str) -> int:
-    """Print a text, or with --json what was found, or with --quiet nothing."""
-    if options.json:
-        sys.stdout.write(json.dumps(found, indent=2, default=str) + "\n")
-    elif not options.quiet:
-        _console().print(text, markup=False, highlight=False)
-    return DONE
-
-
-def _table(options: argparse.Namespace, rows: Mapping[str, object], title: str) -> int:
-    """Print names and values as two columns, or with --json as they are."""
-    if options.json or options.quiet:
-        return _tell(options, rows, "")
-    table = Table(
-        title=Text(title, "table.title"), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
-    )
-    for name, value in rows.items():
-        table.add_row(Text(name), Text(str(value)))
-    _console().print(table)
-    return DONE
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -351,12 +340,11 @@ def _parser() -> argparse.ArgumentParser:
     told = _add(verbs, "logs", logs, "what happened in a run, or what a job has printed", "job")
     told.add_argument("--address", help=f"of a job: {HEAD}")
     _ranking_parsers(verbs)
-    measured = verbs.add_parser(
-        "bench", help="run a benchmark: kernels, scaling, sweeps or calibration", add_help=False
-    )
-    measured.add_argument("name")
-    measured.add_argument("arguments", nargs=argparse.REMAINDER)
-    measured.set_defaults(verb=bench)
+    text = "run a benchmark: kernels, scaling, sweeps or calibration"
+    measured = verbs.add_parser("bench", help=text, description=bench.__doc__)
+    measured.add_argument("name", help="kernels, scaling, sweeps or calibration")
+    measured.add_argument("arguments", nargs=argparse.REMAINDER, help="of the benchmark: NAME --help lists them")
+    measured.set_defaults(verb=bench, json=False)
     _add(verbs, "doctor", doctor, "whether this machine has what a run needs")
     going_on = _add(verbs, "resume", resume, "complete a run", "run")
     going_on.add_argument("--address", help=ADDRESS)

@@ -1,10 +1,11 @@
 """The command line: what each verb prints, and its exit code."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -103,7 +104,11 @@ def test_a_run_is_run_reported_and_described(chain: Path, capsys: Any):
     assert main(["run", "outage.yaml", "--address", "local", "--quiet"]) == DONE
     assert capsys.readouterr().out == ""
     assert main(["status", "outage.run", "--json"]) == DONE
-    assert json.loads(capsys.readouterr().out)["state"] == "complete"
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["done"], told["of"], told["unit"]) == ("complete", 1, 1, "members")
+    assert (told["bytes"] > 0, told["seconds_since_commit"] >= 0) == (True, True)
+    assert main(["status", "outage.run"]) == DONE
+    assert re.search(r"members +1 of 1", capsys.readouterr().out)
     assert main(["resume", "outage.run", "--address", "local", "--json"]) == DONE
     told = json.loads(capsys.readouterr().out)
     assert (told["complete"], told["committed"], told["simulated"]) == (True, 1, 0)
@@ -115,6 +120,7 @@ def test_a_run_is_run_reported_and_described(chain: Path, capsys: Any):
     assert main(["describe", "outage.run", "--json"]) == DONE
     told = json.loads(capsys.readouterr().out)
     assert (told["kind"], told["member"], told["time"], told["firm"], told["findings"]) == ("run", 1, 30, 5, [])
+    assert told["loss"]["median"] == pytest.approx(117 / 150)
 
 
 def test_the_seed_and_the_folder_are_options(chain: Path, capsys: Any):
@@ -230,3 +236,28 @@ def test_a_fault_of_ours_is_not_called_bad_input(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("shockmesh.io.examples.copy_example", broken)
     with pytest.raises(ValueError, match="a bug"):
         main(["example", "chain"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["validate", "none.yaml"], ["describe", "none.zarr"], ["plan"], ["fly"]], ids=str
+)
+def test_what_is_wrong_is_told_to_programs_as_json(arguments: list[str], capsys: Any):
+    assert called([*arguments, "--json"]) == BAD_INPUT
+    told = capsys.readouterr()
+    assert told.out == ""
+    (problem,) = json.loads(told.err)["errors"]
+    assert len(problem) > 10
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["bench", "--help"], ["run", "--help"]], ids=str)
+def test_help_is_no_error(arguments: list[str], capsys: Any):
+    assert called(arguments) == DONE
+    assert "usage: shockmesh" in capsys.readouterr().out
+
+
+def called(arguments: list[str]) -> int:
+    """The exit code of a call, as a shell sees it."""
+    try:
+        return main(arguments)
+    except SystemExit as end:
+        return cast(int, end.code)

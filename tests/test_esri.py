@@ -185,6 +185,7 @@ def test_the_verb_writes_a_ranking_and_prints_the_top_ten(store: str, capsys: An
     told = capsys.readouterr().out
     assert told.startswith("toy.esri.csv: 11 firms by esri")
     assert len(told.splitlines()) == 11
+    assert " R, A" in told.splitlines()[1]
     ranking = pd.read_csv("toy.esri.csv")
     assert list(ranking.columns) == ["rank", "firm", "region", "sector", "output", "esri"]
     expected = esri(toy(), "none", market="none")

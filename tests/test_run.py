@@ -14,7 +14,7 @@ from shockmesh.cluster.cli import main
 from shockmesh.cluster.running import execute as execution
 from shockmesh.cluster.running import provenance
 from shockmesh.cluster.running import run as runs
-from shockmesh.cluster.running.run import ResumeError, RunSummary, status
+from shockmesh.cluster.running.run import ResumeError, RunSummary, status, status_text
 from shockmesh.cluster.seeing.progress import Pace, duration
 from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import ResultsError, committed, open_run, read_manifest, verify
@@ -209,7 +209,11 @@ def test_status_of_a_run_that_goes_on(spec, tmp_path, monkeypatch):
         stop_after(patch, blocks=1)
         run(spec, tmp_path / "run", address="local", quiet=True)
     told = status(tmp_path / "run")
-    assert (told["members"], told["state"], told["failed"]) == ("2 of 7", "not complete", 0)
+    assert (told["done"], told["of"], told["unit"], told["state"]) == (2, 7, "members", "not complete")
+    assert (told["failed"], told["members_per_second"] > 0, told["seconds_since_commit"] >= 0) == (0, True, True)
+    said = status_text(told)
+    assert (said["members"], said["state"]) == ("2 of 7", "not complete")
+    assert said["last commit"].endswith(" ago")
     with pytest.raises(ResultsError, match=r"no run here \(RUN.json is missing\)"):
         status(tmp_path)
 

@@ -1,5 +1,6 @@
 """Derivatives of the total loss with respect to every firm: exact results, finite differences, the rank of ESRI."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,3 +181,19 @@ def test_the_verb_ranks_the_firms_of_a_spec(tmp_path: Path, monkeypatch: pytest.
     pd.testing.assert_frame_equal(in_blocks, ranking, rtol=1e-9, check_dtype=False)
     assert main(["sensitivity", "strike.yaml"]) == BAD_INPUT
     assert "exists already" in capsys.readouterr().err
+
+
+def test_a_spec_under_which_no_capacity_binds_ranks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    monkeypatch.chdir(tmp_path)
+    write_network(firm_network([0], [1], [0.5], [1.0, 2.0]), "pair.zarr")
+    Path("slump.yaml").write_text(
+        "economy: pair.zarr\nhorizon: {days: 3}\nmodel: {capacity: 1.5}\n"
+        "shocks: [{name: slump, kind: recovery, on: final_demand, loss: 0.3}]\n"
+    )
+    assert main(["sensitivity", "slump.yaml", "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["top"] == []
+    assert main(["sensitivity", "slump.yaml", "--out", "again.csv"]) == DONE
+    told = " ".join(capsys.readouterr().out.split())
+    assert "all of importance 0: no firm's capacity binds under this spec" in told

@@ -204,16 +204,19 @@ def _attrs(run: Place) -> dict[str, Any]:
 
 
 def calibration_status(run: Place, said: dict[str, Any]) -> dict[str, Any]:
-    """How far a calibration is."""
+    """How far a calibration is, with the keys of `status`."""
     infer, plan = said["spec"]["infer"], Plan(**said["plan"])
     if infer["method"] == "rml":
-        done = f"{_count(plan, numbered(run / MEMBERS)):,} of {plan.members:,} members"
+        unit, done, of = "members", _count(plan, numbered(run / MEMBERS)), plan.members
     else:
-        done = f"{max(numbered(run / CHECKPOINTS), default=0):,} of {infer['steps']:,} steps"
+        unit, done, of = "steps", max(numbered(run / CHECKPOINTS), default=0), infer["steps"]
     found = (run / POSTERIOR / ROOT).is_file()
     return {
-        "calibration": done,
         "state": "complete" if found else "not complete",
+        "unit": unit,
+        "done": done,
+        "of": of,
         "started": said["created"],
-        "store": f"{run / POSTERIOR} ({human_bytes(sum(sizes(run / POSTERIOR).values()))})" if found else "none yet",
+        "store": str(run / POSTERIOR),
+        "bytes": sum(sizes(run / POSTERIOR).values()) if found else 0,
     }

@@ -161,7 +161,11 @@ def _begun(path: str | Place, spec: Spec) -> tuple[Job, FirmNetwork]:
 
 
 def status(path: str | Place) -> dict[str, Any]:
-    """How far a run is, be it going on, dead or finished.
+    """How far a run is, be it going on, dead or finished; `status_text` says it to people.
+
+    Keys: state (complete, not complete), unit (members, steps), done and of (how many of these), started, store, bytes;
+    of a sweep also failed (members), workers, members_per_second and seconds_since_commit (None: no block yet),
+    and lost (what is missing of blocks that are committed, a sentence each).
 
     Raises:
         ResultsError, ManifestError, JournalError: no run there, or one whose files are not as they were written.
@@ -175,15 +179,39 @@ def status(path: str | Place) -> dict[str, Any]:
     finished = [note["finished"] for note in told]
     span = max(finished) - min(note["finished"] - note["seconds"] for note in told) if told else 0.0
     return {
-        "members": f"{members:,} of {plan.members:,}",
-        "failed": len(failed_members(path)),
         "state": "complete" if members == plan.members else "not complete",
-        "members per second": f"{members / span:.3g}" if span else "–",
-        "last commit": f"{duration(time.time() - max(finished))} ago" if finished else "none yet",
+        "unit": "members",
+        "done": members,
+        "of": plan.members,
+        "failed": len(failed_members(path)),
+        "members_per_second": members / span if span else None,
+        "seconds_since_commit": time.time() - max(finished) if finished else None,
         "workers": len({note["worker"] for note in told}),
         "started": said["created"],
-        "store": f"{engine_of(run_path).tree} ({human_bytes(disk_bytes(run_path))})",
-        **({"lost": f"{'; '.join(gone[:SHOWN])}: shockmesh resume {path} does these blocks again"} if gone else {}),
+        "store": str(engine_of(run_path).tree),
+        "bytes": disk_bytes(run_path),
+        "lost": gone,
+    }
+
+
+def status_text(found: dict[str, Any]) -> dict[str, str]:
+    """The status of a run as a person reads it: names and values."""
+    of_sweep, missing = dict[str, str](), found.get("lost", [])
+    if found["unit"] == "members" and "failed" in found:
+        rate, since = found["members_per_second"], found["seconds_since_commit"]
+        of_sweep = {
+            "failed": str(found["failed"]),
+            "members per second": "–" if rate is None else f"{rate:.3g}",
+            "last commit": "none yet" if since is None else f"{duration(since)} ago",
+            "workers": str(found["workers"]),
+        }
+    return {
+        found["unit"]: f"{found['done']:,} of {found['of']:,}",
+        "state": found["state"],
+        **of_sweep,
+        "started": found["started"],
+        "store": f"{found['store']} ({human_bytes(found['bytes'])})" if found["bytes"] else "none yet",
+        **({"lost": f"{'; '.join(missing[:SHOWN])}: shockmesh resume does these blocks again"} if missing else {}),
     }
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shockmesh.io.stores.damage import reading
@@ -36,6 +36,7 @@ class Description:
     kind: str  # table, network or run
     facts: dict[str, Any]  # name → value
     findings: tuple[str, ...] = ()  # what the checks found
+    numbers: dict[str, Any] = field(default_factory=dict[str, Any])  # for programs, in place of facts that are words
 
 
 def describe_store(path: str | Place) -> Description:
@@ -111,10 +112,11 @@ def _network(path: Place) -> Description:
     from shockmesh.io.networks.facts import describe_network
 
     network = describe_network(path)
-    facts = {name: network[name] for name in ("firms", "links", "regions", "sectors", "unit")}
-    facts |= {str(found["quantity"]): _statistic(found) for found in network["statistics"]}
+    sizes = {name: network[name] for name in ("firms", "links", "regions", "sectors", "unit")}
+    facts = sizes | {str(found["quantity"]): _statistic(found) for found in network["statistics"]}
     facts |= differences(network["aggregate_error"])
-    return Description("network", facts, (*map(_repair, network["repairs"]), *network["findings"]))
+    numbers = sizes | {name: network[name] for name in ("statistics", "aggregate_error", "repairs")}
+    return Description("network", facts, (*map(_repair, network["repairs"]), *network["findings"]), numbers)
 
 
 def differences(errors: Mapping[str, float]) -> dict[str, str]:
@@ -137,8 +139,9 @@ def _run(path: Place) -> Description:
 
     with open_run(path) as run:
         facts = {str(dim): size for dim, size in run.sizes.items()} | _cited(run.attrs)
-        lines = headline_text(headline(run, read_manifest(path).get("spec", {})))
-    return Description("run", facts | {f"result {i + 1}": line for i, line in enumerate(lines)}, tuple(verify(path)))
+        numbers = headline(run, read_manifest(path).get("spec", {}))
+    lines = {f"result {i}": line for i, line in enumerate(headline_text(numbers), 1)}
+    return Description("run", facts | lines, tuple(verify(path)), facts | numbers)
 
 
 def _cited(attrs: Mapping[Any, Any]) -> dict[str, Any]:
