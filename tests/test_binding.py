@@ -1,5 +1,6 @@
 """A spec must fit its network; what does not is named before anything is computed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def test_ids_are_text(make: MakeSpec, written: str | int, hit: list[int]):
     (shock,) = bind(make({"where": {"firm": [written]}}), ids).shocks
     assert isinstance(shock, BoundShock)
     assert np.flatnonzero(shock.places["where"].matching()).tolist() == hit
+
+
+@pytest.mark.parametrize("scale", [1e37, 1e-42])
+def test_amounts_beyond_the_precision_are_refused(toy: FirmNetwork, make: MakeSpec, scale: float):
+    parts = {name: getattr(toy, name) * scale for name in ("amount", "final_demand", "output")}
+    scaled = replace(toy, **parts)
+    with pytest.raises(
+        SpecError, match=r"economy: output of .* in all: float32 needs 3.3e-10 … 7.9e\+28: import it in"
+    ):
+        bind(make(precision="float32"), scaled)
+    bind(make(precision="float64"), scaled)
 
 
 HOMES = {"name": "homes", "kind": "household_damage", "worth": 3.0}

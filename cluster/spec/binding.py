@@ -72,7 +72,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     """
     members = draw_members(spec)
     directory = Directory(network)
-    problems = list(_unknown_names(spec, directory, members))
+    problems = [*_beyond_precision(spec, network), *_unknown_names(spec, directory, members)]
     if problems:
         raise SpecError(problems)
     model, swept = spec.model, spec.sweep.paths
@@ -118,6 +118,17 @@ def failures_within(mean: float) -> int:
     (2, 9, 32)
     """
     return next(k for k in itertools.count(1) if special.pdtrc(k, mean) < 1e-6)
+
+
+def _beyond_precision(spec: Spec, network: FirmNetwork) -> Iterator[Problem]:
+    """Amounts whose sums over days or whose ratios would leave the numbers of the run's precision."""
+    kept = np.finfo(spec.precision)
+    low, high = float(kept.tiny) ** 0.25, float(kept.max) ** 0.75
+    total = network.output.sum()
+    if total > 0 and not low <= total <= high:
+        told = f"output of {total:.3g} {network.unit} in all"
+        rule = f"{spec.precision} needs {low:.2g} … {high:.2g}: import it in another unit, or say precision: float64"
+        yield spec.problem("economy", told, rule)
 
 
 def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterator[Problem]:
