@@ -138,8 +138,11 @@ def test_a_guide_keeps_the_weights_of_its_draws(spec, tmp_path):
 )
 def test_the_report_says_how_far_the_guide_is_from_the_posterior(k, words):
     draws = xr.Dataset({"number": (("chain", "draw"), np.zeros((1, 40)))})
-    (notice,) = trust(xr.DataTree.from_dict({"posterior": draws, "sample_stats": xr.Dataset({"pareto_k": k})}))
-    assert words in notice.text
+    tree = xr.DataTree.from_dict({"posterior": draws, "sample_stats": xr.Dataset({"pareto_k": k})})
+    for guide in ("mean_field", "structured"):
+        (notice,) = trust(tree, guide)
+        assert words in notice.text
+        assert ("take guide: structured" in notice.text) == (k > 0.7 and guide != "structured")
 
 
 def test_an_ensemble_has_no_weights(spec, tmp_path):

@@ -21,6 +21,7 @@ from shockmesh.cluster.planning.plan import (
     by_link,
     device_bytes,
     driver_bytes,
+    evaluation_seconds,
     human_bytes,
     kept_numbers,
     make_plan,
@@ -259,7 +260,10 @@ def test_a_calibration_is_planned_with_all_its_steps():
     assert (guide.blocks, ensemble.blocks) == (4, 4)
     assert ensemble.block_seconds == math.ceil(50 * block_seconds(fitted("svi"), SIZES, 2, CORE))
     step = rounds(fitted("svi", 1), guide.blocks, guide.workers) * block_seconds(fitted("svi"), SIZES, 1, CORE)
-    assert guide.seconds == START_SECONDS + math.ceil(50 * step)
+    draws = evaluation_seconds(fitted("svi"), SIZES, CORE)
+    assert guide.seconds == START_SECONDS + math.ceil(50 * step + draws)
+    assert draws == pytest.approx(1.5 * evaluation_seconds(fitted("rml"), SIZES, CORE))  # a guide's weights too
+    assert evaluation_seconds(spec(), SIZES, CORE) == 0
 
 
 def test_forecasts_for_devices_that_are_not_here():

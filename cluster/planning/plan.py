@@ -24,7 +24,8 @@ Measured against it: 4.7 GB for a million unknown numbers of 500,000 firms (form
 first two rows.
 
 Time is that of a block on a core by `kernels/devices/roofline.py`, as often as the busiest worker has one (and, where
-particles step a guide, once a step), plus the start of the workers.
+particles step a guide, once a step), plus the start of the workers and, after a calibration, the simulations of its
+draws.
 """
 
 import math
@@ -170,7 +171,7 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
     link_steps = sizes.links * spec.horizon.days * spec.members
     blocks = math.ceil(spec.members / block)
     workers = min(workers, blocks)
-    of_block = block_seconds(spec, sizes, block, CORE)
+    of_block, of_draws = block_seconds(spec, sizes, block, CORE), evaluation_seconds(spec, sizes, CORE)
     return Plan(
         firms=sizes.firms,
         links=sizes.links,
@@ -188,7 +189,7 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
         output_bytes=spec.members * spec.horizon.days * _width(spec) * recorded(spec, sizes),
         link_steps=link_steps,
         block_seconds=math.ceil(of_block),
-        seconds=START_SECONDS + math.ceil(rounds(spec, blocks, workers) * of_block),
+        seconds=START_SECONDS + math.ceil(rounds(spec, blocks, workers) * of_block + of_draws),
     )
 
 
@@ -267,16 +268,31 @@ def detours_of(spec: Spec, shock: Shock) -> bool:
 
 def block_seconds(spec: Spec, sizes: Sizes, block: int, device: Device) -> float:
     """Time of a block on a device of a worker: a rollout; a gradient for a guide's step; an ensemble's gradients."""
+    work = _work(spec, sizes, block)
+    if spec.infer is None:
+        return work.seconds(device)
+    return (spec.infer.steps if spec.infer.method == "rml" else 1) * work.seconds(device, gradient=True)
+
+
+def evaluation_seconds(spec: Spec, sizes: Sizes, device: Device) -> float:
+    """Time in which a calibration's driver simulates its draws, after the fit, and those of the prior.
+
+    Draws of a guide are simulated once more, for their weights.
+    """
+    if spec.infer is None:
+        return 0.0
+    times = 3 if spec.infer.method == "svi" else 2
+    return times * math.ceil(spec.infer.draws / EVALUATED) * _work(spec, sizes, EVALUATED).seconds(device)
+
+
+def _work(spec: Spec, sizes: Sizes, block: int) -> Work:
     firms, links = sizes.of_device
     cuts, detours, damages = by_link(spec)
-    work = Work(
+    return Work(
         spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
         pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=cuts, detours=detours,
         damages=damages, failures=sizes.failures, rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
     )  # fmt: skip
-    if spec.infer is None:
-        return work.seconds(device)
-    return (spec.infer.steps if spec.infer.method == "rml" else 1) * work.seconds(device, gradient=True)
 
 
 def rounds(spec: Spec, blocks: int, workers: int) -> int:

@@ -25,22 +25,20 @@ type Tree = Any  # an xr.DataTree, whose items the type checker takes for either
 
 def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     """The page of a posterior, as HTML."""
-    notes = map(Notice, notes_of(manifest))
+    notes, infer = map(Notice, notes_of(manifest)), manifest.get("spec", {}).get("infer", {})
     sections = [
-        Section("fit", "What it says of the data", [*notes, *_fit(tree)]),
+        Section("fit", "What it says of the data", [*notes, *_fit(tree, infer.get("guide", ""))]),
         Section("learned", "What was learned", list(_learned(tree))),
         Section("course", "How it went", [_course(tree)]),
         Section("made", "How it was made", made(dict(manifest.get("spec", {})), manifest)),
     ]
-    spec = manifest.get("spec", {})
-    infer = spec.get("infer", {})
     draws = tree["posterior"].sizes["draw"]
     subtitle = f"run “{name}” · {infer.get('method', '')} · {draws} draws · {tree['posterior'].sizes['firm']:,} firms"
     return page(f"Calibration report: {name}", subtitle, list(_cards(tree)), sections, get_plotlyjs())
 
 
-def _fit(tree: Tree) -> list[Block]:
-    return [_scores(tree), _simpler(tree), *trust(tree), *_predictions(tree)]
+def _fit(tree: Tree, guide: str) -> list[Block]:
+    return [_scores(tree), _simpler(tree), *trust(tree, guide), *_predictions(tree)]
 
 
 def _cards(tree: Tree) -> Iterator[Card]:
@@ -93,8 +91,8 @@ def _pareto_k(tree: Tree) -> float | None:
     return float(stats["pareto_k"]) if "pareto_k" in stats else None
 
 
-def trust(tree: Tree) -> Iterator[Notice]:
-    """What k̂ of the importance weights says of the guide."""
+def trust(tree: Tree, guide: str) -> Iterator[Notice]:
+    """What k̂ of the importance weights says of the guide, and what to do but for what was done."""
     k, draws = _pareto_k(tree), tree["posterior"].sizes["draw"]
     if k is None:
         return
@@ -104,7 +102,9 @@ def trust(tree: Tree) -> Iterator[Notice]:
         said = f"= {k:.2f}, below {FINE}: fine, no sign that the guide is far from the posterior that it stands for"
     else:
         said = f"= {k:.2f}, not below {FINE}: the guide is far from the posterior; do not trust its intervals, "
-        said += "fit longer, or take guide: structured, or method: rml"
+        said += (
+            "fit longer, " + ("" if guide == "structured" else "or take guide: structured, ") + "or take method: rml"
+        )
     yield Notice(f"Pareto k̂ of the importance weights of the {draws} draws {said}.")
 
 
