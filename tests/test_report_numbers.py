@@ -15,8 +15,9 @@ from recorded import MANIFEST, SHAPES, run, with_empty, with_names
 from shockmesh.io.reports import figures
 from shockmesh.io.reports import headline as words
 from shockmesh.io.reports import losses as numbers
+from shockmesh.io.reports.charts import label_rows
 from shockmesh.io.reports.losses import measure
-from shockmesh.io.reports.sections import events, missing_members, ranges
+from shockmesh.io.reports.sections import events, missing_members, ranges, render
 
 
 def test_losses_are_those_of_the_closed_form():
@@ -183,3 +184,16 @@ def test_missing_members_are_those_planned():
 )
 def test_marks_days_that_all_members_share(sweep: dict[str, Any], marks: dict[str, float]):
     assert events(MANIFEST["spec"] | {"sweep": sweep}) == marks
+
+
+def test_labels_of_many_shocks_do_not_run_into_each_other():
+    days = {f"shock {k} starts": 10.0 + k for k in range(5)} | {"later": 80.0}
+    rows = label_rows(days, span=100)
+    assert sorted(rows.values()) == [0, 0, 1, 2, 3, 4]
+    assert rows["later"] == 0
+
+
+@pytest.mark.parametrize(("shocks", "title"), [(0, "run"), (2, "s0, s1"), (5, "s0, s1, s2 and 2 more")])
+def test_the_title_names_shocks(shocks: int, title: str):
+    spec = {"shocks": [{"name": f"s{k}"} for k in range(shocks)]}
+    assert f"<h1>Shock report: {title}</h1>" in render(run(), {"spec": spec}, "run")

@@ -19,6 +19,8 @@ SHADES: dict[float, tuple[int, int, int]] = {  # part of the deepest loss → re
 }  # fmt: skip
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK}
 
+ROW, LETTER = 0.06, 0.008  # a label's height and a letter's width, parts of a figure's
+
 type Figure = dict[str, Any]
 type Trace = dict[str, Any]
 
@@ -39,10 +41,20 @@ def against_baseline(traces: Sequence[Trace], titles: tuple[str, str], events: M
     look = {"type": "line", "line": {"color": MUTED, "width": 1.2, "dash": "dot"}, "layer": "below"}
     words = [{"xref": "paper", "x": 1, "y": 100, "text": "baseline", "xanchor": "right", "yanchor": "bottom"}]
     foot = {"yref": "paper", "xanchor": "left", "yanchor": "bottom"}
-    words += [{**foot, "y": 0.07 * (i % 2), "x": day, "text": name} for i, (name, day) in enumerate(events.items())]
+    rows = label_rows(events, traces[0]["x"][-1] - traces[0]["x"][0]) if events else {}
+    words += [{**foot, "y": ROW * row, "x": events[name], "text": name} for name, row in rows.items()]
     small = {"showarrow": False, "font": {"size": 12, "color": MUTED}}
     annotations = [{**word, **small} for word in words]
     return figure(traces, *titles, shapes=[{**shape, **look} for shape in (level, *marks)], annotations=annotations)
+
+
+def label_rows(events: Mapping[str, float], span: float) -> dict[str, int]:
+    """The row of each event's label, the lowest where it does not run into an earlier one; days, as `span` is."""
+    ends, rows = list[float](), dict[str, int]()
+    for name, day in sorted(events.items(), key=lambda event: event[1]):
+        rows[name] = next((row for row, end in enumerate(ends) if end <= day), len(ends))
+        ends[rows[name] : rows[name] + 1] = [day + LETTER * len(name) * span]
+    return rows
 
 
 def line(x: Sequence[Any], y: np.ndarray, name: str, **look: Any) -> Trace:
@@ -58,14 +70,14 @@ def faint(x: Sequence[Any], y: np.ndarray, name: str) -> Trace:
     return {**line(x, y, name, color=FAINT, width=1), "showlegend": False, "hoverinfo": "skip", "hovertemplate": None}
 
 
-def bands(x: Sequence[Any], quantiles: Float[np.ndarray, "quantile time"]) -> list[Trace]:
-    """The area between the outer and between the inner of five quantiles, and the line of the middle one."""
+def bands(x: Sequence[Any], quantiles: Float[np.ndarray, "quantile time"], of: str = "members") -> list[Trace]:
+    """The area between the outer and between the inner of five quantiles of `of`, and the line of the middle one."""
     low, lower, middle, upper, high = quantiles
     ends = [[round(a, 2), round(b, 2)] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
     tip = "%{y:.2f} % (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
     median = {**line(x, middle, "median", color=BLUE, width=2.5), "customdata": ends, "hovertemplate": tip}
-    outer = [_edge(x, low), _edge(x, high, "90 % of members", OUTER)]
-    return [*outer, _edge(x, lower), _edge(x, upper, "50 % of members", INNER), median]
+    outer = [_edge(x, low), _edge(x, high, f"90 % of {of}", OUTER)]
+    return [*outer, _edge(x, lower), _edge(x, upper, f"50 % of {of}", INNER), median]
 
 
 def _edge(x: Sequence[Any], y: np.ndarray, name: str = "", fill: str = "") -> Trace:

@@ -122,7 +122,7 @@ def _predictions(tree: Tree) -> Iterator[Panel]:
         starts = {"held out": float(first[held.any(axis=1)].min())} if held.any() else {}
         choices = {
             str(names[k]): plot.against_baseline(
-                [*plot.bands(day.tolist(), bands[:, :, k]), _dots(day, 100 * seen.values[:, k])],
+                [*plot.bands(day.tolist(), bands[:, :, k], "draws"), _dots(day, 100 * seen.values[:, k])],
                 ("Day", f"{variable} (% of the undisturbed day)"),
                 starts,
             )

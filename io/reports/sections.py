@@ -15,6 +15,7 @@ from shockmesh.io.reports.page import Block, Card, Folded, Notice, Pair, Section
 from shockmesh.io.reports.remarks import notes_of
 
 TABLE_ROWS = 200
+NAMED = 3  # shocks in the title
 FACTS = {"created": "Created", "seed": "Seed", "git_commit": "Commit", "fingerprint": "Fingerprint of the run"}
 
 type Manifest = Mapping[str, Any]
@@ -43,7 +44,8 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
 
 def _title(spec: Mapping[str, Any], name: str) -> str:
     shocks = [str(shock["name"]) for shock in spec.get("shocks", [])]
-    return f"Shock report: {', '.join(shocks)}" if 0 < len(shocks) <= 3 else f"Shock report: {name}"
+    more = f" and {len(shocks) - NAMED} more" if len(shocks) > NAMED else ""
+    return f"Shock report: {', '.join(shocks[:NAMED]) or name}{more}"
 
 
 def _subtitle(losses: Losses, manifest: Manifest, name: str) -> str:
