@@ -74,6 +74,19 @@ def test_what_is_wrong_is_found(
     assert verdict == "bad" or found.advice
 
 
+@pytest.mark.parametrize(("mode", "verdict"), [(0o600, "ok"), (0o640, "warn"), (0o644, "warn")])
+def test_a_token_that_others_may_read_is_told(
+    mode: int, verdict: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = tmp_path / "auth_token"
+    token.write_text("secret")
+    token.chmod(mode)
+    monkeypatch.setattr(doctor, "token_file", lambda: token)
+    (found,) = doctor._token()
+    assert (found.verdict, "chmod 600" in found.advice) == (verdict, verdict == "warn")
+    assert "secret" not in found.line()
+
+
 def test_what_is_bad_is_an_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(doctor, "examine", lambda: [doctor.Finding("ray starts", "bad", "no", "try again")])
     assert main(["doctor"]) == 2

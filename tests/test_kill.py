@@ -137,18 +137,20 @@ def test_no_cluster_at_the_address(quiet):
 
 JOIN = """
 import os, subprocess, sys
-from shockmesh.cluster.running.executors import close_to_others
+from shockmesh.cluster.running.executors import close_to_others, token_file
+os.umask(0o022)
 close_to_others()
 import ray
 from shockmesh.cluster.running.ray_executor import ray_cluster
 with ray_cluster(None, 1):
+    print(ray.get_runtime_context().gcs_address.split(":")[0], oct(token_file().stat().st_mode))
     join = f"import ray; ray.init('{ray.get_runtime_context().gcs_address}', log_to_driver=False)"
     for token in ({}, {"RAY_AUTH_MODE": "disabled"}):
         print(subprocess.run([sys.executable, "-c", join], env=os.environ | token).returncode == 0)
 """
 
 
-def test_without_its_token_nobody_joins_a_local_cluster(tmp_path):
+def test_without_its_token_which_is_secret_nobody_joins_a_local_cluster(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-c", JOIN],
@@ -157,5 +159,5 @@ def test_without_its_token_nobody_joins_a_local_cluster(tmp_path):
         text=True,
         timeout=200,
     )
-    assert done.stdout.split() == ["True", "False"], done.stderr[-3000:]
+    assert done.stdout.split() == ["127.0.0.1", "0o100600", "True", "False"], done.stderr[-3000:]
     assert "InvalidAuthToken" in done.stderr

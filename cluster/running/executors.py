@@ -1,11 +1,14 @@
 """Where blocks run: in this process, or on Ray actors; and how a run is interrupted."""
 
 import os
+import secrets
 import signal
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from shockmesh.cluster.running.execute import Executor, LocalExecutor, WorkersError
 from shockmesh.cluster.running.work import Job, make_work
@@ -13,6 +16,10 @@ from shockmesh.cluster.seeing.events import Tell
 from shockmesh.kernels.network import FirmNetwork
 
 IN_PROCESS = "local"  # the address that means: no Ray, this process
+CLOSED = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: addresses are 127.0.0.1, and nothing else is listened to
+}
 
 
 @contextmanager
@@ -35,9 +42,32 @@ def executor_of(job: Job, network: FirmNetwork, address: str | None, tell: Tell)
 
 
 def close_to_others() -> None:
-    """Have a token asked of whoever joins the cluster that this process will start. Ray reads this when imported."""
+    """Have the cluster that this process will start ask for a token, and listen to this machine only.
+
+    Ray reads its settings when it is imported.
+    """
+    _make_token(token_file())
     if "ray" not in sys.modules:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.update({name: value for name, value in CLOSED.items() if name not in os.environ})
+
+
+def token_file() -> Path | None:
+    """Where Ray looks for the token of this user's clusters; None where the environment says otherwise."""
+    elsewhere = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    open_to_all = os.environ.get("RAY_AUTH_MODE", "token") != "token"
+    return None if elsewhere or open_to_all else Path.home() / ".ray/auth_token"
+
+
+def _make_token(file: Path | None) -> None:
+    """A token that only its user may read; Ray would make one that all may."""
+    if file is None or file.exists():
+        return
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=file.parent) as made:  # of mode 0600
+        made.write(secrets.token_hex(32).encode())
+        made.flush()
+        with suppress(FileExistsError):  # another run was faster
+            os.link(made.name, file)
 
 
 def _check_devices(wanted: int) -> None:

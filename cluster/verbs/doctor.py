@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from shockmesh.cluster.planning.plan import human_bytes, physical_memory, usable_cpus
+from shockmesh.cluster.running.executors import close_to_others, token_file
 
 PACKAGES = ("shockmesh", "jax", "jaxlib", "numpy", "numpyro", "ray", "zarr", "xarray")
 FREE_BYTES = 2_000_000_000  # of disk and of memory: less is worth a word
@@ -38,7 +40,7 @@ def examine() -> list[Finding]:
     """Everything that a run needs of this machine. A check that raises is a bad finding."""
     checks = (
         _python, _packages, _lock, _devices, _numbers, _cores, _disk, _shared_memory, _host, _temporary, _credentials,
-        _ray,
+        _token, _ray,
     )  # fmt: skip
     return [finding for check in checks for finding in _safely(check)]
 
@@ -150,8 +152,19 @@ def _credentials() -> Iterator[Finding]:
     yield Finding("credentials", "ok", f"set: {', '.join(given)}" if given else "none in the environment")
 
 
+def _token() -> Iterator[Finding]:
+    """The token of local clusters: whoever reads it may join them and run programs as this user."""
+    file = token_file()
+    if file is not None and file.exists():
+        mode = stat.S_IMODE(file.stat().st_mode)
+        shared = bool(mode & 0o077)
+        advice = f"others may read it: chmod 600 {file}" if shared else ""
+        yield Finding("token", "warn" if shared else "ok", f"{file}, mode {mode:o}", advice)
+
+
 def _ray() -> Iterator[Finding]:
     """A local cluster of one core, started and ended."""
+    close_to_others()
     import ray
     from shockmesh.cluster.running.ray_executor import ray_cluster
 
