@@ -1,5 +1,6 @@
 """A calibration from a spec to a posterior: what it keeps, what it resumes to, what it refuses."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from shockmesh.cluster.calibrating import fit as calibrate
+from shockmesh.cluster.calibrating import run as calibrating
 from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.calibrating.fit import CalibrationError, Track, stale
 from shockmesh.cluster.calibrating.run import CalibrationSummary
@@ -24,6 +26,7 @@ from shockmesh.io.inputs.series import SeriesError, read_noise, read_series
 from shockmesh.io.networks.store import read_network, write_network
 from shockmesh.io.reports.posterior import trust
 from shockmesh.io.results import ResultsError, open_run
+from shockmesh.io.stores.checkpoints import CHECKPOINTS, discard_damaged, last_checkpoint, write_checkpoint
 from shockmesh.io.stores.posteriors import open_posterior
 
 run = cast(Callable[..., CalibrationSummary], runs.run)  # of calibrations
@@ -165,8 +168,31 @@ def test_a_calibration_that_was_interrupted_resumes_to_the_same_bits(spec, tmp_p
     assert status(tmp_path / "run")["state"] == "not complete"
     with pytest.raises(ResultsError, match="a calibration writes it when it ends"):
         open_posterior(tmp_path / "run")
-    assert resume(tmp_path / "run", address="local", quiet=True).complete
+    damaged = max((tmp_path / "run" / {"svi": "checkpoints", "rml": "members"}[method]).glob("*.npz"))
+    os.truncate(damaged, damaged.stat().st_size // 2)
+    summary = resume(tmp_path / "run", address="local", quiet=True)
+    assert (summary.complete, len(summary.again)) == (True, 1)
+    assert f"{damaged}: cut short or changed; what it held was done again" in summary.text()
     same(tmp_path / "run", tmp_path / "whole")
+    monkeypatch.setattr(calibrating, "bind_calibration", None)  # nothing is computed of a calibration that is complete
+    again = resume(tmp_path / "run", address="local", quiet=True)
+    assert "complete already, nothing was done" in again.text()
+    told = ("done", "of", "fit", "held_out", "simpler", "complete")
+    assert [getattr(again, name) for name in told] == [getattr(summary, name) for name in told]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda found: found[: len(found) // 2], lambda found: b"", lambda found: found[:-1]]
+)
+def test_a_fit_goes_on_from_the_checkpoint_before_one_that_was_cut(tmp_path, damage):
+    for step in (2, 4):
+        write_checkpoint(tmp_path, step, {"step": np.array(step)})
+    file = tmp_path / CHECKPOINTS / "4.npz"
+    file.write_bytes(damage(file.read_bytes()))
+    assert discard_damaged(tmp_path / CHECKPOINTS) == [f"{file}: cut short or changed"]
+    found = last_checkpoint(tmp_path)
+    assert found is not None
+    assert found["step"] == 2
 
 
 def stop_after_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+import xarray as xr
 from shockmesh.cluster.calibrating.calibration import Calibration, bind_calibration
 from shockmesh.cluster.calibrating.fit import (
     LAST_STEPS,
@@ -36,9 +37,9 @@ from shockmesh.cluster.spec.load import parse_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.inference.svi import Variational
 from shockmesh.io.results import PROVENANCE, plain_attrs, read_manifest
-from shockmesh.io.stores.checkpoints import CHECKPOINTS, numbered, read_arrays
+from shockmesh.io.stores.checkpoints import CHECKPOINTS, discard_damaged, numbered, read_arrays
 from shockmesh.io.stores.places import ROOT, Place, sizes
-from shockmesh.io.stores.posteriors import POSTERIOR, Posterior, write_posterior
+from shockmesh.io.stores.posteriors import POSTERIOR, Posterior, open_posterior, write_posterior
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -58,6 +59,8 @@ class CalibrationSummary:
     held_out: dict[str, float]  # variable → the same over the held-out values
     simpler: dict[str, dict[str, float]]  # variable → simpler model → its RMSE over the held-out values, or the fitted
     bytes: int
+    again: tuple[str, ...] = ()  # files that were cut short or changed, whose work was done again
+    already: bool = False  # it was complete before: nothing was done
 
     @property
     def complete(self) -> bool:
@@ -67,7 +70,9 @@ class CalibrationSummary:
     def text(self) -> str:
         """What a person wants to know at the end."""
         size = human_bytes(self.bytes)
-        lines = [f"{self.path}: {self.done:,} of {self.of:,} {self.unit} in {duration(self.seconds)}, {size}"]
+        time_taken = "complete already, nothing was done" if self.already else f"in {duration(self.seconds)}"
+        lines = [f"{self.path}: {self.done:,} of {self.of:,} {self.unit}, {time_taken}, {size}"]
+        lines += [f"{told}; what it held was done again" for told in self.again]
         for name, error in self.fit.items():
             held = f", held out {self.held_out[name]:.3g} %" if name in self.held_out else ""
             lines.append(f"{name}: error of the posterior mean {error:.3g} %{held} of the undisturbed day")
@@ -88,6 +93,9 @@ class CalibrationSummary:
 def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> CalibrationSummary:
     """Do what is not done yet of a calibration, then write its posterior."""
     began, spec = time.monotonic(), parse_spec(job.spec, f"{job.run}/RUN.json")
+    if (job.run / POSTERIOR / ROOT).is_file():
+        return _already(job, spec)
+    again = [told for folder in (CHECKPOINTS, MEMBERS) for told in discard_damaged(job.run / folder)]
     bound, ensemble = bind_calibration(spec, network), spec.infer is not None and spec.infer.method == "rml"
     with jax.enable_x64(spec.precision == "float64"):
         with Progress(quiet) as progress, seeing(job, progress) as tell:
@@ -104,8 +112,39 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     }
     return CalibrationSummary(
         path=str(job.run), unit="members" if ensemble else "steps", seconds=time.monotonic() - began, fit=fit,
-        held_out=held_out, simpler=simpler, bytes=sum(sizes(job.run / POSTERIOR).values()), **asdict(ended),
+        held_out=held_out, simpler=simpler, bytes=sum(sizes(job.run / POSTERIOR).values()), again=tuple(again),
+        **asdict(ended),
     )  # fmt: skip
+
+
+def _already(job: Job, spec: Spec) -> CalibrationSummary:
+    """What a calibration that was complete before has to say."""
+    assert spec.infer is not None
+    ensemble, plan = spec.infer.method == "rml", job.plan
+    steps = max(numbered(job.run / CHECKPOINTS), default=0)
+    with open_posterior(job.run) as tree:
+        table = tree["scores"].to_dataset()
+        names = [str(name) for name in tree["observed_data"].data_vars]
+        fit, held_out = (_stored_errors(table, names, part) for part in ("fitted", "held_out"))
+        simpler = {name: _stored_simpler(table, name, "held_out" if name in held_out else "fitted") for name in fit}
+    return CalibrationSummary(
+        path=str(job.run), done=_count(plan, numbered(job.run / MEMBERS)) if ensemble else steps,
+        of=plan.members if ensemble else spec.infer.steps, unit="members" if ensemble else "steps", stopped="",
+        skipped=0, interrupted=False, seconds=0.0, fit=fit, held_out=held_out, simpler=simpler,
+        bytes=sum(sizes(job.run / POSTERIOR).values()), already=True,
+    )  # fmt: skip
+
+
+def _stored_errors(table: xr.Dataset, names: list[str], part: str) -> dict[str, float]:
+    by_name = {name: 100 * float(table[f"{name}_{part}"].sel(score="rmse")) for name in names}
+    return {name: error for name, error in by_name.items() if np.isfinite(error)}
+
+
+def _stored_simpler(table: xr.Dataset, name: str, part: str) -> dict[str, float]:
+    errors = table[f"{name}_{part}_baselines"]
+    return {
+        str(model): 100 * float(error) for model, error in zip(table["baseline"].values, errors.values, strict=True)
+    }
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """Named arrays in one file, written whole or not at all: checkpoints of long work, of which the last two are kept."""
 
 import io
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,6 +11,10 @@ from shockmesh.io.stores.places import Place, replace
 
 CHECKPOINTS = "checkpoints"
 KEPT = 2
+
+
+class ArraysError(ValueError):
+    """A file of arrays that is damaged. The message names it."""
 
 
 def write_arrays(path: Place, arrays: Mapping[str, np.ndarray]) -> None:
@@ -18,9 +25,29 @@ def write_arrays(path: Place, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Place) -> dict[str, np.ndarray]:
-    """The arrays of a file."""
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-        return dict(found)
+    """The arrays of a file.
+
+    Raises:
+        ArraysError: the file is cut short or changed.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
+            return dict(found)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, struct.error) as error:
+        raise ArraysError(f"{path}: cut short or changed") from error
+
+
+def discard_damaged(folder: Place) -> list[str]:
+    """Take away a folder's files that are cut short or changed, whose work is then done again; a line for each."""
+    found = list[str]()
+    for number in numbered(folder):
+        file = folder / f"{number}.npz"
+        try:
+            read_arrays(file)
+        except ArraysError as error:
+            file.unlink()
+            found.append(str(error))
+    return found
 
 
 def write_checkpoint(run: Place, step: int, arrays: Mapping[str, np.ndarray]) -> None:
