@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from shockmesh.cluster.cli import DONE, main
+from shockmesh.cluster.cli import main
 from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.cautions import cautions, spectral_radius
 from shockmesh.cluster.spec.load import parse_spec
+from shockmesh.cluster.verbs.printing import DONE
 from shockmesh.io.networks.store import write_network
 from shockmesh.kernels.network import FirmNetwork, firm_network
 

@@ -10,7 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import yaml
-from shockmesh.cluster.cli import BAD_INPUT, DONE, PARTLY_DONE, main
+from shockmesh.cluster.cli import main
+from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE, PARTLY_DONE
 from shockmesh.io.sources import KINDS
 
 

@@ -16,7 +16,7 @@ import yaml
 from operators import RESOURCES
 from pydantic import ValidationError
 from ray.autoscaler._private.util import fillout_defaults, validate_config
-from shockmesh.cluster.cli import _parser
+from shockmesh.cluster.cli import make_parser
 from shockmesh.io.networks.store import write_network
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -199,7 +199,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_every_command_is_one_of_ours(command: str) -> None:
     words = shlex.split(re.split(r", then|\. ", command)[0].strip().rstrip(".;,)"))
-    assert _parser().parse_args(words[1:]).verb
+    assert make_parser().parse_args(words[1:]).verb
 
 
 def test_there_are_commands_and_no_credentials() -> None:

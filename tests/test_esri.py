@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shockmesh.cluster.cli import BAD_INPUT, DONE, main
+from shockmesh.cluster.cli import main
+from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE
 from shockmesh.io.networks.store import write_network
 from shockmesh.io.rankings import read_essential
 from shockmesh.kernels.esri import esri, lay_out_cascade, propagate

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from shockmesh.cluster.cli import BAD_INPUT, DONE, main
+from shockmesh.cluster.cli import main
+from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE
 from shockmesh.io.inputs.scenarios import ScenarioError, read_factors
 from shockmesh.io.networks.store import read_network, write_network
 from shockmesh.kernels.network import firm_network

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from shockmesh.cluster.cli import BAD_INPUT, DONE, main
+from shockmesh.cluster.cli import main
 from shockmesh.cluster.spec.load import load_spec
+from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE
 from shockmesh.cluster.verbs.sensitivity import members_at_once, rank_by_sensitivity
 from shockmesh.io.networks.store import write_network
 from shockmesh.kernels.devices.layout import lay_out

@@ -9,6 +9,7 @@ from typing import Any
 
 from shockmesh.cluster.calibrating.run import CalibrationSummary, calibrate, calibration_status
 from shockmesh.cluster.planning.plan import Plan, human_bytes, shards_of
+from shockmesh.cluster.planning.prepare import prepare
 from shockmesh.cluster.running import provenance
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.running.execute import Tally, WorkersError, execute
@@ -19,7 +20,6 @@ from shockmesh.cluster.seeing.listeners import seeing
 from shockmesh.cluster.seeing.progress import Pace, Progress, duration
 from shockmesh.cluster.spec.load import load_spec, parse_spec
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.prepare import prepare
 from shockmesh.io.networks.store import read_network
 from shockmesh.io.results import (
     MANIFEST,
