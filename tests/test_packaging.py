@@ -72,7 +72,10 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("dependencies", ["as here", pytest.param("installed anew", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "dependencies",
+    ["as here", *(pytest.param(of, marks=pytest.mark.slow) for of in ("as locked", "the lowest that are admitted"))],
+)
 def test_the_wheel_runs_a_sweep_in_an_environment_of_its_own(tmp_path, dependencies):
     def run(*command: object, cwd: Path = tmp_path) -> str:
         done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
@@ -86,8 +89,14 @@ def test_the_wheel_runs_a_sweep_in_an_environment_of_its_own(tmp_path, dependenc
     if dependencies == "as here":  # a path file does not make what is installed there editable known
         (packages,) = (tmp_path / "env").glob("lib/python*/site-packages")
         (packages / "here.pth").write_text(str(Path(ray.__file__).parent.parent))
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", wheel)
-    run(*pip, *(["--no-deps"] if dependencies == "as here" else ["--constraint", ROOT / "requirements.lock"]))
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
+    if dependencies == "as locked":
+        run(*pip, "--constraint", ROOT / "requirements.lock", wheel)
+    elif dependencies == "the lowest that are admitted":
+        run(*pip, "uv")
+        uv = (tmp_path / "env/bin/uv", "pip", "install", "--quiet", "--python", python)
+        run(*uv, "--resolution", "lowest-direct", "--requirements", ROOT / "pyproject.toml")
+    run(*pip, "--no-deps", wheel)
     assert run(shockmesh, "--version").strip().startswith("shockmesh 0.")
     assert Path(run(python, "-c", "import shockmesh.cluster.cli as c; print(c.__file__)").strip()).is_relative_to(
         tmp_path
@@ -98,3 +107,5 @@ def test_the_wheel_runs_a_sweep_in_an_environment_of_its_own(tmp_path, dependenc
     run(shockmesh, "run", "outage.yaml", "--out", "run", "--quiet", cwd=tmp_path / "chain")
     total = "import shockmesh.io.results as r; print(float(r.open_run('run').output.isel(member=0).sum()))"
     assert float(run(python, "-c", total, cwd=tmp_path / "chain")) == pytest.approx(150 - 117)
+    if dependencies != "as here":  # a table, a network, a sweep and a calibration
+        run(python, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import stores; stores.write()")
