@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
-from shockmesh.kernels.devices.segments import Links, Segments, look_up, safe_ratio, segment_sum
+from shockmesh.kernels.devices.segments import Links, Segments, at_most, lesser, look_up, safe_ratio, segment_sum
 from shockmesh.kernels.mechanisms.capacity import initial_level, level_today, level_tomorrow, utmost
 from shockmesh.kernels.mechanisms.consumption import final_demand_today, initial_spending, spending_today
 from shockmesh.kernels.mechanisms.inventories import is_held, pool_target
@@ -96,7 +96,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     inputs = attainable(layout, switches, parameters, pool_stock)
     level = level_today(switches, parameters, state.level, state.output, demand)
     most = utmost(switches, parameters, productivity, inputs, level)
-    output = jnp.minimum(demand, jnp.minimum(most, inputs) * layout.output)
+    output = lesser(demand, lesser(inputs, most) * layout.output)
     share, met = ration(layout, switches, claims, received, final_demand, output)
     consumption, repaired = _consumed(met, usual, final_demand, repairs)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
@@ -109,7 +109,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     potential = _potential(layout, switches, demand - sum(repaired) if repaired else demand, most, built)
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
-    level = level_tomorrow(switches, parameters, level, most, jnp.minimum(pressure, inputs))
+    level = level_tomorrow(switches, parameters, level, most, lesser(pressure, inputs))
     flows = Flows(output, demand, most * layout.output, usual, consumption, pool_stock)
     rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
     homes = tuple(left - done for left, done in zip(state.homes, repaired, strict=True))
@@ -177,15 +177,49 @@ def _stocks(
 ) -> Float[Array, "holding m"]:
     """S ← S + Z − use, the use of a pool drawn from its holdings pro rata to stock.
 
-    Where every product is needed, use never exceeds the stock: the floor at 0 is against round-off. Elsewhere use is
-    drawn from stock and today's deliveries together and ends where they do: S ← [S + Z − use]⁺ (Pichler et al. 2022).
+    Where every product is needed, use never exceeds the stock. Elsewhere use is drawn from stock and today's deliveries
+    together and ends where they do: S ← [S + Z − use]⁺ (Pichler et al. 2022).
     """
     use = layout.pool_amount * look_up(activity, layout.pool_buyer)
+    amount = layout.amount if switches.order_split == "link" else layout.pool_amount
     if switches.production == "leontief":
-        kept = 1 - safe_ratio(use, pool_stock)
-        return _floor(stock * look_up(kept, holding)) + delivered
-    kept = jnp.maximum(1 - safe_ratio(use, pool_stock + segment_sum(delivered, holding)), 0)
-    return (stock + delivered) * look_up(kept, holding)
+        return _drawn(stock, look_up(_kept(pool_stock, use, layout.pool_amount), holding), amount) + delivered
+    kept = _kept(pool_stock + segment_sum(delivered, holding), use, layout.pool_amount)
+    return _drawn(stock + delivered, look_up(kept, holding), amount)
+
+
+def _least(amount: Array) -> Array:
+    """A stock beside which none counts: what is used in 10⁻¹⁹ days (10⁻¹⁵⁴ in double precision)."""
+    tiny = float(jnp.finfo(amount.dtype).tiny)
+    return jnp.maximum(amount * tiny**0.5, tiny)
+
+
+@jax.custom_jvp
+def _kept(stock: Array, use: Array, amount: Array) -> Array:
+    """[1 − use / S]⁺, the share of each pool's stock that is left.
+
+    With dS′ = dS − d use of the stock that is left, also where all is used, and where there is none to begin with.
+    """
+    return jnp.maximum((stock - use) / (stock + _least(amount)), 0)
+
+
+@_kept.defjvp
+def _kept_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (stock, use, amount), (added, used, _) = primals, tangents
+    kept, whole = _kept(*primals), stock + _least(amount)
+    return kept, jnp.where(at_most(use, whole), ((1 - kept) * added - used) / whole, 0)
+
+
+@jax.custom_jvp
+def _drawn(stock: Array, kept: Array, amount: Array) -> Array:
+    """What is left of each holding. Where a pool is empty, use falls on its holdings by their amounts."""
+    return stock * kept
+
+
+@_drawn.defjvp
+def _drawn_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    (stock, kept, amount), (added, spared, _) = primals, tangents
+    return stock * kept, kept * added + (stock + _least(amount)) * spared
 
 
 @jax.custom_jvp
@@ -215,7 +249,7 @@ def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, b
     """What demand and capacity allow, as a multiple of x⁰: demand that stays, less what went into rebuilding today."""
     if built and switches.order_target == "potential":
         demand = demand - segment_sum(sum(built[1:], built[0]), layout.supplier)
-    return jnp.minimum(safe_ratio(demand, layout.output), most)
+    return lesser(safe_ratio(demand, layout.output), most)
 
 
 def _wish(switches: Switches, levels: dict[str, Array], most: Float[Array, "firm member"]) -> Wish:
@@ -239,7 +273,8 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
     if switches.order_split == "link":
         wanted = _wanted(layout, parameters, wish, pace)
         return _asked(layout.amount, wanted, stock, look_up(pace, layout.buyer))
-    gap = jnp.maximum(pool_target(layout, parameters, wish.target) - stock / layout.pool_amount, 0)
+    target, cover = pool_target(layout, parameters, wish.target), stock / layout.pool_amount
+    gap = target - lesser(cover, target)
     wanted = look_up(wish.use, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)
     if wish.capacity is None:
         return layout.amount * look_up(wanted, layout.pool)

@@ -136,6 +136,52 @@ def test_chain_gradient(precision):
     np.testing.assert_allclose(gradient, [0, 1, 1, 1, 1], atol=TOLERANCE[precision.name])
 
 
+@pytest.mark.parametrize("days", [20, 365])
+@pytest.mark.parametrize("inventory_days", [[9.0, 3.0, 4.0], [9.0, 3.37, 4.61]], ids=["whole days", "parts of days"])
+def test_chain_gradient_at_a_full_stop(precision, days, inventory_days):
+    """Of what is consumed: 1 by each day of stock; by the loss what firm 1 would make, κ a day, less 2 days' way."""
+    layout = lay_out(chain(3), precision)
+
+    def consumed(inventory_days: jax.Array, loss: jax.Array) -> jax.Array:
+        stop = permanent_loss(jnp.zeros(3).at[0].set(loss))
+        return simulate(layout, parameters(inventory_days), stop, days, "final_consumption")[0].sum()
+
+    by_stock, by_loss = jax.jit(jax.grad(consumed, (0, 1)))(jnp.asarray(inventory_days, precision), 1.0)
+    np.testing.assert_allclose(by_stock, [0, 1, 1], atol=TOLERANCE[precision.name])
+    np.testing.assert_allclose(by_loss, -1.25 * (days - 2), rtol=TOLERANCE[precision.name])
+
+
+AT_A_STOP = [
+    *(Switches(production=kind) for kind in get_args(Production) if kind != "ces"),
+    Switches(order_split="baseline"),
+    Switches("potential", "output", order_split="baseline", production="threshold", capacity_rule="overproduction"),
+    Switches(rationing="final_demand_last", production="strongly_critical", capacity_rule="hiring"),
+]
+
+
+@pytest.mark.parametrize("switches", AT_A_STOP, ids=str)
+def test_gradients_where_stocks_run_out_are_those_of_differences(float64, switches):
+    """Both suppliers of one product stop for good, another nearly; firm 3 needs both products, firm 4 what 3 makes."""
+    network = firm_network(
+        [0, 1, 2, 3], [3, 3, 3, 4], [1.0, 2.0, 1.0, 4.0], [0.0, 0, 0, 1, 5],
+        sector=[0, 0, 1, 2, 3], sectors=list("abcd"),
+    )  # fmt: skip
+    layout = lay_out(network, np.float64, np.ones((4, 4)))
+
+    def made(at: tuple[jax.Array, jax.Array]) -> jax.Array:
+        days, loss = at
+        return simulate(layout, parameters(days), permanent_loss(loss), 25, "output", switches=switches)[0].sum()
+
+    value, at = jax.jit(made), (jnp.asarray([9.0, 9, 9, 3, 4]), jnp.asarray([1.0, 1, 0.9, 0, 0]))
+    by_days, by_loss = jax.jit(jax.grad(made))(at)
+    less = [(value((at[0], at[1])) - value((at[0], at[1].at[k].add(-1e-6)))) / 1e-6 for k in range(3)]
+    np.testing.assert_allclose(by_loss[:3], less, rtol=1e-4, atol=1e-4)
+    for k in (3, 4):
+        more, fewer = (value((at[0].at[k].add(h), at[1])) for h in (1e-6, -1e-6))
+        sides = sorted([(more - value(at)) / 1e-6, (value(at) - fewer) / 1e-6])
+        assert sides[0] - 1e-4 <= by_days[k] <= sides[1] + 1e-4
+
+
 def test_permanent_loss_in_a_chain(precision):
     (output,) = simulate(
         lay_out(chain(4), precision), parameters(4.0, 6.0, 1.0), permanent_loss([0, 0.4, 0, 0]), 400, "output"

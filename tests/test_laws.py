@@ -13,7 +13,7 @@ from arrays import assert_slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.kernels.devices.layout import Layout, lay_out
-from shockmesh.kernels.devices.segments import look_up, segment_min, segment_sum, segments
+from shockmesh.kernels.devices.segments import lesser, look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.shocks import Damage, Failures, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Rationing, Switches
@@ -305,6 +305,29 @@ def test_ties_of_a_minimum_share_the_derivative():
     of = segments(np.array([0, 0, 1]), 2)
     gradient = jax.grad(lambda x: segment_min(x, of)[0, 0])(jnp.asarray([[1.0], [1.0], [0.0]]))
     np.testing.assert_array_equal(gradient, [[0.5], [0.5], [0.0]])
+
+
+@pytest.mark.parametrize("off", [-1e-15, 0.0, 1e-15])
+def test_round_off_decides_no_tie(float64, off):
+    """The derivative is that of the first, which is at its end; what may only grow, the second, does not count."""
+    slopes = jax.grad(lambda one, other: lesser(one, other), (0, 1))(jnp.asarray(3.0), jnp.asarray(3.0 + off))
+    assert slopes == (1, 0)
+    of = segments(np.array([0, 0, 1]), 2)
+    gradient = jax.grad(lambda x: segment_min(x, of)[0, 0])(jnp.asarray([[3.0], [3.0 + off], [0.0]]))
+    np.testing.assert_array_equal(gradient, [[0.5], [0.5], [0.0]])
+
+
+def test_an_undisturbed_economy_makes_no_more_with_more_capacity(float64, random_network):
+    """Output is demand, which ties with capacity at its least: the derivative is that of more, not that of less."""
+    network, preset = random_network(seed=2), PRESETS["hallegatte2014"]
+    layout, record = lay_out(network, np.float64), {"output": None}
+
+    def made(base: jax.Array) -> jax.Array:
+        numbers = {name: jnp.full((1, 1), value) for name, value in preset.defaults.items()}
+        model = Parameters(**numbers | {"base_capacity": base})
+        return rollout(layout, preset.switches, model, Scenario(), days=20, record=record)["output"].sum()
+
+    np.testing.assert_allclose(jax.jit(jax.grad(made))(jnp.ones((1, 1))), 0, atol=1e-9)
 
 
 def test_a_table_is_a_recovery_written_out(float64, random_network):

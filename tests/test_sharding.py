@@ -10,13 +10,15 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
 from rollouts import EVERY_SWITCH, Inputs, assert_close, both_ways, inputs_of, loss_of, record_of
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import cut_of, partition, partition_by_region
-from shockmesh.kernels.model import Consumption, Switches
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.model import PRESETS, Consumption, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
@@ -70,6 +72,29 @@ def test_every_switch_is_sharded_alike(float64, random_network, switches):
     (in_parts, slopes), (at_once, expected) = (both_ways(run, inputs) for run in (parts, whole))
     assert_close(in_parts, at_once, 1e-12)
     assert_close(slopes, expected, 1e-11)
+
+
+@pytest.mark.parametrize("name", ["hallegatte2014", "pichler2022"])
+def test_presets_have_one_derivative_on_any_number_of_devices(float64, random_network, name):
+    """Demand, capacity, stocks and their targets tie before the shock: round-off, which shards change, is no judge."""
+    network, preset, one = random_network(firms=40, links=200, seed=2), PRESETS[name], np.ones((1, 1))
+    critical = np.random.default_rng(1).choice([0, 0.5, 1], (len(network.sectors), len(network.sectors)))
+    in_shards, layout = shard(network, partition(network, 3), "f8", critical), lay_out(network, "f8", critical)
+    record = {"output": record_of(network)["output"]}
+    hit = np.where(np.arange(40) % 5 == 0, 0.5, 0.0)[:, None]
+    inputs = (
+        Parameters(**{of: jnp.asarray(value * one) for of, value in preset.defaults.items()}),
+        Scenario((Recovery(*map(jnp.asarray, (hit, 2 * one, 5 * one, 0.1 * one))),)),
+    )
+
+    def parts(*inputs: Any) -> dict[str, jax.Array]:
+        return sharded_rollout(in_shards, mesh_of(3, 1), preset.switches, *inputs, days=DAYS, record=record)
+
+    def whole(*inputs: Any) -> dict[str, jax.Array]:
+        return rollout(layout, preset.switches, *inputs, days=DAYS, record=record)
+
+    (_, in_parts), (_, at_once) = (both_ways(run, inputs) for run in (parts, whole))
+    assert_close(in_parts, at_once, 1e-9)
 
 
 def _compiled(run: Callable[..., Any], inputs: Inputs) -> str:

@@ -259,8 +259,27 @@ def _safe_ratio_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array])
     return ratio, safe_ratio(tangents[0] - ratio * tangents[1], under)
 
 
+def at_most(one: Float[Array, "..."], other: Float[Array, "..."]) -> Bool[Array, "..."]:
+    """one ≤ other, or above it by no more than round-off does."""
+    return one <= other + jnp.abs(other) * jnp.finfo(other.dtype).eps ** 0.75
+
+
+@jax.custom_jvp
+def lesser(first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The lesser of two; at a tie up to round-off, which would decide otherwise, with the derivative of the first.
+
+    So the second is what can only grow from where it ties: a capacity at its bound, beside demand.
+    """
+    return jnp.minimum(first, second)
+
+
+@lesser.defjvp
+def _lesser_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    return lesser(*primals), jnp.where(at_most(*primals), *tangents)
+
+
 def segment_min(values: Float[Array, "item member"], groups: Segments) -> Float[Array, "group member"]:
-    """min of each group's items; +∞ for an empty group. Ties share the derivative equally."""
+    """min of each group's items; +∞ for an empty group. Ties up to round-off share the derivative equally."""
     if groups.is_identity:
         return values
     return _kept(_segment_min(values, *jax.tree.flatten(groups)), values)
@@ -281,7 +300,7 @@ def _segment_min_jvp(
     (values, leaves), (tangent, _) = primals, tangents
     groups: Segments = jax.tree.unflatten(structure, leaves)
     least = _kept(_segment_min(values, leaves, structure), values)
-    binding: Bool[Array, "item member"] = values == look_up(least, groups)
+    binding: Bool[Array, "item member"] = at_most(values, look_up(least, groups))
     count = segment_sum(binding.astype(values.dtype), groups)
     share = jnp.where(binding, tangent, 0)
     return least, groups.linear_sum(share) / jnp.maximum(count, 1)

@@ -13,13 +13,15 @@ Notes and departures:
   1. literal: a loss is invisible unless z n < 1, that is δ > 1 − 1/n. A firm without inputs has no f: it makes κ x⁰;
   2. overproduction: in the papers α falls back to its base whenever nothing is scarce. BoARIO asks for s = 0 to the
      last bit, which hardly ever holds after a shock: α falls only while demand is below yesterday's output;
-  3. overproduction: BoARIO leaves α alone on its first two days; here every day is alike.
+  3. overproduction: BoARIO leaves α alone on its first two days; here every day is alike;
+  4. overproduction: no derivative follows the fall to the base, as round-off decides whether s is 0 to the last bit.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
-from shockmesh.kernels.devices.segments import safe_ratio
+from shockmesh.kernels.devices.segments import at_most, lesser, safe_ratio
 from shockmesh.kernels.model import Parameters, Switches
 
 
@@ -54,8 +56,9 @@ def level_today(
     assert parameters.overproduction_days is not None
     scarcity = safe_ratio(demand - output, demand)
     idle = (scarcity == 0).astype(level.dtype)
-    change = (parameters.capacity - level) * scarcity + (parameters.base_capacity - level) * idle
-    return jnp.maximum(level + change / parameters.overproduction_days, 1)
+    fall = jax.lax.stop_gradient((parameters.base_capacity - level) * idle)
+    change = (parameters.capacity - level) * scarcity + fall
+    return -lesser(-(level + change / parameters.overproduction_days), -jnp.ones_like(level))
 
 
 def utmost(
@@ -76,7 +79,7 @@ def utmost(
             return productivity * level
         case "hiring":
             assert level is not None
-            return jnp.minimum(level, productivity * parameters.capacity)
+            return lesser(level, productivity * parameters.capacity)
 
 
 def level_tomorrow(
@@ -91,5 +94,5 @@ def level_tomorrow(
         return level
     assert parameters.hiring_days is not None
     assert parameters.firing_days is not None
-    gap = wanted - most
-    return most + gap / jnp.where(gap > 0, parameters.hiring_days, parameters.firing_days)
+    days = jnp.where(at_most(wanted, most), parameters.firing_days, parameters.hiring_days)
+    return most + (wanted - most) / days

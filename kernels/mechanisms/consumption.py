@@ -19,7 +19,7 @@ Notes and departures:
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
-from shockmesh.kernels.devices.segments import total
+from shockmesh.kernels.devices.segments import lesser, total
 from shockmesh.kernels.model import Parameters, Switches
 
 
@@ -45,7 +45,7 @@ def spending_today(
     assert spending is not None
     assert parameters.benefit_share is not None
     assert parameters.consumption_persistence is not None
-    labour = jnp.minimum(level, productivity * parameters.capacity)
+    labour = lesser(level, productivity * parameters.capacity)
     pay = jnp.maximum(layout.value_added_share, 0) * layout.output
     paid = pay * (parameters.benefit_share + (1 - parameters.benefit_share) * labour)
     income = total(paid, layout.supplier) / total(pay, layout.supplier)

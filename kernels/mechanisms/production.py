@@ -17,7 +17,9 @@ Departures:
   1. half_critical extends their ½ (c_p + 1) to any χ between 0 and 1;
   2. inputs are pooled by product, so substitutes from several suppliers count together;
   3. what is never short (`inventories.py`) has c_p = ∞, whatever its stock;
-  4. use stays a_e x for every function, as in Pichler et al.; where a product runs out, what is missing is not used.
+  4. use stays a_e x for every function, as in Pichler et al.; where a product runs out, what is missing is not used;
+  5. ces: where a stock is empty, the derivative is that of leontief. The exact one, larger, would use up what is not
+     there, and grow from day to day.
 """
 
 from collections.abc import Callable
