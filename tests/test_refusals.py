@@ -54,9 +54,8 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
     "no whole period": (
         observed(window=[0, 2]),
         {"series.csv": "first_day,last_day,FINE\n1,3,1\n"},
-        "spec.yaml:13: observe[0].window: [0, 2]: holds no whole period of ",
+        "spec.yaml:13: observe[0].window: [0, 2]: holds no whole period with a value",
     ),
-    "nothing held out": (observed(window=[0, 2], held_out=[4, 5]), {}, "observe[0].held_out: [4, 5]: holds no whole"),
     "a share of nothing": (
         FIT | {"infer": UNKNOWN | {"residual": "relative"}},
         {"series.csv": "day,FINE\n1,1\n3,0\n"},

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.running.run import run
 from shockmesh.cluster.spec.load import load_spec
@@ -208,6 +209,12 @@ def test_presets_give_the_errors_of_the_readme(example, row, overrides):
 
 def test_leontief_without_a_shock_is_no_change():
     assert through_leontief(np.array([[0.0, 2], [1, 0]]), np.array([3.0, 4]), np.zeros(2)) == pytest.approx(1)
+
+
+def test_the_calibration_passes_every_check(example):
+    """One of its series is held out as a whole."""
+    bound = bind_calibration(load_spec(example.folder / "calibration.yaml"), example.network)
+    assert [bool(seen.fitted.any()) for seen in bound.problem.experiments[0].seen] == [True, False]
 
 
 @pytest.mark.slow

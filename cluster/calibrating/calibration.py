@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import numpy as np
@@ -50,6 +49,7 @@ def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
         layout, loss = simulator.layout(), _loss(infer)
         bound = [_observed(spec, observe, network) for observe in spec.observe]
         seen = tuple(part for part, _, _ in bound)
+        _check_windows(spec, seen)
         for observe, (part, series, _) in zip(spec.observe, bound, strict=True):
             _check_ratios(observe, series, part, infer.residual, layout)
         fields = [_field(spec, path, unknown, network, bound[0][2]) for path, unknown in infer.parameters.items()]
@@ -92,8 +92,8 @@ def _observed(spec: Spec, observe: Observe, network: FirmNetwork) -> tuple[Obser
         segments(of_firm, names + 1),
         padded,
         np.column_stack([noise, np.ones(shape[0])]),
-        fitted=_within(spec, observe, "window", series, (0, days)),
-        held_out=_within(spec, observe, "held_out", series, (0, 0)),
+        fitted=_within(series, observe.window, (0, days)),
+        held_out=_within(series, observe.held_out, (0, 0)),
         period=series.period_of_day(days),
         dtype=spec.precision,
     )
@@ -111,17 +111,23 @@ def noise_of(observe: Observe, series: Series) -> Float[np.ndarray, "period seri
     return np.full(series.values.shape, observe.noise)
 
 
-def _within(
-    spec: Spec, observe: Observe, name: Literal["window", "held_out"], series: Series, otherwise: tuple[int, int]
-) -> Bool[np.ndarray, "period series"]:
+def _within(series: Series, window: Window | None, otherwise: tuple[int, int]) -> Bool[np.ndarray, "period series"]:
     """Which periods lie in a window of days, for every series and the one that is never seen."""
-    window: Window | None = getattr(observe, name)
     first, after = window or otherwise
     inside = (series.first_day >= first) & (series.last_day < after)
-    if window is not None and not np.isfinite(series.values[inside]).any():
-        path = ("observe", spec.observe.index(observe), name)
-        raise SpecError([spec.problem(path, list(window), f"holds no whole period of {observe.file} with a value")])
     return np.repeat(inside[:, None], len(series.names) + 1, axis=1)
+
+
+def _check_windows(spec: Spec, seen: Sequence[Observed]) -> None:
+    """Something must be fitted; a series may be held out as a whole.
+
+    Raises:
+        SpecError: no window holds a whole period that was seen.
+    """
+    if not any(np.asarray(part.fitted).any() for part in seen):
+        windows = [list(observe.window or (0, spec.horizon.days)) for observe in spec.observe]
+        rule = "holds no whole period with a value, so that nothing would be fitted"
+        raise SpecError([spec.problem(("observe", i, "window"), of, rule) for i, of in enumerate(windows)])
 
 
 def _check_ratios(observe: Observe, series: Series, seen: Observed, residual: Residual, layout: Layout) -> None:
