@@ -302,7 +302,7 @@ def open_run(path: str | Place) -> xr.Dataset:
     if dict(read_manifest(path).get("spec", {})).get("infer") is not None:
         raise ResultsError(
             f"{path}: a calibration, which keeps no members: `shockmesh report` shows its posterior, "
-            "shockmesh.io.stores.posteriors.open_posterior opens it"
+            "shockmesh.io.posteriors.open_posterior opens it"
         )
     engine = engine_of(place(path))
     ds = texts_as_objects(xr.open_zarr(engine.reads, chunks=None, consolidated=False))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from shockmesh.cluster.cli import main
 from shockmesh.io.networks.store import read_network
+from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.results import open_run
-from shockmesh.io.stores.posteriors import open_posterior
 from shockmesh.io.tables.store import Header, Rows, open_table, write_table
 
 DATA = Path(__file__).parent / "data"

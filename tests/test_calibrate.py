@@ -24,10 +24,10 @@ from shockmesh.inference.diagnostics import pareto_k
 from shockmesh.inference.problem import field_values
 from shockmesh.io.inputs.series import SeriesError, read_noise, read_series
 from shockmesh.io.networks.store import read_network, write_network
+from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.reports.posterior import trust
 from shockmesh.io.results import ResultsError, open_run
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, discard_damaged, last_checkpoint, write_checkpoint
-from shockmesh.io.stores.posteriors import open_posterior
 
 run = cast(Callable[..., CalibrationSummary], runs.run)  # of calibrations
 resume = cast(Callable[..., CalibrationSummary], runs.resume)

@@ -9,7 +9,7 @@ import jax
 import pytest
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.verbs import doctor
-from shockmesh.kernels.devices import self_test
+from shockmesh.kernels import self_test
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from shockmesh.cluster.running.execute import LocalExecutor, Note, execute
 from shockmesh.cluster.seeing.events import BlockDone, BlockGivenUp, GangEnded, GangFormed
 from shockmesh.cluster.seeing.metrics import COUNTERS, GAUGES
 from shockmesh.cluster.seeing.progress import Progress
+from shockmesh.io import runlog
 from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import ResultsError
-from shockmesh.io.stores import runlog
-from shockmesh.io.stores.runlog import RunLog, RunLogError, read_log
+from shockmesh.io.runlog import RunLog, RunLogError, read_log
 
 MANIFEST = '{"shockmesh_schema": "run/1"}'
 BOARD = Path(__file__).parent.parent / "deploy" / "grafana.json"

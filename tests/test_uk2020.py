@@ -17,8 +17,8 @@ from shockmesh.io.examples import copy_example
 from shockmesh.io.inputs.series import firms_of_series, read_noise, read_series
 from shockmesh.io.networks.generate import generate_network
 from shockmesh.io.networks.store import write_network
+from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.sources import Said
-from shockmesh.io.stores.posteriors import open_posterior
 from shockmesh.io.tables.importing import import_table
 from shockmesh.io.tables.store import TableError, open_table
 from shockmesh.kernels.network import FirmNetwork

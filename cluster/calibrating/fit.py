@@ -20,9 +20,9 @@ from shockmesh.inference.ensemble import Pull, pull
 from shockmesh.inference.guides import make_guide
 from shockmesh.inference.problem import Latents, Problem, field_values, member_keys, predictions, prior_draws, score
 from shockmesh.inference.svi import Info, State, Variational, advance, log_weights, posterior_draws, variational
+from shockmesh.io.posteriors import Posterior, Seen, Weights
 from shockmesh.io.stores.checkpoints import last_checkpoint, write_checkpoint
 from shockmesh.io.stores.places import Place
-from shockmesh.io.stores.posteriors import Posterior, Seen, Weights
 
 LAST_STEPS = 20  # whose objectives are averaged, where one is told
 VALIDATION_DRAWS = 16  # of the guide, for the held-out loss at a checkpoint

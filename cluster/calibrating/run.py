@@ -36,10 +36,10 @@ from shockmesh.cluster.seeing.progress import Pace, Progress, duration
 from shockmesh.cluster.spec.load import parse_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.inference.svi import Variational
+from shockmesh.io.posteriors import POSTERIOR, Posterior, open_posterior, write_posterior
 from shockmesh.io.results import PROVENANCE, plain_attrs, read_manifest
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, discard_damaged, numbered, read_arrays
 from shockmesh.io.stores.places import ROOT, Place, sizes
-from shockmesh.io.stores.posteriors import POSTERIOR, Posterior, open_posterior, write_posterior
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -98,7 +98,7 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     again = [told for folder in (CHECKPOINTS, MEMBERS) for told in discard_damaged(job.run / folder)]
     bound, ensemble = bind_calibration(spec, network), spec.infer is not None and spec.infer.method == "rml"
     with jax.enable_x64(spec.precision == "float64"):
-        with Progress(quiet) as progress, seeing(job, progress) as tell:
+        with Progress(quiet) as progress, seeing(job.run, job.plan, progress) as tell:
             ended, found = (_pull if ensemble else _fit)(job, spec, bound, address, progress, tell)
             tell(RunEnded(ended.done, ended.of, ended.stopped, ended.interrupted, time.monotonic() - began))
         if found is not None:

@@ -242,7 +242,7 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
     already = plan.members - _count(plan, todo)
     tally, interrupted = Tally(), False
 
-    with Progress(quiet) as progress, seeing(job, progress) as tell:
+    with Progress(quiet) as progress, seeing(job.run, job.plan, progress) as tell:
         tell(RunBegan(plan.members, already, plan.workers, plan.devices))
 
         def watch(latest: Tally) -> None:

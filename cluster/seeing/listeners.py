@@ -6,22 +6,22 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from shockmesh.cluster.running.work import Job
+from shockmesh.cluster.planning.plan import Plan
 from shockmesh.cluster.seeing.events import TROUBLE, Event, RunEnded, Tell
 from shockmesh.cluster.seeing.progress import Progress
-from shockmesh.io.stores.places import PlaceError
-from shockmesh.io.stores.runlog import RunLog
+from shockmesh.io.runlog import RunLog
+from shockmesh.io.stores.places import Place, PlaceError
 
 WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 @contextmanager
-def seeing(job: Job, progress: Progress) -> Generator[Tell]:
+def seeing(run: Place, plan: Plan, progress: Progress) -> Generator[Tell]:
     """Tell of a run's events within; afterwards all of them are in its log.
 
     A log that cannot be written (a full disk, a store that does not answer) is said to be so, and ends nothing.
     """
-    log, name = RunLog(job.run), str(job.run)
+    log, name = RunLog(run), str(run)
     metrics: list[Tell] = []
 
     def tell(event: Event) -> None:
@@ -30,7 +30,7 @@ def seeing(job: Job, progress: Progress) -> Generator[Tell]:
         if not metrics and _on_ray():
             from shockmesh.cluster.seeing.metrics import Metrics
 
-            metrics.append(Metrics(name, job.plan.links * job.plan.days))
+            metrics.append(Metrics(name, plan.links * plan.days))
         for count in metrics:
             count(event)
         progress.tell(event)

@@ -91,7 +91,7 @@ def _devices() -> Iterator[Finding]:
 def _numbers() -> Iterator[Finding]:
     """Whether each device computes what is known exactly: compilers and processors have been wrong without a word."""
     import jax
-    from shockmesh.kernels.devices.self_test import compare
+    from shockmesh.kernels.self_test import compare
 
     for device in jax.local_devices():
         compared = compare(device)

@@ -78,7 +78,7 @@ def verify(options: argparse.Namespace) -> int:
 def logs(options: argparse.Namespace) -> int:
     """Print what a job has printed so far, or what happened in a run, a JSON object a line."""
     if not options.address:
-        from shockmesh.io.stores.runlog import read_log
+        from shockmesh.io.runlog import read_log
 
         found = read_log(options.job)
         return tell(options, {"records": found}, "\n".join(map(json.dumps, found)))

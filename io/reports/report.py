@@ -6,12 +6,12 @@ failed or is not finished is named.
 
 from pathlib import Path
 
+from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.reports.posterior import render_posterior
 from shockmesh.io.reports.sections import render
 from shockmesh.io.results import open_run, read_manifest
 from shockmesh.io.stores.damage import reading
 from shockmesh.io.stores.places import Place, place, replace
-from shockmesh.io.stores.posteriors import open_posterior
 
 
 def write_report(run_path: str | Place, html_path: str | Place | None = None) -> Place:

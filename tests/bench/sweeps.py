@@ -68,7 +68,7 @@ def bare_rate(spec_file: Path, block: int, repeat: int, workers: int) -> float:
 
 def swept(spec_file: Path, out: Path, workers: int) -> dict[str, Any]:
     """A sweep's whole seconds, its block, and the members per second of its workers after the first block of each."""
-    from shockmesh.io.stores.runlog import read_log
+    from shockmesh.io.runlog import read_log
 
     start = time.perf_counter()
     command = [*SHOCKMESH, "run", str(spec_file), "--out", str(out), "--quiet", "--set", f"resources.gangs={workers}"]
