@@ -14,10 +14,9 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import numpy as np
 import xarray as xr
@@ -27,52 +26,14 @@ from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING, Commit, Engin
 from shockmesh.io.stores.icechunk_engine import IcechunkEngine
 from shockmesh.io.stores.places import Place, place, sizes
 from shockmesh.io.stores.schemas import mismatch
-from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
+from shockmesh.io.stores.template import SCHEMA, STATUS, Template, create_variable, fill, write_baseline
 
-SCHEMA = "run/1"
 MANIFEST = "RUN.json"
 ENGINES: dict[str, Callable[[Place], Engine]] = {"zarr": ZarrEngine, "icechunk": IcechunkEngine}
-FIRM_CHUNK = 8192
-CHUNK_BYTES = 4_000_000
-PROVENANCE = ("created", "seed", "versions", "git_commit", "inputs", "fingerprint")  # of RUN.json, kept in attrs too
-NUMBERS = (BloscCodec(cname="lz4", clevel=9, shuffle="shuffle"), Crc32cCodec())  # half the time of zstd
-TEXT = (ZstdCodec(level=1), Crc32cCodec())
 
 
 class ResultsError(ValueError):
     """A run folder that cannot be made, written or read. The message names the path and the rule."""
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A recorded quantity, stored with dims (member, time, *dims)."""
-
-    name: str
-    dims: tuple[str, ...]  # ("region", "sector"), ("region",), ("sector",), ("firm",) or ()
-    unit: str
-    long_name: str
-    baseline: np.ndarray  # value of an undisturbed day, dims as above
-
-    def sizes(self) -> tuple[int, ...]:
-        return self.baseline.shape
-
-
-@dataclass(frozen=True)
-class Template:
-    """Everything about a store that is known before the first member is simulated."""
-
-    members: int
-    block: int  # members per block: the length of a shard along member
-    days: int
-    variables: tuple[Variable, ...]
-    coords: dict[str, np.ndarray]  # labels of region, sector, firm
-    member_coords: dict[str, np.ndarray]  # drawn parameters, one value per member
-    attrs: dict[str, Any]
-    firm_coords: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])  # one value per firm
-
-    @property
-    def blocks(self) -> int:
-        return math.ceil(self.members / self.block)
 
 
 def create_run(path: str | Place, manifest: dict[str, Any], template: Template, engine: str = "zarr") -> None:
@@ -86,52 +47,8 @@ def create_run(path: str | Place, manifest: dict[str, Any], template: Template, 
     """
     run = place(path)
     _refuse_used(run)
-    ENGINES[engine](run).lay_out(lambda store: _fill(store, manifest, template))
+    ENGINES[engine](run).lay_out(lambda store: fill(store, manifest, template))
     _publish_manifest(run, {**manifest, "engine": engine})
-
-
-def _fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
-    """A store without members."""
-    provenance = plain_attrs({key: manifest[key] for key in PROVENANCE if key in manifest})
-    names = sorted(variable.name for variable in template.variables)
-    own: dict[str, Any] = {
-        "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA, "block": template.block, "recorded": " ".join(names)
-    }  # fmt: skip
-    along = {
-        "member": {array_name(path): of for path, of in template.member_coords.items()},
-        "firm": template.firm_coords,
-    }
-    names_along = [name for coords in along.values() for name in coords]
-    coordinates = {"coordinates": " ".join(names_along)} if names_along else {}
-    attrs: dict[str, Any] = {**template.attrs, **provenance, **coordinates, **own}
-    group = zarr.create_group(store, attributes=attrs)
-    for variable in template.variables:
-        _create_variable(group, variable, template)
-        _write_baseline(group, variable)
-    member_ids, days = np.arange(template.members), np.arange(template.days)
-    _write_whole(group, "member", ("member",), member_ids, {"long_name": "member of the sweep"})
-    _write_whole(group, "time", ("time",), days, {"long_name": "day of the run", "axis": "T"})
-    _write_whole(group, "status", ("member",), np.full(template.members, PENDING, np.int8), _STATUS)
-    for name, labels in template.coords.items():
-        _write_whole(group, name, (name,), labels, {"long_name": name})
-    for dim, coords in along.items():
-        for name, values in coords.items():
-            _write_whole(group, name, (dim,), values, {"long_name": f"{unquote(name)} of each {dim}"})
-
-
-def array_name(path: str) -> str:
-    """What the array of a swept path is called in a store, where a slash would be a folder and a blank split names.
-
-    >>> array_name("shocks.flood.loss.by_sector.Wood/paper"), array_name("model.capacity")
-    ('shocks.flood.loss.by_sector.Wood%2Fpaper', 'model.capacity')
-    """
-    return quote(path, safe="")
-
-
-def plain_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as netCDF and others can hold them: what is nested as JSON text, what is None left out."""
-    told = {name: json.dumps(of) if isinstance(of, Mapping) else of for name, of in attrs.items()}
-    return {name: of for name, of in told.items() if of is not None}
 
 
 def create_folder(path: str | Place, manifest: dict[str, Any]) -> None:
@@ -156,9 +73,6 @@ def _refuse_used(path: Place) -> None:
 def _publish_manifest(path: Place, manifest: dict[str, Any]) -> None:
     if not journal.publish(path / MANIFEST, {"shockmesh_schema": SCHEMA, **manifest}):
         raise ResultsError(f"{path}: another process made a run here meanwhile")
-
-
-_STATUS = {"flag_values": [PENDING, COMPLETE, FAILED], "flag_meanings": "pending complete failed"}
 
 
 def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray], note: dict[str, Any]) -> Any:
@@ -247,9 +161,9 @@ def _lay_out_again(engine: Engine, template: Template) -> None:
     group = zarr.open_group(engine.writes, mode="r+", use_consolidated=False)
     for variable in template.variables:
         if variable.name not in group:
-            _create_variable(group, variable, template)
+            create_variable(group, variable, template)
         if f"{variable.name}_baseline" not in group:
-            _write_baseline(group, variable)
+            write_baseline(group, variable)
 
 
 def failed_members(path: str | Place) -> list[int]:
@@ -310,7 +224,7 @@ def open_run(path: str | Place) -> xr.Dataset:
     ids = np.arange(ds.sizes["member"])
     seen = np.isin(ids // ds.attrs["block"], list(_there(engine)))
     status = np.where(np.isin(ids, engine.failed()), FAILED, np.where(seen, COMPLETE, PENDING)).astype(np.int8)
-    ds["status"] = ("member", status, _STATUS)
+    ds["status"] = ("member", status, STATUS)
     return ds if seen.all() else ds.isel(member=seen)
 
 
@@ -357,49 +271,3 @@ def _block_range(path: Place, stored: Mapping[str, zarr.Array], length: int, blo
     if not 0 <= block * length < members:
         raise ResultsError(f"{path}: block {block}: the store has blocks 0 … {math.ceil(members / length) - 1}")
     return block * length, min((block + 1) * length, members)
-
-
-def _create_variable(group: zarr.Group, variable: Variable, template: Template) -> None:
-    dims, sizes = ("member", "time", *variable.dims), variable.sizes()
-    inner = tuple(min(size, FIRM_CHUNK) for size in sizes)
-    whole = tuple(math.ceil(size / chunk) * chunk for size, chunk in zip(sizes, inner, strict=True))
-    rank, path_bytes = len(dims), template.days * math.prod(inner) * variable.baseline.dtype.itemsize
-    attrs: dict[str, Any] = {"units": variable.unit, "long_name": variable.long_name}
-    group.create_array(
-        variable.name,
-        shape=(template.members, template.days, *sizes),
-        dtype=variable.baseline.dtype,
-        chunks=(_together(template.block, path_bytes), template.days, *inner),
-        shards=(template.block, template.days, *whole),
-        filters=[TransposeCodec(order=(0, *range(2, rank), 1))] if rank > 2 else [],
-        compressors=NUMBERS,
-        fill_value=np.nan,
-        dimension_names=dims,
-        attributes=attrs,
-        config={"write_empty_chunks": True},
-    )
-
-
-def _write_baseline(group: zarr.Group, variable: Variable) -> None:
-    attrs = {"units": variable.unit, "long_name": f"{variable.long_name}, undisturbed day"}
-    _write_whole(group, f"{variable.name}_baseline", variable.dims, variable.baseline, attrs)
-
-
-def _together(block: int, path_bytes: int) -> int:
-    """How many members' paths are one chunk: as many as stay below `CHUNK_BYTES` and divide a block.
-
-    >>> _together(32, 13_440), _together(32, 591_360), _together(32, 10_000_000)
-    (32, 4, 1)
-    """
-    return max(n for n in range(1, block + 1) if block % n == 0 and (n == 1 or n * path_bytes <= CHUNK_BYTES))
-
-
-def _write_whole(
-    group: zarr.Group, name: str, dims: tuple[str, ...], values: np.ndarray, attrs: Mapping[str, Any]
-) -> None:
-    text = values.dtype.kind in "UO"
-    array = group.create_array(
-        name, shape=values.shape, dtype=str if text else values.dtype, dimension_names=dims, attributes=dict(attrs),
-        chunks=tuple(max(1, size) for size in values.shape), compressors=TEXT if text else NUMBERS,
-    )  # fmt: skip
-    array[...] = values

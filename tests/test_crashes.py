@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from shockmesh.cluster.running.run import create, resume
 from shockmesh.io.networks.store import write_network
-from shockmesh.io.results import Template, Variable, committed, create_run, open_run, verify, write_block
+from shockmesh.io.results import committed, create_run, open_run, verify, write_block
 from shockmesh.io.stores import journal
+from shockmesh.io.stores.template import Template, Variable
 
 CRASHES = 200
 WRITER = "writer"  # the name under which a writer's process runs this file

@@ -15,8 +15,6 @@ from shockmesh.cluster.cli import main
 from shockmesh.io.networks.store import write_network
 from shockmesh.io.results import (
     ResultsError,
-    Template,
-    Variable,
     committed,
     committing,
     create_run,
@@ -28,6 +26,7 @@ from shockmesh.io.results import (
 )
 from shockmesh.io.stores import icechunk_engine
 from shockmesh.io.stores.engines import EngineError
+from shockmesh.io.stores.template import Template, Variable
 
 CRASHES = 30
 DRIVER, ZOMBIE = "driver", "zombie"  # the names under which a process runs this file

@@ -15,7 +15,8 @@ from recorded import DAYS, MANIFEST, SHAPES, UNIT, run, with_hole, with_values
 from shockmesh.io.reports.losses import ReportError, measure
 from shockmesh.io.reports.report import write_report
 from shockmesh.io.reports.sections import render
-from shockmesh.io.results import Template, Variable, create_run, write_block
+from shockmesh.io.results import create_run, write_block
+from shockmesh.io.stores.template import Template, Variable
 
 
 class Page(HTMLParser):

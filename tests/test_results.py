@@ -22,10 +22,7 @@ import xarray as xr
 import zarr
 from shockmesh.io import results
 from shockmesh.io.results import (
-    CHUNK_BYTES,
     ResultsError,
-    Template,
-    Variable,
     committed,
     create_folder,
     create_run,
@@ -39,6 +36,7 @@ from shockmesh.io.results import (
     write_block,
 )
 from shockmesh.io.stores import journal
+from shockmesh.io.stores.template import CHUNK_BYTES, Template, Variable
 
 MEMBERS, BLOCK, DAYS = 7, 3, 5
 LABELS = {"region": np.array(["AUT", "DEU"]), "sector": np.array(["A", "B", "C"]), "firm": np.arange(9000)}

@@ -37,9 +37,10 @@ from shockmesh.cluster.spec.load import parse_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.inference.svi import Variational
 from shockmesh.io.posteriors import POSTERIOR, Posterior, open_posterior, write_posterior
-from shockmesh.io.results import PROVENANCE, plain_attrs, read_manifest
+from shockmesh.io.results import read_manifest
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, discard_damaged, numbered, read_arrays
 from shockmesh.io.stores.places import ROOT, Place, sizes
+from shockmesh.io.stores.template import PROVENANCE, plain_attrs
 from shockmesh.kernels.network import FirmNetwork
 
 

@@ -16,7 +16,7 @@ from shockmesh.cluster.spec.members import arrivals
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import DamageShock, FailuresShock, HouseholdShock, RecoveryShock, Shock, TableShock
 from shockmesh.cluster.spec.values import Drawn
-from shockmesh.io.results import Template, Variable
+from shockmesh.io.stores.template import Template, Variable
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import Segments, segments
 from shockmesh.kernels.mechanisms.shocks import Damage, Failures, HouseholdDamage, Recovery, RouteCut, Scenario, Table
