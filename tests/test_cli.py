@@ -153,7 +153,7 @@ def test_a_table_becomes_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert main(["generate", "world.zarr", "firms.zarr", "--firms", "4000", "--seed", "3", "--json"]) == DONE
     told = json.loads(capsys.readouterr().out)
     assert told["firms"] == 4000
-    assert float(told["difference of output"]) < 1e-3
+    assert told["aggregate_error"]["output"] < 1e-3
     assert main(["generate", "world.zarr", "more.zarr", "--firms", "5"]) == BAD_INPUT
     assert capsys.readouterr().err.startswith("firms: 5 asked for, this table needs at least ")
     assert not Path("more.zarr").exists()

@@ -20,7 +20,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
-from shockmesh.io import results
 from shockmesh.io.results import (
     ResultsError,
     committed,
@@ -36,6 +35,7 @@ from shockmesh.io.results import (
     write_block,
 )
 from shockmesh.io.stores import journal
+from shockmesh.io.stores import template as template_module
 from shockmesh.io.stores.template import CHUNK_BYTES, Template, Variable
 
 MEMBERS, BLOCK, DAYS = 7, 3, 5
@@ -69,7 +69,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("chunk_bytes", [0, CHUNK_BYTES])
 def test_round_trip_in_every_shape(tmp_path, monkeypatch, chunk_bytes):
-    monkeypatch.setattr(results, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(template_module, "CHUNK_BYTES", chunk_bytes)
     create_run(run := tmp_path / "run", {"seed": 7, "git_commit": "abc"}, template())
     for block in (2, 0, 1):
         assert write_block(run, block, values_of(block), {"failed": []})
