@@ -106,7 +106,7 @@ def test_a_spec_is_shipped_followed_and_gone_on_with(
     assert "4 of 4 members" in told
     assert committed(out) == {0, 1}
     with open_run(out) as found:
-        assert found.attrs["git_commit"] in (None, "null", "None")  # the wheel's code ran, not the clone's
+        assert "git_commit" not in found.attrs  # the wheel's code ran, not the clone's
     job = told.split()[1]
     numbers = urllib.request.urlopen(head.metrics, timeout=5).read().decode()
     counted = [line for line in numbers.splitlines() if line.startswith("ray_shockmesh_members_done_total")]
