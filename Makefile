@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check bench findings clean
+.PHONY: setup demo test test-all check findings bench clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
@@ -23,6 +23,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder
+
+test-all: setup
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -266,7 +266,8 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
-    the capacity of j (capacity). S here includes what is on the way by a detour.
+    the capacity of j (capacity). S here includes what is on the way by a detour. Where all suppliers of a pool have no
+    capacity at all, the split jumps: nothing is ordered, and the derivative says nothing of a first bit of capacity.
     """
     stock, wish = sum(state.transit, state.stock), state.wish
     pace = 1 / parameters.adjustment_days
