@@ -118,8 +118,8 @@ def test_lost_shards_are_told_and_their_blocks_done_again(whole, damaged, capsys
     shutil.rmtree(damaged / "results.zarr/output/c/1")
     (damaged / "results.zarr/final_consumption/c/2/0").write_bytes(b"cut")
     said = status(damaged)
-    assert (said["members"], said["state"]) == ("3 of 7", "not complete")
-    assert "output/c/1/0/0: missing, though block 1 is committed" in said["lost"]
+    assert (said["done"], said["of"], said["state"]) == (3, 7, "not complete")
+    assert f"{damaged}/results.zarr/output/c/1/0/0: missing, though block 1 is committed" in said["lost"]
     assert main(["verify", str(damaged)]) == 2
     assert "final_consumption/c/2/0: 3 bytes of" in capsys.readouterr().out
     summary = resume(damaged, address="local", quiet=True)
@@ -265,7 +265,7 @@ def test_an_interrupt_before_the_run_began(spec, tmp_path, monkeypatch, capsys):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shockmesh.cluster.running.run.read_network", interrupt)
+    monkeypatch.setattr("shockmesh.cluster.planning.prepare.read_network", interrupt)
     assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert not (tmp_path / "run").exists()
