@@ -4,7 +4,7 @@ posterior, prior          each field (chain, draw, firm), with the firms' region
 posterior_predictive      each observed variable (chain, draw, period, series), ratios to the undisturbed day
 observed_data             the same variables (period, series); constant_data: noise, fitted, held_out, days
 baselines                 the same variables (baseline, period, series): what simpler models say
-sample_stats              loss and loss_held_out of each draw, of a guide's its log_weight too and their one pareto_k
+sample_stats              loss and loss_held_out of each draw; for a guide also each log_weight, and one pareto_k
 history                   the objective by step
 """
 

@@ -3,11 +3,11 @@
     run/RUN.json              the manifest: spec as resolved, seed, versions, input hashes; written last at creation
     run/journal/<block>.json  one marker per committed block of members; written last of the block
     run/results.zarr          output(member, time, region, sector) …, output_baseline(region, sector), drawn parameters
-    run/log/…                 what happened while it was made (`runlog`); nothing depends on it
+    run/log/…                 what happened during the run (`runlog`); nothing depends on it
 
-A block is the members that one task simulates together, and exactly one shard of every variable: two tasks never touch
-the same file. Readers see the members of committed blocks only. With the engine `icechunk` the same arrays are in a
-repository, run/results.icechunk, whose snapshots stand for the journal (`engines`).
+A block is the members that one task simulates together. It is exactly one shard of every variable, so two tasks never
+touch the same file. Readers see the members of committed blocks only. With the engine `icechunk` the same arrays are in
+a repository, run/results.icechunk, whose snapshots take the place of the journal (`engines`).
 """
 
 import json
@@ -52,7 +52,7 @@ def create_run(path: str | Place, manifest: dict[str, Any], template: Template, 
 
 
 def create_folder(path: str | Place, manifest: dict[str, Any]) -> None:
-    """A run without a store of members, such as a calibration: the folder, and RUN.json in it.
+    """Make a run without a store of members, such as a calibration: the folder, and RUN.json in it.
 
     Raises:
         ResultsError: the folder exists and is not empty.
@@ -76,9 +76,9 @@ def _publish_manifest(path: Place, manifest: dict[str, Any]) -> None:
 
 
 def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray], note: dict[str, Any]) -> Any:
-    """Write all members of a block as whole shards, and commit it, or return what `committing` needs to.
+    """Write all members of a block as whole shards. Commit it, or return what `committing` needs to commit it.
 
-    False if the block was committed already.
+    Returns False if the block was committed already.
 
     Args:
         arrays: variable → values (member of the block, time, …); every variable of the store, nothing else.
@@ -89,7 +89,7 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
     """
     run = place(path)
     engine = engine_of(run)
-    with zarr.config.set({"array.write_empty_chunks": True}):  # nothing is looked for that need not be written
+    with zarr.config.set({"array.write_empty_chunks": True}):  # spares Zarr a look for chunks that are all fill value
         group = zarr.open_group(engine.writes, mode="r+")
         names = cast(str, group.attrs["recorded"]).split()
         if set(arrays) != set(names):
@@ -106,14 +106,14 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
     for name, array in stored.items():
         try:
             array[lo:hi] = arrays[name]
-        except ValueError:  # Zarr reads the shard of a short block before it writes it: a power cut has torn this one
+        except ValueError:  # Zarr reads a short block's shard before it writes it, and a power cut has torn this one
             engine.discard(block, name)
             array[lo:hi] = arrays[name]
     return engine.seal(block, list(stored), {**note, "members": [lo, hi]})
 
 
 def committing(path: str | Place) -> AbstractContextManager[Commit]:
-    """What the one process that coordinates a run's writers tells of the blocks they hand back.
+    """Where the one process that coordinates a run's writers commits the blocks that they hand back.
 
     Raises:
         EngineError: the run's engine admits one such process, and there is another.
@@ -122,7 +122,7 @@ def committing(path: str | Place) -> AbstractContextManager[Commit]:
 
 
 def committed(path: str | Place) -> set[int]:
-    """The blocks that are committed and there; none where there is no run yet."""
+    """The blocks that are committed and whose files are there; none where there is no run yet."""
     run = place(path)
     return _there(engine_of(run)) if (run / MANIFEST).is_file() else set()
 
@@ -142,10 +142,10 @@ def mend(path: str | Place, template: Callable[[], Template]) -> list[str]:
     Only the coordinator calls this, before its workers begin.
 
     Args:
-        template: makes what the run was laid out by, asked where files are missing: a variable's folder may be.
+        template: makes the run's template; called only where files are missing, as a variable's folder may be gone.
 
     Returns:
-        What was missing or cut, a line a file.
+        What was missing or cut, one line for each file.
     """
     engine = engine_of(place(path))
     found = engine.lost()
@@ -157,7 +157,7 @@ def mend(path: str | Place, template: Callable[[], Template]) -> list[str]:
 
 
 def _lay_out_again(engine: Engine, template: Template) -> None:
-    """Make the variables that are gone altogether; their blocks are done again."""
+    """Make the variables anew whose whole folder is gone; their blocks are done again."""
     group = zarr.open_group(engine.writes, mode="r+", use_consolidated=False)
     for variable in template.variables:
         if variable.name not in group:
@@ -167,7 +167,7 @@ def _lay_out_again(engine: Engine, template: Template) -> None:
 
 
 def failed_members(path: str | Place) -> list[int]:
-    """Committed members whose numbers failed."""
+    """Committed members with numbers that are not finite."""
     return engine_of(place(path)).failed()
 
 
@@ -177,10 +177,10 @@ def notes(path: str | Place) -> list[dict[str, Any]]:
 
 
 def engine_of(run: Place) -> Engine:
-    """What keeps a run's store, as it is now.
+    """The engine that keeps a run's store.
 
     Raises:
-        ResultsError: no run there, or one of an engine that is not known.
+        ResultsError: no run there, or its engine is not known.
     """
     name = read_manifest(run).get("engine", "zarr")
     if name not in ENGINES:
@@ -189,7 +189,7 @@ def engine_of(run: Place) -> Engine:
 
 
 def read_manifest(path: str | Place) -> dict[str, Any]:
-    """RUN.json.
+    """What RUN.json says.
 
     Raises:
         ResultsError: no run there, or of another schema.
@@ -208,7 +208,7 @@ def read_manifest(path: str | Place) -> dict[str, Any]:
 
 
 def open_run(path: str | Place) -> xr.Dataset:
-    """Open a run lazily, whether it is finished, going on or interrupted: members that are committed and there only.
+    """Open a run lazily, be it finished, going on or interrupted: only members that are committed and there.
 
     Raises:
         ResultsError: no run there, or a calibration, which keeps no members.
@@ -229,7 +229,7 @@ def open_run(path: str | Place) -> xr.Dataset:
 
 
 def texts_as_objects(ds: xr.Dataset) -> xr.Dataset:
-    """Texts as Python's, which netCDF, pandas and Excel take; those of a store are of a type that they do not know."""
+    """Turn texts into Python strings; netCDF, pandas and Excel do not know the type that a store gives them."""
     return ds.assign({str(name): of.astype(object) for name, of in ds.variables.items() if of.dtype.kind == "T"})
 
 
@@ -239,7 +239,7 @@ def verify(path: str | Place) -> list[str]:
 
 
 def finalise(path: str | Place) -> None:
-    """Leave the store to readers that know only its kind: the status of every member, and once all are there no litter.
+    """Make the store ready for readers that know only Zarr: write each member's status; clean up once all are there.
 
     Only the coordinator calls this, once its workers have ended.
     """
@@ -252,7 +252,7 @@ def finalise(path: str | Place) -> None:
 
 
 def disk_bytes(path: str | Place) -> int:
-    """Size of a run's store on disk, as far as it is written; workers may go on meanwhile."""
+    """Size of a run's store on disk, as far as it is written; workers may still be writing."""
     return sum(sizes(engine_of(place(path)).tree).values())
 
 

@@ -1,9 +1,9 @@
-"""The log of a run: what happened, a JSON object a line, in files of its own for every call that worked on the run.
+"""The log of a run: what happened, one JSON object a line. Every call that works on the run writes files of its own.
 
     run/log/<time>-<process>-<part>.jsonl
 
-A file is written anew, whole, every few seconds, because object stores cannot append; after a megabyte comes the next.
-What was committed is not for the log to say but for the journal: a driver that is killed loses the log's last seconds.
+Every few seconds the whole file is written anew, because object stores cannot append; after a megabyte a new file
+begins. Only the journal says what was committed: a driver that is killed loses the last seconds of its log.
 """
 
 import json
@@ -32,7 +32,7 @@ class RunLog:
         self._part, self._lines, self._flushed = 0, list[str](), time.monotonic()
 
     def write(self, record: dict[str, Any], now: bool) -> None:
-        """Add a line; with `now`, or when the last time is long ago, all lines are on disk when this returns."""
+        """Add a line. With `now`, or if the last write is long ago, all lines are on disk when this returns."""
         self._lines.append(json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **record}))
         if now or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()

@@ -1,4 +1,4 @@
-"""Named arrays in one file, written whole or not at all: checkpoints of long work, of which the last two are kept."""
+"""Named arrays in one file, written whole or not at all. Of the checkpoints of long work the last two are kept."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ class ArraysError(ValueError):
 
 
 def write_arrays(path: Place, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays durably; the file appears at once, in place of an older one."""
+    """Write arrays durably; the file appears in one step, in place of an older one."""
     content = io.BytesIO()
     np.savez(content, **dict[str, np.ndarray](arrays))  # pyright: ignore[reportArgumentType]
     replace(path, content.getvalue())
@@ -38,7 +38,7 @@ def read_arrays(path: Place) -> dict[str, np.ndarray]:
 
 
 def discard_damaged(folder: Place) -> list[str]:
-    """Take away a folder's files that are cut short or changed, whose work is then done again; a line for each."""
+    """Remove a folder's files that are cut short or changed, so that their work is done again; one line for each."""
     found = list[str]()
     for number in numbered(folder):
         file = folder / f"{number}.npz"
@@ -51,7 +51,7 @@ def discard_damaged(folder: Place) -> list[str]:
 
 
 def write_checkpoint(run: Place, step: int, arrays: Mapping[str, np.ndarray]) -> None:
-    """Make the arrays of a step survive a crash, then forget all but the last two steps."""
+    """Write the arrays of a step so that they survive a crash, then delete all but the last two steps."""
     write_arrays(_at(run, step), arrays)
     for old in numbered(run / CHECKPOINTS)[:-KEPT]:
         _at(run, old).unlink(missing_ok=True)

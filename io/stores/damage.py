@@ -1,4 +1,4 @@
-"""One sentence for what a damaged store makes the storage libraries raise."""
+"""One sentence in place of whatever the storage libraries raise over a damaged store."""
 
 import traceback
 from collections.abc import Generator
@@ -16,7 +16,7 @@ class DamagedStoreError(ValueError):
 
 @contextmanager
 def reading(path: str | Place) -> Generator[None]:
-    """Read a store within; whatever its libraries raise there is said to be damage, other errors pass.
+    """Read a store within. Whatever its libraries raise is reported as damage; other errors pass through.
 
     Raises:
         DamagedStoreError: a metadata file or a chunk is missing, cut or changed.

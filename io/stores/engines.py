@@ -1,6 +1,6 @@
-"""How the store of a run is kept. Every engine presents a Zarr store; they differ in how a block of it is committed.
+"""How the store of a run is kept. Every engine presents a Zarr store; engines differ in how they commit a block.
 
-`ZarrEngine` keeps plain files, and commits a block by a marker in a journal, wherever it was written;
+`ZarrEngine` keeps plain files; whoever writes a block commits it, by a marker in a journal.
 `shockmesh.io.stores.icechunk_engine` keeps snapshots, made by the one process that `committing` lets in.
 """
 
@@ -28,7 +28,7 @@ class EngineError(ValueError):
 
 
 class Engine(Protocol):
-    """The store of one run: as it is when it is first read from, or as what is written to it will make it."""
+    """The store of one run, in the state that it has when it is first read."""
 
     @property
     def tree(self) -> Place:
@@ -36,7 +36,7 @@ class Engine(Protocol):
         ...
 
     def lay_out(self, fill: Callable[[Any], None]) -> None:
-        """Make the store, with what `fill` puts into it; it appears whole or not at all."""
+        """Make the store and let `fill` fill it; it appears whole or not at all."""
         ...
 
     @cached_property
@@ -50,15 +50,15 @@ class Engine(Protocol):
         ...
 
     def discard(self, block: int, variable: str) -> None:
-        """Take away what a writer that was cut off left of a block that is not committed."""
+        """Remove what an interrupted writer left of a block that is not committed."""
         ...
 
     def seal(self, block: int, variables: list[str], note: dict[str, Any]) -> Any:
-        """A block is written: commit it, or make what the committer needs to. False if another attempt was faster."""
+        """Commit a written block, or return what the committer needs. False if another attempt was faster."""
         ...
 
     def committing(self) -> AbstractContextManager[Commit]:
-        """Commit what writers hand back; what is left is committed at the end."""
+        """Commit what writers hand back; the rest is committed at the end."""
         ...
 
     def committed(self) -> set[int]:
@@ -66,7 +66,7 @@ class Engine(Protocol):
         ...
 
     def failed(self) -> list[int]:
-        """The committed members whose numbers failed."""
+        """The committed members with numbers that are not finite."""
         ...
 
     def notes(self) -> list[dict[str, Any]]:
@@ -74,19 +74,19 @@ class Engine(Protocol):
         ...
 
     def lost(self) -> dict[int, list[str]]:
-        """The committed blocks of which a file is not there, or not of its size, and what is wrong with each."""
+        """The committed blocks with a file that is missing or of another size, and what is wrong with each."""
         ...
 
     def take_back(self, block: int) -> None:
-        """Let a lost block count as not committed, so that it is done again."""
+        """Withdraw the commit of a lost block, so that it is done again."""
         ...
 
     def problems(self) -> list[str]:
-        """What is wrong with the committed blocks, down to the last bit."""
+        """What is wrong with the committed blocks; every bit is read."""
         ...
 
     def finish(self, status: np.ndarray) -> None:
-        """No writer is left, and members have this status: make the store ready for readers that know only its kind."""
+        """Once no writer is left: write each member's status, and make the store ready for other readers."""
         ...
 
 

@@ -1,15 +1,15 @@
-"""Icechunk as the engine of a run: a repository whose snapshots stand for the journal. For object stores.
+"""Icechunk as the engine of a run: a repository whose snapshots take the place of the journal. For object stores.
 
-A writer writes its block to a fork of a session, which it hands back; nobody sees the fork's chunks. One process, the
-driver of the run, merges what it was handed, sets the status of those members, and commits both as one snapshot. So a
-block and its status appear at once, or never; a writer that dies, or lives on though it was taken for dead, leaves
+A writer writes its block to a fork of a session and hands the fork back; nobody sees its chunks yet. One process, the
+driver of the run, merges the forks, sets the status of their members, and commits both as one snapshot. So a
+block and its status appear together, or never. A writer that dies, or lives on though it was taken for dead, leaves
 chunks that nothing refers to.
 
 * A block is one chunk reference of every variable, and manifests are cut along `member`: a commit rewrites few of them.
-* A commit is for `BLOCKS` blocks, or for what came within `SECONDS`.
-* Commits to a file system are not safe against each other, so that a lock admits one process; on object stores a
-  commit that another one was faster than is made again, without the blocks that the other one committed.
-* Garbage is collected only if older than a week: a younger chunk may belong to a block that is being written.
+* A commit holds `BLOCKS` blocks, or those that came within `SECONDS`.
+* On a file system two commits may spoil each other, so a lock admits one process. On an object store a commit that
+  comes second is made again, without the blocks that the first one committed.
+* Only garbage older than a week is collected: a younger chunk may belong to a block that is being written.
 """
 
 import fcntl
@@ -66,7 +66,7 @@ class IcechunkEngine:
         return PatientStore(self._fork.store)
 
     def discard(self, block: int, variable: str) -> None:
-        """Nothing: what a writer leaves is in no snapshot."""
+        """Do nothing: what a writer leaves is in no snapshot."""
 
     def seal(self, block: int, variables: list[str], note: dict[str, Any]) -> Any:
         return self._fork
@@ -81,7 +81,7 @@ class IcechunkEngine:
                 committer.commit()
 
     def commit(self, blocks: Mapping[int, dict[str, Any]]) -> None:
-        """Make a snapshot of what writers handed back, but for blocks that are committed already."""
+        """Make a snapshot of what writers handed back, except blocks that are committed already."""
         self._ask(lambda: self._commit(blocks))
 
     def _commit(self, blocks: Mapping[int, dict[str, Any]]) -> None:
@@ -114,7 +114,7 @@ class IcechunkEngine:
         return {}
 
     def take_back(self, block: int) -> None:
-        """Nothing: no block is lost."""
+        """Do nothing: no block is lost."""
 
     def problems(self) -> list[str]:
         length, found = cast(int, self._group.attrs["block"]), list[str]()

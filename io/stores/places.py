@@ -4,8 +4,8 @@
 both. Credentials and endpoints come from the usual environment (AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL, an instance's
 role); a place holds none, so that it may be pickled, logged and put into a manifest.
 
-What has to appear whole does: a file of a file system is written beside its name and renamed, an object is put; a tree
-is renamed, or put with its root's `zarr.json` last. `create` takes a name only if it is free (link, If-None-Match).
+Files and trees appear whole. A file is written under another name and renamed, an object is put; a tree is renamed,
+or put with its root's `zarr.json` last. `create` takes a name only if it is free (link, If-None-Match).
 """
 
 import asyncio
@@ -130,7 +130,7 @@ class Remote:
         return [0, None] if head is None else [head["size"], head["e_tag"]]
 
     def put(self, content: bytes, new: bool) -> bool:
-        """Put an object; with `new` only if there is none, or an equal one: then the answer to its put was lost."""
+        """Put an object. With `new` only if there is none, or an equal one (whose put lost its answer)."""
         options: Any = {"mode": "create", "use_multipart": False} if new else {}
 
         def write() -> bool:
@@ -214,7 +214,7 @@ def create(at: Place, content: bytes) -> bool:
 
 
 def replace(at: Place, content: bytes) -> None:
-    """Write a file durably; it appears at once, in place of an older one."""
+    """Write a file durably; it appears in one step, in place of an older one."""
     if isinstance(at, Remote):
         at.put(content, new=False)
         return
@@ -226,7 +226,7 @@ def replace(at: Place, content: bytes) -> None:
 
 @contextmanager
 def whole(at: Place) -> Generator[Path]:
-    """An empty path to make a tree at, which then appears at its place; nothing is left behind if making it fails.
+    """An empty path at which to make a tree, which then moves to its place; if that fails, nothing is left behind.
 
     Raises:
         FileExistsError: a tree was made there meanwhile.
@@ -257,12 +257,12 @@ def upload(tree: Path, at: Remote) -> None:
 
 
 def name_below(at: Place, file: Place) -> str:
-    """A file's name, from the place that it is below."""
+    """A file's name relative to a place above it."""
     return str(file).removeprefix(f"{at}/")
 
 
 def size(at: Place) -> int:
-    """Bytes of a file; 0 of a folder, or of what vanishes meanwhile."""
+    """Bytes of a file; 0 for a folder, or for a file that vanishes meanwhile."""
     if isinstance(at, Remote):
         return at.size()
     try:
@@ -272,14 +272,14 @@ def size(at: Place) -> int:
 
 
 def sizes(at: Place) -> dict[str, int]:
-    """Bytes of every file below, by its name from there."""
+    """Bytes of every file below, by its name relative to the place."""
     if isinstance(at, Path):
         return {name_below(at, file): size(file) for file in at.rglob("*") if file.is_file()}
     return {of["path"].removeprefix(f"{at.key}/"): of["size"] for of in at.listing()}
 
 
 def stamp(at: Place) -> list[Any]:
-    """What tells a changed file: its size, with its CRC-32 or, of an object, its entity tag."""
+    """What reveals a changed file: its size, with its CRC-32 or, for an object, its entity tag."""
     if isinstance(at, Remote):
         return at.stamp()
     content = at.read_bytes()
@@ -287,7 +287,7 @@ def stamp(at: Place) -> list[Any]:
 
 
 def flush_file(path: Place) -> None:
-    """Make a file's content and name survive a power cut; an object's do."""
+    """Make a file's content and name survive a power cut; those of an object do anyway."""
     if isinstance(path, Path):
         _flush_content(path)
         flush_folder(path.parent)
@@ -326,7 +326,7 @@ def _beside(at: Path, content: bytes) -> Generator[Path]:
 
 
 def _patient[T](at: Remote, ask: Callable[[], T], lost: tuple[str, ...] = TORN) -> T:
-    """Ask again for an answer that broke off; the client itself only asks again for one that did not begin."""
+    """Ask again where an answer broke off; the client itself only asks again where none began."""
     with _told(at):
         for pause in PAUSES:
             try:
@@ -339,7 +339,7 @@ def _patient[T](at: Remote, ask: Callable[[], T], lost: tuple[str, ...] = TORN) 
 
 
 def broke_off(error: Exception) -> bool:
-    """Whether an error says that an answer began and broke off, which clients do not ask for again."""
+    """Whether an error says that an answer began and broke off; in that case clients do not ask again."""
     return any(sign in str(error) for sign in TORN)
 
 
@@ -357,7 +357,7 @@ async def _patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def _told(at: Remote) -> Generator[None]:
-    """Say where it was that an object store failed, in one line without its credentials."""
+    """Say where an object store failed, in one line without its credentials."""
     try:
         yield
     except FileNotFoundError:
@@ -392,7 +392,7 @@ def _store(bucket: str) -> Any:
 
 
 def _connect(url: str) -> Any:
-    """A client made of what the environment says; http only where its endpoint is one."""
+    """A client with the environment's settings; it uses plain http only if the endpoint does."""
     plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
     options: Any = {"timeout": TIMEOUT, "connect_timeout": "5s", "allow_http": plain}
     return obstore.store.from_url(url, client_options=options, retry_config=RETRIES)

@@ -1,6 +1,6 @@
-"""What a store is, by its own word: `shockmesh_schema` is its kind and the version of its layout, such as `table/1`.
+"""What a store says it is: `shockmesh_schema` is its kind and the version of its layout, such as `table/1`.
 
-DESIGN.md says when a version rises, and for how long old ones are read.
+`io/DESIGN.md` says when a version rises, and for how long old ones are read.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What a run's store is laid out by, and its arrays before the first member is there."""
+"""The layout of a run's store, and its arrays before the first member is there."""
 
 import json
 import math
@@ -54,7 +54,7 @@ class Template:
 
 
 def fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
-    """A store without members."""
+    """Fill a store with all but its members."""
     provenance = plain_attrs({key: manifest[key] for key in PROVENANCE if key in manifest})
     names = sorted(variable.name for variable in template.variables)
     own: dict[str, Any] = {
@@ -83,7 +83,7 @@ def fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
 
 
 def array_name(path: str) -> str:
-    """What the array of a swept path is called in a store, where a slash would be a folder and a blank split names.
+    """The name of a swept path's array in a store, where a slash would make a folder and a blank would split the name.
 
     >>> array_name("shocks.flood.loss.by_sector.Wood/paper"), array_name("model.capacity")
     ('shocks.flood.loss.by_sector.Wood%2Fpaper', 'model.capacity')
@@ -92,7 +92,7 @@ def array_name(path: str) -> str:
 
 
 def plain_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as netCDF and others can hold them: what is nested as JSON text, what is None left out."""
+    """Attributes as netCDF and others can hold them: nested ones become JSON text, those that are None are left out."""
     told = {name: json.dumps(of) if isinstance(of, Mapping) else of for name, of in attrs.items()}
     return {name: of for name, of in told.items() if of is not None}
 
