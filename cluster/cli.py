@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.strerror is None:
             raise
-        return refuse(options.json, [f"{error.filename or 'the disk'}: {error.strerror}"], BAD_INPUT)
+        named = error.filename2 or error.filename or "the disk"  # the second of two is what the first should become
+        return refuse(options.json, [f"{named}: {error.strerror}"], BAD_INPUT)
     except KeyboardInterrupt:
         return refuse(options.json, ["interrupted"], INTERRUPTED)
 
@@ -41,7 +42,11 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     said = StringIO()
     try:
         with redirect_stderr(said if "--json" in words else sys.stderr):
-            return make_parser().parse_args(words)
+            parser = make_parser()
+            options = parser.parse_args(words)
+            if empty := [name for name, of in vars(options).items() if of == ""]:
+                parser.error(f"{', '.join(empty)}: empty; leave it out, or name something")
+            return options
     except SystemExit as end:
         if problems := said.getvalue().splitlines()[-1:]:
             refuse(True, problems, BAD_INPUT)

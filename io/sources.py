@@ -11,14 +11,26 @@ WIOD = (
 )
 
 
+class SaidError(ValueError):
+    """What a user says of a source cannot be. The message names the word and the rule."""
+
+
 @dataclass(frozen=True)
 class Said:
-    """What a user says of a source. It stands above what the source says of itself."""
+    """What a user says of a source. It stands above what the source says of itself.
+
+    Raises:
+        SaidError: a year that is not of four digits.
+    """
 
     money: str | None = None  # what amounts are counted in, such as "million USD"
     year: int | None = None
     origin: str | None = None  # who published it, such as "WIOD, release 2016"
     licence: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.year is not None and not 1000 <= self.year <= 9999:
+            raise SaidError(f"year: {self.year}: must have four digits")
 
     def over(self, other: "Said") -> "Said":
         """These words, and the other's where these are silent."""

@@ -31,7 +31,7 @@ BAD_OVERRIDES = {
     ),
     "no such shock": (
         "shocks.strike.loss=0.1",
-        "--set shocks.strike.loss=0.1: shocks.strike.loss: None: «strike» has no keys below it",
+        "--set shocks.strike.loss=0.1: shocks.strike.loss: strike: no entry of that name in the list",
     ),
     "below a number": (
         "horizon.days.first=1",

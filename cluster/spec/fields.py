@@ -26,7 +26,9 @@ UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**2
 
 
 def _in_folder(name: str, info: Any) -> str:
-    """A file name, made absolute from the spec's folder."""
+    """A file name, made absolute from the spec's folder. Raises ValueError if it names none."""
+    if not name.strip():
+        raise ValueError("must name a file or a store")
     folder: Path | None = (info.context or {}).get("folder")
     return name if folder is None or "://" in name else os.path.realpath(folder / name)
 

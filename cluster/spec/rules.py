@@ -27,6 +27,7 @@ type Broken = tuple[KeyPath, object, str]
 MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
 LEVELS_OR_LIKE = "needs a level (all, region, series, sector or firm), or like in its place"
 WHERE_NAMES = ("region", "sector", "firm")
+SHOWN = 12  # paths
 
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
@@ -137,7 +138,8 @@ def _unknown_path(path: str, known: Sequence[str]) -> str:
         "model."
     ):
         return "is fixed within a sweep" + suggestion(path, known)
-    return "no such path" + (suggestion(path, known) or f"; a sweep may set {', '.join(known)}")
+    more = ", …" if len(known) > SHOWN else ""
+    return "no such path" + (suggestion(path, known) or f"; a sweep may set {', '.join(known[:SHOWN])}{more}")
 
 
 def _sweep_values(spec: Spec) -> Iterator[Broken]:

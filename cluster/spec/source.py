@@ -14,6 +14,7 @@ import yaml
 type KeyPath = tuple[str | int, ...]
 
 DEEPEST, MOST = 32, 200_000  # levels and values of a document, aliases followed
+LONGEST_TEXT = 200  # characters of a value that a problem shows, of a path or a name at most
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,18 @@ class Source:
         for key in path:
             value = _child(value, key)
             name: object = value.get("name") if isinstance(key, int) and isinstance(value, dict) else None
-            text += f".{name or key}" if isinstance(key, str) or name else f"[{key}]"
+            text += f".{name}" if isinstance(name, str) and name else f".{key}" if isinstance(key, str) else f"[{key}]"
         return text.removeprefix(".") or "(document)"
 
 
 def shown(value: object) -> str:
-    """A value as one piece of text: a text as it is, anything else cut to 60 characters."""
-    if isinstance(value, str) and value:
-        return value.splitlines()[0]
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+    """A value as one piece of text: a text as it is, with its quotes where blanks or control characters hide; cut."""
+    plain = isinstance(value, str) and value != "" and value.isprintable() and value == value.strip()
+    return _cut(str(value), LONGEST_TEXT) if plain else _cut(repr(value), 60)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
@@ -213,28 +216,35 @@ def _child(value: Any, key: str | int) -> Any:
 def _apply(source: Source, override: str) -> None:
     """Write one `key.path=value` into the data of `source`."""
     dotted, equals, text = override.partition("=")
-    place = f"--set {override}"
+    place = _cut(f"--set {override}", 120)
     if not (equals and dotted):
         raise SpecError([Problem(place, "(override)", shown(override), "must be key.path=value")])
     path = locate(source.data, dotted)
-    parent: Any = source.data
-    for depth, key in enumerate(path[:-1]):
-        source.places.setdefault(path[: depth + 1], place)
-        parent = _child(parent, key) if isinstance(parent, list) else parent.setdefault(key, {})
-        if not isinstance(parent, dict | list):
-            raise SpecError([Problem(place, dotted, shown(parent), f"«{key}» has no keys below it")])
-    if isinstance(parent, list) and not isinstance(path[-1], int):
-        raise SpecError([Problem(place, dotted, str(path[-1]), "no entry of that name in the list")])
+    container = _container(source, path, place, dotted)
     for stale in [known for known in source.places if known[: len(path)] == path]:
         del source.places[stale]
     problems: list[Problem] = []
     source.places[path] = place
-    container: Any = parent
     container[path[-1]] = _parse(place, text, path, source.places, problems)
     for below in [known for known in source.places if known[: len(path)] == path]:
         source.places[below] = place
     if problems:
         raise SpecError(problems)
+
+
+def _container(source: Source, path: KeyPath, place: str, dotted: str) -> Any:
+    """What holds the last key of a path; mappings on the way are made where they are missing."""
+    held: Any = source.data
+    for depth, key in enumerate(path):
+        found: Any = held
+        if isinstance(found, list) and isinstance(key, str):
+            raise SpecError([Problem(place, dotted, shown(key), "no entry of that name in the list")])
+        if not isinstance(found, dict | list):
+            raise SpecError([Problem(place, dotted, shown(held), f"«{path[depth - 1]}» has no keys below it")])
+        if depth < len(path) - 1:
+            source.places.setdefault(path[: depth + 1], place)
+            held = held[key] if isinstance(found, list) else held.setdefault(key, {})
+    return held
 
 
 def locate(data: Any, dotted: str) -> KeyPath:

@@ -31,9 +31,10 @@ def rank_by_esri(
         RankingError: `out` exists, the file of `essential` breaks a rule, or a number is out of its range.
     """
     check_new(out)
-    for name, value in (("batch", batch), ("tolerance", tolerance)):
-        if not value > 0:
-            raise RankingError(f"{name}: {value}: must be > 0")
+    if batch < 1:
+        raise RankingError(f"batch: {batch}: must be ≥ 1")
+    if not 0 < tolerance <= 1:
+        raise RankingError(f"tolerance: {tolerance}: must be > 0 and ≤ 1, a share of a firm's output")
     network = read_network(store)
     if not network.n_links:
         raise RankingError(f"{store}: links: 0: an index needs firms that sell to firms")

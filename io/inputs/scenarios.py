@@ -57,7 +57,7 @@ def read_factors(path: str, network: FirmNetwork, days: int, high: float = 1.0) 
             factor that is not within 0 ≤ factor ≤ high.
     """
     rows = _zarr_rows(path) if Path(path).is_dir() or "://" in path else _csv_rows(path)
-    rows.require("day", (rows.day >= 0) & (rows.day % 1 == 0), "a whole number ≥ 0")
+    rows.require("day", (rows.day >= 0) & (rows.day == np.round(rows.day)) & (rows.day < np.inf), "a whole number ≥ 0")
     rows.require("factor", (rows.factor >= 0) & (rows.factor <= high), f"≥ 0 and ≤ {high:g}")
     repeated = pd.DataFrame({**rows.keys, "day": rows.day}).duplicated().to_numpy()
     rows.require("day", ~repeated, f"one row for each {', '.join(rows.keys)} and day")

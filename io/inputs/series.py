@@ -107,7 +107,7 @@ def _check_periods(path: str | Path, first: np.ndarray, last: np.ndarray, days: 
 
 def _whole(path: str | Path, name: str, texts: np.ndarray) -> Int[np.ndarray, " row"]:
     numbers = _parsed(texts)
-    bad = np.flatnonzero(~((numbers % 1 == 0) & (np.abs(numbers) <= LAST_DAY)))
+    bad = np.flatnonzero(~((numbers == np.round(numbers)) & (np.abs(numbers) <= LAST_DAY)))
     if len(bad):
         raise SeriesError(f"{path}:{bad[0] + 2}: {name}: {texts[bad[0]]}: must be a whole number of days")
     return numbers.astype(int)

@@ -18,6 +18,7 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 
 DAYS_PER_YEAR = 365
 CELL_SHARE = 0.3  # of the link budget: how many links go to spanning cells rather than to more partners per firm
+MOST_FIRMS, MOST_LINKS = 100_000_000, 1000  # of the world about; per firm
 CITED = ("title", "source", "license", "references", "year")
 
 
@@ -32,12 +33,15 @@ def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: floa
 
     Raises:
         GenerateError: the table lacks a variable or a yearly unit, has values that are not finite, or needs more firms;
-            or the seed or the mean degree is too small.
+            or more firms or links than there can be; or the seed or the mean degree is too small.
     """
     if seed < 0:
         raise GenerateError(f"seed: {seed}, must be 0 or more")
-    if not mean_degree >= 4:
-        raise GenerateError(f"mean_degree: {mean_degree}, at least 4 links per firm are needed to carry a table")
+    if not 4 <= mean_degree <= MOST_LINKS:
+        rule = f"at least 4 links per firm are needed to carry a table, and {MOST_LINKS:,} are the most"
+        raise GenerateError(f"mean_degree: {mean_degree:g}: {rule}")
+    if firms > MOST_FIRMS:
+        raise GenerateError(f"firms: {firms:,} asked for: at most {MOST_FIRMS:,}")
     unit = _unit_per_day(table)
     rng = np.random.Generator(np.random.Philox(seed))
     told = read_economy(table)

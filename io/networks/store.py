@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -84,8 +84,7 @@ def read_network(path: str | Place) -> FirmNetwork:
     path = place(path)
     group, attrs = _open_group(path)
     with reading(path):
-        _check_claims(path, group)
-        read = {name: np.asarray(_array(group, name)[:]) for name in DIMENSIONS}
+        read = {name: np.asarray(array[:]) for name, array in _sound_arrays(path, group).items()}
     network = _assemble(path, read, attrs)
     broken = _broken_rule(network)
     if content_hash(network) != attrs["content_hash"]:
@@ -106,20 +105,22 @@ def open_network(path: str | Place) -> xr.Dataset:
     return xr.open_zarr(zarr_store(place(path), read_only=True), group=GROUP, chunks=None, consolidated=False)
 
 
-def _check_claims(path: Place, group: zarr.Group) -> None:
+def _sound_arrays(path: Place, group: zarr.Group) -> dict[str, zarr.Array]:
     """Lengths that agree, with files behind them: looked at before room is made for what an array claims to hold."""
-    missing = sorted(DIMENSIONS.keys() - {name for name, _ in group.arrays()})
+    there = dict(group.arrays())
+    missing = sorted(DIMENSIONS.keys() - there.keys())
     if missing:
         raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; make the store again")
-    firms, links = (_array(group, name).size for name in ("firm", "data"))
+    arrays = {name: there[name] for name in DIMENSIONS}
+    firms, links = (arrays[name].size for name in ("firm", "data"))
     lengths = {"firm": firms, "link": links, "firm_ptr": firms + 1}
-    for name, dimension in DIMENSIONS.items():
-        array = _array(group, name)
-        want = lengths.get(dimension, array.size)
+    for name, array in arrays.items():
+        want = lengths.get(DIMENSIONS[name], array.size)
         if array.shape != (want,):
             raise NetworkStoreError(f"{path}: {name}: shape {array.shape}, expected ({want},); make the store again")
     for name in ("data", *DISTINCT):
-        _check_shards(path, _array(group, name), spare=int(name in DISTINCT))
+        _check_shards(path, arrays[name], spare=int(name in DISTINCT))
+    return arrays
 
 
 def _check_shards(path: Place, array: zarr.Array, spare: int) -> None:
@@ -128,10 +129,6 @@ def _check_shards(path: Place, array: zarr.Array, spare: int) -> None:
     if there < shards - spare:
         claim = f"claims {array.size:,} values in {shards:,} files, of which {there:,} are there"
         raise NetworkStoreError(f"{path}: {array.basename}: {claim}; make the store again")
-
-
-def _array(group: zarr.Group, name: str) -> zarr.Array:
-    return cast(zarr.Array, group[name])
 
 
 def _assemble(path: Place, read: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> FirmNetwork:

@@ -220,8 +220,11 @@ def replace(at: Place, content: bytes) -> None:
         return
     at.parent.mkdir(exist_ok=True)
     with _beside(at, content) as partial:
-        partial.replace(at)
-        flush_folder(at.parent)
+        try:
+            partial.replace(at)
+        finally:
+            partial.unlink(missing_ok=True)
+            flush_folder(at.parent)
 
 
 @contextmanager

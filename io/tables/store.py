@@ -79,7 +79,7 @@ def write_table(path: str | Place, header: Header, read: Reader) -> Place:
     path = place(path)
     if path.exists():
         raise TableError(f"{path}: exists already; a table is written once, to a new path")
-    _check_labels(path, header)
+    _check_labels(header)
     with whole(path) as partial:
         group = _create(partial, header)
         for position, year in enumerate(header.years):
@@ -122,12 +122,14 @@ def _span(years: Sequence[int]) -> str:
     return f"{years[0]} … {years[-1]}" if len(years) > 1 else str(years[0])
 
 
-def _check_labels(path: Place, header: Header) -> None:
+def _check_labels(header: Header) -> None:
     for name in ("regions", "sectors", "categories", "years"):
         labels = list(getattr(header, name))
         repeated = sorted({str(label) for label in labels if labels.count(label) > 1})
         if repeated or not labels:
-            raise TableError(f"{path}: {name}: {', '.join(repeated) or 'none'}: labels must be there, each once")
+            raise TableError(
+                f"{header.source}: {name}: {', '.join(repeated) or 'none'}: labels must be there, each once"
+            )
 
 
 def _create(path: Path, header: Header) -> zarr.Group:
