@@ -3,11 +3,11 @@
 Every parameter is an array (firm|1, member|1): one number for all, one per member, one per firm, or both.
 
 Departures of the presets from what they name, beyond those of the mechanisms they use:
-  1. henriet2012: its text was looked for and not found. The preset is what two accounts of its lineage say, and no
-     more is claimed: output falls in proportion once a stock is below its target (ψ = 1), the target follows what
+  1. henriet2012: its text could not be found. The preset is what two accounts of its lineage say, and claims no
+     more: output falls in proportion once a stock is below its target (ψ = 1), the target follows what
      demand and capacity allow (BoARIO's manual on Hallegatte 2014); stocks are by supplier, rationing is proportional
-     (Inoue & Todo's simulator on Henriet & Hallegatte 2008). tests/test_henriet.py writes them out, and says where the
-     two differ. Days of stock and of adjustment are ours; that simulator has 15 and 6;
+     (Inoue & Todo's simulator on Henriet & Hallegatte 2008). tests/test_henriet.py writes both out, and says where
+     they differ. Days of stock and of adjustment are ours; that simulator has 15 and 6;
   2. hallegatte2014: the tables' industries buy from themselves, firms do not; see tests/test_boario.py;
   3. pichler2022: final demand is exogenous, where theirs follows labour income (`consumption: labour_income`); stocks
      are 15 days for all, where theirs differ by industry (`inventory_days: {by_sector: …}`); industries buy from
@@ -103,7 +103,7 @@ class Parameters:
     benefit_share: Float[Array, "#firm #member"] | None = None  # b, of lost labour income that is replaced, 0 … 1
 
 
-# What a number is where neither a spec nor its preset says: a mechanism that the preset's model does not have.
+# Numbers that neither a spec nor its preset gives, because the preset's model lacks the mechanism.
 DEFAULTS = MappingProxyType(
     {
         "elasticity": 0.1,  # Atalay (2017), American Economic Journal: Macroeconomics 9(4), between intermediate inputs

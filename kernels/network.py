@@ -99,9 +99,9 @@ def firm_network(
 ) -> FirmNetwork:
     """Sort, complete and validate a network.
 
-    Left out, `output` is sales plus final demand, `product` the supplier's sector, `region` and `sector` 0, and
-    `firm` the numbers 0 … N − 1. Given, `output` must balance to 1e-6 of itself. Links in canonical order are not
-    copied: do not write into what was given.
+    If left out, `output` is sales plus final demand, `product` the supplier's sector, `region` and `sector` 0, and
+    `firm` the numbers 0 … N − 1. An `output` that is given must balance to 1e-6 of itself. Links in canonical order
+    are not copied: do not write into the arrays that you gave.
 
     Raises:
         NetworkError: a length, index, sign, duplicate or balance rule is broken; the first offenders are named.
@@ -131,7 +131,7 @@ def firm_network(
 
 
 def check_network(network: FirmNetwork) -> None:
-    """See that a network keeps every rule, wherever it comes from: lengths, indices, numbers, names, balance, links.
+    """Check every rule of a network, wherever it comes from: lengths, indices, numbers, names, balance, links.
 
     Raises:
         NetworkError: the first rule that is broken, with the field, the first rows that break it, and their values.
@@ -153,7 +153,7 @@ def ranks(group: Int[np.ndarray, " item"]) -> Int[np.ndarray, " item"]:
 
 
 def _in_order(*keys: np.ndarray) -> bool:
-    """Whether rows are sorted by these keys, the first counting most; a large table need not be copied then."""
+    """Whether rows are sorted by these keys, the first counting most. Then a large table need not be copied."""
     ascending = np.ones(max(len(keys[0]) - 1, 0), bool)
     for key in reversed(keys):
         ascending = (key[:-1] < key[1:]) | (key[:-1] == key[1:]) & ascending
@@ -161,7 +161,7 @@ def _in_order(*keys: np.ndarray) -> bool:
 
 
 def _sorted(network: FirmNetwork) -> FirmNetwork:
-    """Links in canonical order; those in order already are not copied."""
+    """Links in canonical order; arrays that are in order already are not copied."""
     if _in_order(network.buyer, network.product, network.supplier):
         return network
     order = np.lexsort((network.supplier, network.product, network.buyer))
@@ -178,7 +178,7 @@ def _codes(name: str, values: ArrayLike) -> Int[np.ndarray, " item"]:
 
 
 def _check_rows(network: FirmNetwork) -> None:
-    """The rules of firms and links in any order."""
+    """The rules that hold whatever the order of links."""
     lengths = {name: getattr(network, name) for name in (*OF_FIRMS, *OF_LINKS)}
     _check_lengths(network.n_firms, network.n_links, **lengths)
     _check_indices(network)
@@ -210,7 +210,7 @@ def _check_numbers(network: FirmNetwork) -> None:
 
 
 def _check_sums(network: FirmNetwork) -> None:
-    """The rules of sorted links, and of what they add up to."""
+    """The rules of sorted links and of their sums."""
     _check_order(network)
     output, made = network.output, network.sales + network.final_demand
     balanced = np.abs(output - made) <= BALANCE_TOLERANCE * made

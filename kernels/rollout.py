@@ -42,10 +42,11 @@ def rollout(
     `record` names what to keep and over which groups of firms to sum it; None keeps every firm. One quantity may be
     kept several times: `output`, and beside it `output_by_firm`, or `_by_` any other word. Values are in the
     network's unit per day (inventory: in the unit). Reverse mode holds `kept_states(days, states)` of the states that
-    one day hands to the next (two numbers a link), and runs fewer days again the more `states` it may hold.
+    one day hands to the next (two numbers a link). The more `states` it may hold, the fewer days it runs again.
 
     Raises:
-        ValueError: an unknown observable, days < 1, or a number that the switches need is not there.
+        ValueError: an unknown observable, days < 1, a number that the switches need and that is missing, or a layout
+            as a table that the switches or the scenario do not allow.
     """
     _check(days, record)
     _check_complete(layout, switches, parameters)
@@ -102,10 +103,10 @@ def _scan(
     days: Float[Array, " time"],
     block: int,
 ) -> dict[str, Float[Array, "time group member"]]:
-    """Scan over the days in blocks; the backward pass runs all again but the last, with whose days it begins.
+    """Scan over the days in blocks. The backward pass begins with the last block's days, and runs the others again.
 
-    Reverse mode keeps the state at the start of every block, and that of every day of the block that it works on with
-    what is named `GROUPED`: all else of a day is computed anew from these.
+    Reverse mode keeps the state at the start of every block. For each day of the block that it works on it keeps the
+    state and what is named `GROUPED`, from which all else of a day is computed anew.
     """
     keep = jax.checkpoint_policies.save_only_these_names(GROUPED)
     day_anew = jax.checkpoint(one_day, prevent_cse=False, policy=keep)  # within a scan nothing is merged across passes
@@ -119,15 +120,15 @@ def _scan(
 
 
 def kept_states(days: int, states: int | None = None) -> int:
-    """How many states (stock and orders) a backward pass holds at most that may hold `states`, if it can do with them.
+    """How many states (stock and orders) a backward pass holds at most: no more than `states`, if that can be done.
 
-    2 ⌈√days⌉ + 4 unless given: then 10, 20, 31 and 44 for 10, 60, 180 and 365 days.
+    Without `states`, which is then 2 ⌈√days⌉ + 4: 10, 20, 31 and 44 for 10, 60, 180 and 365 days.
     """
     return ceil(_held(days, _block_days(days, states)))
 
 
 def _block_days(days: int, states: int | None) -> int:
-    """The length of a block for which the fewest days are run again, of those that fit; the least costly if none do."""
+    """The block length that fits and runs the fewest days again; if none fits, the one that holds least."""
     most = 2 * (isqrt(days - 1) + 1) + 4 if states is None else states
     lengths = [block for block in range(1, days + 1) if _days_run_again(days, block) != block]
     fitting = [block for block in lengths if _held(days, block) <= most]
@@ -142,9 +143,9 @@ def _days_run_again(days: int, block: int) -> int:
 def _held(days: int, block: int) -> float:
     """States that reverse mode holds, by the compiler's own account for ten links a firm: see kernels/DESIGN.md.
 
-    A state at the start of a block is its stock and little else, hence a half; a day also has its sums by firm; six
+    A state at the start of a block is its stock and little else, hence a half. A day also has its sums by firm. Six
     are for a day and its transpose. The index arrays, which members share, come on top: two states of one member.
-    With a damage or a detour each of these is 0.6 of a state more, as that is handed from day to day too.
+    With a damage or a detour each of these is 0.6 of a state larger, as days hand that on too.
     """
     return 0.8 * block + 0.55 * (_days_run_again(days, block) // block) + 6
 

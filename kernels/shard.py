@@ -1,8 +1,8 @@
 """One network over many devices: a shard owns its firms and the links they buy by, and sees other suppliers as ghosts.
 
-The step does not know: a shard is a `Layout` whose `supplier` groups are an `Exchange`. Shards are padded to a common
-shape; the last firm, pool and links of a shard are dummies of size 0. All arrays of all shards lie one after the other,
-so that `shard_map` hands each device its own.
+The step need not know: a shard is a `Layout` whose `supplier` groups are an `Exchange`. Shards are padded to a common
+shape; the last firm, pool and links of a shard are dummies of size 0. In each array the shards lie one after the other,
+so that `shard_map` gives each device its own.
 """
 
 from dataclasses import dataclass
@@ -48,10 +48,10 @@ def shard(
     criticality: Float[np.ndarray, "product sector"] | None = None,
     product_days: Float[np.ndarray, " product"] | None = None,
 ) -> Sharded:
-    """Lay a network out in shards, as `lay_out` does whole.
+    """Lay a network out in shards, as `lay_out` lays it out whole.
 
     Raises:
-        ValueError: not one shard number per firm, a shard without firms; criticality, days as in `lay_out`.
+        ValueError: not one shard number per firm, or a shard without firms; criticality and days as in `lay_out`.
     """
     shards = int(shard_of.max()) + 1
     counts = np.bincount(shard_of, minlength=shards)
@@ -83,7 +83,7 @@ class _Packing:
 
 
 def _pack(shard_of_row: np.ndarray, shards: int) -> _Packing:
-    """Rows that are sorted by shard, padded by at least one dummy each."""
+    """Pack rows that are sorted by shard; each shard gets at least one dummy row."""
     counts = np.bincount(shard_of_row, minlength=shards)
     size = int(counts.max(initial=0)) + 1
     return _Packing(shards, size, shard_of_row * size + ranks(shard_of_row))
@@ -98,7 +98,7 @@ def _layout(
     criticality: np.ndarray | None,
     product_days: np.ndarray | None,
 ) -> Layout:
-    """Links sorted by the buyer's shard, then as in the network, so that buyers stay sorted within a shard."""
+    """The layout of all shards. Links go by the buyer's shard, else in the network's order, so buyers stay sorted."""
     order = np.argsort(shard_of[network.buyer], kind="stable")
     supplier, buyer, amount = network.supplier[order], network.buyer[order], network.amount[order]
     links = _pack(shard_of[buyer], firms.shards)
@@ -188,7 +188,7 @@ def rollout_in_places(
     days: int,
     record: Record,
 ) -> dict[str, Float[Array, "time group member"]]:
-    """`sharded_rollout` where inputs and groups of firms are those of places already, and so is what comes out."""
+    """`sharded_rollout` for inputs and groups that are already by place; what it gives is by place too."""
     leaves, structure = jax.tree.flatten((parameters, scenario))
     summed = {name: of is not None for name, of in record.items()}
 
@@ -212,7 +212,7 @@ def mesh_of(shards: int, members: int = 1) -> Mesh:
     """A mesh of the first devices of all processes, in the order of processes, so that neighbours share a host.
 
     Raises:
-        ValueError: there are not as many devices.
+        ValueError: there are fewer devices.
     """
     devices = jax.devices()
     if len(devices) < shards * members:
@@ -221,7 +221,7 @@ def mesh_of(shards: int, members: int = 1) -> Mesh:
 
 
 def spread_shards[T](tree: T, mesh: Mesh) -> T:
-    """Give each device its shard of arrays (shards · n, …). Every process of the mesh calls this with the same ones."""
+    """Give each device its shard of arrays (shards · n, …). Every process of the mesh passes the same arrays."""
     return jax.tree.map(lambda leaf: _spread(np.asarray(leaf), mesh, PartitionSpec(FIRM)), tree)
 
 
@@ -241,7 +241,7 @@ def _spread(values: np.ndarray, mesh: Mesh, spec: PartitionSpec) -> Array:
 
 
 def _varying(leaf: Array) -> Array:
-    """Tell `shard_map` that every device has its own."""
+    """Tell `shard_map` that the array may differ between devices."""
     missing = tuple(axis for axis in (FIRM, MEMBER) if axis not in jax.typeof(leaf).manual_axis_type.varying)
     return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
 
@@ -266,7 +266,7 @@ def _spec(leaf: Array) -> PartitionSpec:
 
 
 def groups_of_places(sharded: Sharded, record: Record) -> dict[str, Segments | None]:
-    """Groups of firms as groups of places. Dummies have output 0, so it does not matter where they count."""
+    """Groups of firms as groups of places. Dummies have output 0, so it does not matter in which group they count."""
 
     def moved(groups: Segments) -> Segments:
         index = np.asarray(groups.index)[np.asarray(sharded.firm_at)]

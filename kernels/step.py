@@ -61,8 +61,7 @@ class Flows(NamedTuple):
 def initial_state(
     layout: Layout, switches: Switches, parameters: Parameters, scenario: Scenario, members: int
 ) -> State:
-    """The unshocked steady state: stocks at target, orders at the baseline flows, nothing on the way by a detour, all
-    rebuilding still to be done."""
+    """The unshocked steady state: stocks at target, orders at baseline flows, detours empty, nothing rebuilt yet."""
     level = initial_level(layout, switches, parameters, members)
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
@@ -102,7 +101,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     delivered, transit = _by_detours(layout, switches, day, state.transit, share * orders)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
-    if layout.product_days is not None:  # what is never short is neither counted nor waited for
+    if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
         held = look_up(is_held(layout.product_days), holding)
         stock, transit = stock * held, tuple(of * held for of in transit)
     built = [share * of for of in asked]
@@ -118,13 +117,13 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
 
 
 def _homes(layout: Layout, scenario: Scenario, members: int) -> tuple[Float[Array, "firm member"], ...]:
-    """What households ask to have rebuilt in all; who makes nothing builds nothing."""
+    """What households ask to have rebuilt in all; a firm without output builds nothing."""
     shape = layout.n_firms, members
     return tuple(jnp.broadcast_to(jnp.where(layout.output > 0, of.worth, 0), shape) for of in scenario.homes)
 
 
 def _consumed(met: Array, usual: Array, final_demand: Array, repairs: list[Array]) -> tuple[Array, list[Array]]:
-    """What is met of the usual final demand and of each repair, alike of all."""
+    """What is met of the usual final demand and of each repair: the same share of all."""
     if not repairs:
         return met, []
     share = safe_ratio(met, final_demand)
@@ -141,7 +140,7 @@ def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]
 
 
 def _holding(layout: Layout, switches: Switches) -> Segments:
-    """Holdings → pools. Only where each link's own stock is restored is it told apart from its pool's."""
+    """Holdings → pools. A holding is a link's stock where each link's own is restored; else it is the whole pool's."""
     if switches.order_split == "link":
         assert isinstance(layout.pool, Segments)
         return layout.pool
@@ -152,7 +151,7 @@ def _holding(layout: Layout, switches: Switches) -> Segments:
 def _by_detours(
     layout: Layout, switches: Switches, day: Day, transit: tuple[Array, ...], sent: Links
 ) -> tuple[Float[Array, "holding member"], tuple[Float[Array, "holding member"], ...]]:
-    """What arrives today of what links sent today and before, by holding, and what is then on the way: `RouteCut`."""
+    """By holding: what arrives today, sent today or before, and what is on the way afterwards. See `RouteCut`."""
     arrived, on_the_way = [], []
     for before, detour in zip(transit, day.detours, strict=True):
         leaving = sent * detour.share
@@ -175,10 +174,10 @@ def _stocks(
     delivered: Array,
     activity: Array,
 ) -> Float[Array, "holding m"]:
-    """S ← S + Z − use, the use of a pool drawn from its holdings pro rata to stock.
+    """S ← S + Z − use, the use of a pool drawn from its holdings in proportion to their stocks.
 
     Where every product is needed, use never exceeds the stock. Elsewhere use is drawn from stock and today's deliveries
-    together and ends where they do: S ← [S + Z − use]⁺ (Pichler et al. 2022).
+    together, and stops when both are used up: S ← [S + Z − use]⁺ (Pichler et al. 2022).
     """
     use = layout.pool_amount * look_up(activity, layout.pool_buyer)
     amount = layout.amount if switches.order_split == "link" else layout.pool_amount
@@ -189,7 +188,7 @@ def _stocks(
 
 
 def _least(amount: Array) -> Array:
-    """A stock beside which none counts: what is used in 10⁻¹⁹ days (10⁻¹⁵⁴ in double precision)."""
+    """A stock too small to matter: what is used in 10⁻¹⁹ days (10⁻¹⁵⁴ in double precision)."""
     tiny = float(jnp.finfo(amount.dtype).tiny)
     return jnp.maximum(amount * tiny**0.5, tiny)
 
@@ -198,7 +197,7 @@ def _least(amount: Array) -> Array:
 def _kept(stock: Array, use: Array, amount: Array) -> Array:
     """[1 − use / S]⁺, the share of each pool's stock that is left.
 
-    With dS′ = dS − d use of the stock that is left, also where all is used, and where there is none to begin with.
+    The stock that is left has dS′ = dS − d use, also where all is used, or where there was none.
     """
     return jnp.maximum((stock - use) / (stock + _least(amount)), 0)
 
@@ -212,7 +211,7 @@ def _kept_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[
 
 @jax.custom_jvp
 def _drawn(stock: Array, kept: Array, amount: Array) -> Array:
-    """What is left of each holding. Where a pool is empty, use falls on its holdings by their amounts."""
+    """What is left of each holding. In an empty pool the derivative of use is split by the holdings' amounts."""
     return stock * kept
 
 
@@ -224,7 +223,7 @@ def _drawn_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple
 
 @jax.custom_jvp
 def _floor(left: Array) -> Array:
-    """Round-off below 0 taken away; the derivative is that of what is exact, which never is below 0."""
+    """Remove round-off below 0. The exact number is never below 0, so the derivative is that of `left` itself."""
     return jnp.maximum(left, 0)
 
 
@@ -233,7 +232,7 @@ _floor.defjvp(lambda primals, tangents: (_floor(*primals), *tangents))
 
 @jax.custom_jvp
 def _asked(amount: Array, wanted: Array, stock: Array, pace: Array) -> Array:
-    """[Z⁰ w − S / τ]⁺ of each link; whole, as is its derivative relative to Z⁰: both have several readers."""
+    """[Z⁰ w − S / τ]⁺ of each link. A barrier keeps it whole, and its derivative over Z⁰: both have several readers."""
     return jax.lax.optimization_barrier(jnp.maximum(amount * wanted - stock * pace, 0))
 
 
@@ -267,7 +266,7 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
     the capacity of j (capacity). S here includes what is on the way by a detour. Where all suppliers of a pool have no
-    capacity at all, the split jumps: nothing is ordered, and the derivative says nothing of a first bit of capacity.
+    capacity at all, the split jumps: nothing is ordered, and the derivative does not see the effect of a first bit.
     """
     stock, wish = sum(state.transit, state.stock), state.wish
     pace = 1 / parameters.adjustment_days
@@ -285,7 +284,7 @@ def placed(layout: Layout, switches: Switches, parameters: Parameters, state: St
 
 
 def _wanted(layout: Layout, parameters: Parameters, wish: Wish, pace: Array) -> Float[Array, "#link #member"]:
-    """(B + S* / τ) / Z⁰ of each link: the buyer's, unless products have days of stock of their own."""
+    """(B + S* / τ) / Z⁰ of each link: the same for all links of a buyer, unless days of stock differ by product."""
     if layout.product_days is None:
         target = parameters.inventory_days if wish.target is None else parameters.inventory_days * wish.target
         return look_up(wish.use + pace * target, layout.buyer)

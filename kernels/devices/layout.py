@@ -13,7 +13,7 @@ from shockmesh.kernels.devices.segments import Exchange, Links, Pools, Segments,
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, ranks
 
-BLOCK = 2**17  # links that are put into a table at once
+BLOCK = 2**17  # links put into a table at a time
 
 
 @partial(
@@ -65,12 +65,12 @@ def lay_out(
     Args:
         as_table: keep the links as a table, for the models of `suits_table`: no number is then kept by link.
         criticality: χ of each product for buyers of each sector, 0 … 1, for the production functions that read it.
-        product_days: target stock of each product [days of use], for all who buy it: see `inventories.py`. ∞: it is
-            never short; 0: the buyer's own `inventory_days`.
+        product_days: target stock of each product [days of use], for all who buy it: see `inventories.py`. ∞ means
+            never short; 0 means the buyer's own `inventory_days`.
 
     Raises:
         ValueError: criticality of another shape than (products, sectors), or beyond 0 … 1; fewer days than products,
-            or between 0 and 1.
+            or days that are neither 0 nor ≥ 1.
     """
     links = _table(network, dtype) if as_table else _links(network, dtype)
     inputs = np.bincount(links.pool_buyer, links.pool_amount, network.n_firms)
@@ -120,7 +120,7 @@ def _links(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
 
 
 def _table(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
-    """One matrix for each product: a seat for each of its suppliers, as many as the product with most has."""
+    """One matrix for each product, with a seat for each supplier, and as many seats as the largest product needs."""
     seat, (products, seats) = _seats(network)
     amount = np.zeros((products * seats, network.n_firms), dtype)
     for start in range(0, network.n_links, BLOCK):
@@ -137,7 +137,7 @@ def _table(network: FirmNetwork, dtype: DTypeLike) -> _Grouped:
 
 
 def _seats(network: FirmNetwork) -> tuple[Int[np.ndarray, " firm"], tuple[int, int]]:
-    """Each firm's seat, product · seats + its rank among the firms of its product; products and seats of each."""
+    """Each firm's seat, product · seats + its rank among firms of its product; the numbers of products and of seats."""
     product = _product_of_firm(network)
     counts = np.bincount(product)
     return product * counts.max() + ranks(product), (len(counts), int(counts.max()))
@@ -151,11 +151,11 @@ def _product_of_firm(network: FirmNetwork) -> Int[np.ndarray, " firm"]:
 
 
 def suits_table(network: FirmNetwork, switches: Switches, *, by_link: bool = False) -> bool:
-    """Whether a layout as a table holds all that the model needs, and little that it does not.
+    """Whether a layout as a table holds all that the model needs, and little else.
 
-    The model needs no number of a single link if stocks are the pools' and rationing treats all links of a supplier
-    alike; `by_link` says that a scenario has cuts or damages, which differ by link. The network is dense enough if a
-    tenth of the table is links, and each firm sells one product.
+    The model needs no number of a single link if stocks are kept by pool and rationing treats all links of a supplier
+    alike; `by_link` says that a scenario has cuts or damages, which differ by link. The network suits if links fill a
+    tenth of the table or more, and each firm sells one product.
     """
     if by_link or switches.order_split == "link" or switches.rationing == "water_filling" or not network.n_links:
         return False

@@ -8,11 +8,11 @@ look-ups pull values from them, with one all-to-all each.
 links is a matrix product.
 
 `segment_sum` adds in item order on the CPU, so it is deterministic there bit for bit. A GPU would add atomically, in
-any order: there groups read their items (`gathers.py`), and sums and look-ups are each other's transpose by hand, so
-that no scatter is left in either pass.
+any order. There groups read their items (`gathers.py`), and sums and look-ups are each other's transpose by hand, so
+that neither pass has a scatter.
 
-The barriers keep group values whole: without them the compiler fuses what computes a group's value into the look-up,
-and computes it anew for every item; the one of a sum does that for the backward pass.
+The barriers make the compiler compute each group value once. Without the one in a look-up it would compute a group's
+value anew for every item; the one in a sum prevents the same in the backward pass.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float, Int
 from shockmesh.kernels.devices.adjoint import linear
 from shockmesh.kernels.devices.gathers import Gathers, gathers
 
-GROUPED = "grouped"  # the name of what sums, minima and exchanges give: few numbers that cost much to compute anew
+GROUPED = "grouped"  # names the results of sums, minima and exchanges: few numbers that cost much to compute anew
 
 
 @partial(
@@ -48,7 +48,7 @@ class Segments:
         return values if self.is_identity else _kept(self.linear_sum(values), values)
 
     def linear_sum(self, values: Float[Array, "item member"]) -> Float[Array, "group member"]:
-        """The sum without its name, for tangents."""
+        """The sum without the name `GROUPED`, for tangents."""
         if self.reads is None:
             sums = _scattered(jax.ops.segment_sum, values, self)
         else:
@@ -83,7 +83,7 @@ def _read_items(groups: Segments, values: Float[Array, "group member"]) -> Float
 class Separable:
     """Numbers of all links, each the product of a number of its supplier and one of its pool.
 
-    Amounts are relative to Z⁰, which the sums of a table put in: the baseline flows are Separable(1, 1).
+    They are relative to Z⁰, which the table's sums multiply in: the baseline flows are Separable(1, 1).
     """
 
     of_supplier: Float[Array, "firm #member"]
@@ -218,7 +218,7 @@ def scatters_in_order() -> bool:
 
 
 def _kept(grouped: Float[Array, "group member"], items: Float[Array, "item member"]) -> Float[Array, "group member"]:
-    """Name what is worth its memory in the backward pass: groups that are few beside their items."""
+    """Name a result worth its memory in the backward pass: one with at most half as many groups as items."""
     return checkpoint_name(grouped, GROUPED) if 2 * grouped.size <= items.size else grouped
 
 
@@ -248,7 +248,7 @@ def total(values: Float[Array, "group member"], groups: Segments | Exchange | Se
 
 @jax.custom_jvp
 def safe_ratio(over: Float[Array, "..."], under: Float[Array, "..."]) -> Float[Array, "..."]:
-    """over / under, and 0 where under is 0 or so small that its square is: in value and in gradient."""
+    """over / under; 0, in value and in gradient, where under is 0 or so small that its square is 0."""
     some = under > jnp.finfo(under.dtype).tiny ** 0.5
     return jnp.where(some, over / jnp.where(some, under, 1), 0)
 
@@ -260,15 +260,15 @@ def _safe_ratio_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array])
 
 
 def at_most(one: Float[Array, "..."], other: Float[Array, "..."]) -> Bool[Array, "..."]:
-    """one ≤ other, or above it by no more than round-off does."""
+    """one ≤ other, up to round-off."""
     return one <= other + jnp.abs(other) * jnp.finfo(other.dtype).eps ** 0.75
 
 
 @jax.custom_jvp
 def lesser(first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The lesser of two; at a tie up to round-off, which would decide otherwise, with the derivative of the first.
+    """The lesser of two. At a tie, up to round-off, it has the derivative of the first, so round-off does not decide.
 
-    So the second is what can only grow from where it ties: a capacity at its bound, beside demand.
+    So pass as second what can only grow from the tie: a capacity at its bound, beside demand.
     """
     return jnp.minimum(first, second)
 
