@@ -229,4 +229,4 @@ def test_what_exists_is_not_overwritten(store: str, capsys: Any):
     assert main(["esri", store]) == BAD_INPUT
     assert capsys.readouterr().err == "toy.esri.csv: exists already; give another path with --out\n"
     assert main(["esri", store, "-o", "new.csv", "--batch", "0"]) == BAD_INPUT
-    assert capsys.readouterr().err == "batch: 0: must be > 0\n"
+    assert capsys.readouterr().err == "batch: 0: must be ≥ 1\n"

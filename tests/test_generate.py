@@ -297,7 +297,7 @@ def test_a_negative_seed_is_refused() -> None:
 
 
 def test_too_few_links_per_firm_are_refused() -> None:
-    with pytest.raises(GenerateError, match=r"mean_degree: 3, at least 4"):
+    with pytest.raises(GenerateError, match=r"mean_degree: 3: at least 4 links per firm are needed"):
         generate_network(random_table(), 100, seed=1, mean_degree=3)
 
 
