@@ -35,7 +35,7 @@ def test_amounts_beyond_the_precision_are_refused(toy: FirmNetwork, make: MakeSp
     parts = {name: getattr(toy, name) * scale for name in ("amount", "final_demand", "output")}
     scaled = replace(toy, **parts)
     with pytest.raises(
-        SpecError, match=r"economy: output of .* in all: float32 needs 3.3e-10 … 7.9e\+28: import it in"
+        SpecError, match=r"economy: output of .* in all: float32 needs 3.3e-10 … 7.9e\+28: give its amounts in units"
     ):
         bind(make(precision="float32"), scaled)
     bind(make(precision="float64"), scaled)

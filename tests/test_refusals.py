@@ -1,5 +1,6 @@
 """Specs that only economy and files show to be wrong: validate, plan and run refuse them in one sentence."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,17 @@ def inferred(path: str, **top: Any) -> dict[str, Any]:
     return FIT | top | {"infer": UNKNOWN | {"parameters": {path: {"spread": {"all": 0.1}}}}}
 
 
+def with_total(**more: Any) -> dict[str, Any]:
+    """A second series, of all firms."""
+    second = {"file": "total.csv", "by": "total", "variable": "value_added"}
+    return FIT | {"observe": [{"file": "series.csv"}, {**second, **more}]}
+
+
 GOOD = {
     "a sweep": (SWEEP, {}),
     "a fit": (FIT, {}),
+    "a fit without the days held out": (observed(held_out=[3, 5]), {}),
+    "a series held out as a whole": (with_total(window=[0, 1], held_out=[1, 5]), {}),
     "a table that ends late": (TABLE, {"factors.csv": "firm,day,factor\nX,4,0.5\nX,40,1\n"}),
 }
 # the spec, files beside it, and the sentence
@@ -56,6 +65,16 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
         {"series.csv": "first_day,last_day,FINE\n1,3,1\n"},
         "spec.yaml:13: observe[0].window: [0, 2]: holds no whole period with a value",
     ),
+    "a series of no window": (
+        with_total(window=[2, 3]),
+        {},
+        "spec.yaml:16: observe[1].window: [2, 3]: holds no whole period with a value",
+    ),
+    "nothing held out": (
+        observed(window=[0, 2], held_out=[4, 5]),
+        {},
+        "observe[0].held_out: [4, 5]: holds no whole period with a value",
+    ),
     "a share of nothing": (
         FIT | {"infer": UNKNOWN | {"residual": "relative"}},
         {"series.csv": "day,FINE\n1,1\n3,0\n"},
@@ -70,6 +89,11 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
         inferred("model.capacity", model={"preset": "inoue_todo2019"}),
         {},
         "infer.parameters.model.capacity: 1: its value must be > 1 for some firm: on a bound it cannot be inferred",
+    ),
+    "no days to infer": (
+        inferred("shocks.quake.recovery_days"),
+        {},
+        "infer.parameters.shocks.quake.recovery_days: missing: the shock must say a value",
     ),
     "all is lost": (
         inferred("shocks.quake.loss", shocks=[{"name": "quake", "kind": "recovery", "loss": 1.0}]),
@@ -108,7 +132,8 @@ def write(economy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
         monkeypatch.chdir(tmp_path)
         Path("economy.zarr").symlink_to(economy)
         Path("loop").symlink_to("loop")
-        written = {"series.csv": "day,FINE\n1,1\n3,0.8\n", "spec.yaml": yaml.safe_dump(spec, sort_keys=False)}
+        series = {"series.csv": "day,FINE\n1,1\n3,0.8\n", "total.csv": "day,all\n1,1\n3,0.9\n"}
+        written = {**series, "spec.yaml": yaml.safe_dump(spec, sort_keys=False)}
         for name, text in (written | texts).items():
             Path(name).write_text(text, "utf-8")
         return "spec.yaml"
@@ -133,6 +158,13 @@ def test_what_is_wrong_is_refused_alike_by_every_verb(write: Callable, capsys: A
     assert len(told) == 1
     assert says in told.pop()
     assert not Path("out").exists()
+
+
+def test_firms_that_cannot_stray_are_counted(write: Callable, capsys: Any):
+    shock = SHOCK | {"loss": {"default": 0, "by_sector": {"FINE": 0.4, "LOSS": 1}}, "where": {}}
+    assert main(["validate", write(inferred("shocks.quake.loss", shocks=[shock]), {}), "--json"]) == DONE
+    told = "infer.parameters.shocks.quake.loss: 2 of 3 firms stay at 0 or 1: only a value > 0 and < 1 can stray"
+    assert told in json.loads(capsys.readouterr().out)["notes"]
 
 
 def test_durations_are_days(write: Callable):

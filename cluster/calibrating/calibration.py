@@ -6,22 +6,17 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from shockmesh.cluster.calibrating.checks import check_inside, check_ratios, check_windows
 from shockmesh.cluster.running.batch import Simulator, part_of
 from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.fields import Window
 from shockmesh.cluster.spec.models import Infer, Observe, Spec, Spreads, Unknown
-from shockmesh.cluster.spec.source import SpecError
-from shockmesh.inference.choices import Residual
-from shockmesh.inference.latents import BOUNDS, Effect, LatentField, Support, get
+from shockmesh.inference.latents import Effect, LatentField, Support
 from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
 from shockmesh.inference.problem import Experiment, Problem, problem
-from shockmesh.io.inputs.series import Series, SeriesError, firms_of_series, read_noise, read_series
-from shockmesh.kernels.devices.layout import Layout
+from shockmesh.io.inputs.series import Series, firms_of_series, read_noise, read_series
 from shockmesh.kernels.devices.segments import Segments, segments
-from shockmesh.kernels.mechanisms.shocks import Scenario
-from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import baseline
 
 KIND_OF = {"production": "productivity", "final_demand": "final_demand"}  # what a shock acts on → field of Scenario
 
@@ -34,6 +29,7 @@ class Calibration:
     series: tuple[Series, ...]  # one for each observed variable
     neighbourhood: Int[np.ndarray, " firm"]  # the series of the first variable that sees each firm
     network: FirmNetwork
+    cautions: tuple[str, ...] = ()  # what its author may not expect, as sentences
 
 
 def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
@@ -49,14 +45,14 @@ def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
         layout, loss = simulator.layout(), _loss(infer)
         bound = [_observed(spec, observe, network) for observe in spec.observe]
         seen = tuple(part for part, _, _ in bound)
-        _check_windows(spec, seen)
+        check_windows(spec, seen)
         for observe, (part, series, _) in zip(spec.observe, bound, strict=True):
-            _check_ratios(observe, series, part, infer.residual, layout)
+            check_ratios(observe, series, part, infer.residual, layout)
         fields = [_field(spec, path, unknown, network, bound[0][2]) for path, unknown in infer.parameters.items()]
-        _check_inside(spec, fields, parameters, scenario)
+        notes = check_inside(spec, simulator.bound, fields)
         experiment = Experiment(scenario, seen, spec.horizon.days, _fitted_days(seen))
         unknown = problem(layout, spec.model.switches, parameters, [experiment], fields, loss)
-    return Calibration(unknown, tuple(series for _, series, _ in bound), bound[0][2], network)
+    return Calibration(unknown, tuple(series for _, series, _ in bound), bound[0][2], network, tuple(notes))
 
 
 def _fitted_days(seen: Sequence[Observed]) -> int:
@@ -92,8 +88,8 @@ def _observed(spec: Spec, observe: Observe, network: FirmNetwork) -> tuple[Obser
         segments(of_firm, names + 1),
         padded,
         np.column_stack([noise, np.ones(shape[0])]),
-        fitted=_within(series, observe.window, (0, days)),
-        held_out=_within(series, observe.held_out, (0, 0)),
+        fitted=_for_all(_fitted(series, observe), names + 1),
+        held_out=_for_all(_within(series, observe.held_out or (0, 0)), names + 1),
         period=series.period_of_day(days),
         dtype=spec.precision,
     )
@@ -111,59 +107,22 @@ def noise_of(observe: Observe, series: Series) -> Float[np.ndarray, "period seri
     return np.full(series.values.shape, observe.noise)
 
 
-def _within(series: Series, window: Window | None, otherwise: tuple[int, int]) -> Bool[np.ndarray, "period series"]:
-    """Which periods lie in a window of days, for every series and the one that is never seen."""
-    first, after = window or otherwise
-    inside = (series.first_day >= first) & (series.last_day < after)
-    return np.repeat(inside[:, None], len(series.names) + 1, axis=1)
+def _fitted(series: Series, observe: Observe) -> Bool[np.ndarray, " period"]:
+    """The periods within the window; without one, those that share no day with what is held out."""
+    if observe.window is not None:
+        return _within(series, observe.window)
+    first, after = observe.held_out or (0, 0)
+    return (series.last_day < first) | (series.first_day >= after)
 
 
-def _check_windows(spec: Spec, seen: Sequence[Observed]) -> None:
-    """Something must be fitted; a series may be held out as a whole.
-
-    Raises:
-        SpecError: no window holds a whole period that was seen.
-    """
-    if not any(np.asarray(part.fitted).any() for part in seen):
-        windows = [list(observe.window or (0, spec.horizon.days)) for observe in spec.observe]
-        rule = "holds no whole period with a value, so that nothing would be fitted"
-        raise SpecError([spec.problem(("observe", i, "window"), of, rule) for i, of in enumerate(windows)])
+def _within(series: Series, window: Window) -> Bool[np.ndarray, " period"]:
+    """The periods of which every day lies in a window of days."""
+    first, after = window
+    return (series.first_day >= first) & (series.last_day < after)
 
 
-def _check_ratios(observe: Observe, series: Series, seen: Observed, residual: Residual, layout: Layout) -> None:
-    """What is seen is a ratio to an undisturbed day above 0; and a relative residual is a share of what is seen.
-
-    Raises:
-        SeriesError: a series or a value that is not.
-    """
-    counts = np.asarray(seen.fitted | seen.held_out)[:, :-1, 0]
-    steady = np.asarray(baseline(layout, {seen.variable: seen.groups})[seen.variable])[:-1]
-    for k in np.flatnonzero(counts.any(axis=0) & ~(steady > 0)):
-        told = f"its {observe.variable} on an undisturbed day is {steady[k]:.4g}"
-        raise SeriesError(
-            f"{observe.file}:1: column: {series.names[k]}: {told}: must be > 0, for values are ratios to it"
-        )
-    for row, k in np.argwhere(counts & (series.values == 0)):
-        if residual != "absolute":
-            rule = f"must be > 0 with infer.residual: {residual}; leave it empty, or use absolute"
-            raise SeriesError(f"{observe.file}:{row + 2}: {series.names[k]}: 0: {rule}")
-
-
-def _check_inside(spec: Spec, fields: Sequence[LatentField], parameters: Parameters, scenario: Scenario) -> None:
-    """A number on a bound of what it may be cannot stray from it.
-
-    Raises:
-        SpecError: a number to be inferred is on a bound for every firm.
-    """
-    problems = []
-    for field in fields:
-        median, (low, high) = np.asarray(get(parameters, scenario, field)), BOUNDS[field.support]
-        if not ((median > low) & (median < high)).any():
-            bound = f"> {low:g}" if high == np.inf else f"> {low:g} and < {high:g}"
-            rule = f"its value must be {bound} for some firm: on a bound it cannot be inferred"
-            problems.append(spec.problem(f"infer.parameters.{field.name}", f"{median.max():g}", rule))
-    if problems:
-        raise SpecError(problems)
+def _for_all(periods: Bool[np.ndarray, " period"], names: int) -> Bool[np.ndarray, "period series"]:
+    return np.repeat(periods[:, None], names, axis=1)
 
 
 def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork, series: np.ndarray) -> LatentField:

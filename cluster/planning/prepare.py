@@ -39,9 +39,8 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
     spec = load_spec(spec_path, overrides)
     network = read_network(spec.economy)
     bound = bind(spec, network)
-    if spec.infer is not None:
-        bind_calibration(spec, network)
+    of_fit = () if spec.infer is None else bind_calibration(spec, network).cautions
     shard_of = shards_of(spec, network)
     sizes = sizes_of(spec, network, shard_of)
-    told = (*remarks(spec.model_dump(mode="json")), *cautions(spec, bound, network))
+    told = (*remarks(spec.model_dump(mode="json")), *cautions(spec, bound, network), *of_fit)
     return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes), told)

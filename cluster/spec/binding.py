@@ -127,7 +127,9 @@ def _beyond_precision(spec: Spec, network: FirmNetwork) -> Iterator[Problem]:
     total = network.output.sum()
     if total > 0 and not low <= total <= high:
         told = f"output of {total:.3g} {network.unit} in all"
-        rule = f"{spec.precision} needs {low:.2g} … {high:.2g}: import it in another unit, or say precision: float64"
+        other = f"give its amounts in units of 1e{np.log10(total):.0f} {network.unit}"
+        other += ", or say precision: float64" if spec.precision == "float32" else ""
+        rule = f"{spec.precision} needs {low:.2g} … {high:.2g}: {other}"
         yield spec.problem("economy", told, rule)
 
 

@@ -168,7 +168,7 @@ class Observe(Frozen):
     by: Literal["total", "region", "sector"] = "sector"
     groups: FilePath | None = None  # CSV of sector,series or region,series; left out: series are named as sectors
     noise: Noise = 0.01  # standard deviation, share of the undisturbed day
-    window: Window | None = None  # first day and the day after the last that are fitted; left out: all
+    window: Window | None = None  # first day and the day after the last that are fitted; left out: all but held_out
     held_out: Window | None = None  # kept aside for validation
 
 

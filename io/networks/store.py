@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from shockmesh.io.stores.damage import reading
+from shockmesh.io.stores.damage import check_claim, reading
 from shockmesh.io.stores.places import Place, place, whole, zarr_store
 from shockmesh.io.stores.schemas import mismatch
 from shockmesh.kernels.network import FirmNetwork, NetworkError, check_network
@@ -119,16 +119,8 @@ def _sound_arrays(path: Place, group: zarr.Group) -> dict[str, zarr.Array]:
         if array.shape != (want,):
             raise NetworkStoreError(f"{path}: {name}: shape {array.shape}, expected ({want},); make the store again")
     for name in ("data", *DISTINCT):
-        _check_shards(path, arrays[name], spare=int(name in DISTINCT))
+        check_claim(path, arrays[name], spare=int(name in DISTINCT))
     return arrays
-
-
-def _check_shards(path: Place, array: zarr.Array, spare: int) -> None:
-    shards = -(-array.size // (array.shards or array.chunks)[0])
-    there = len([*(path / array.path / "c").glob("[0-9]*")])
-    if there < shards - spare:
-        claim = f"claims {array.size:,} values in {shards:,} files, of which {there:,} are there"
-        raise NetworkStoreError(f"{path}: {array.basename}: {claim}; make the store again")
 
 
 def _assemble(path: Place, read: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> FirmNetwork:

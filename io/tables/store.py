@@ -11,6 +11,7 @@ industry's number is region · n_sectors + sector. A table of several years has 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from jaxtyping import Float
-from shockmesh.io.stores.damage import reading
+from shockmesh.io.stores.damage import check_claim, reading
 from shockmesh.io.stores.places import ROOT, Place, place, whole, zarr_store
 from shockmesh.io.stores.schemas import mismatch
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
@@ -96,15 +97,26 @@ def open_table(path: str | Place, year: int | None = None) -> xr.Dataset:
     if not (place(path) / ROOT).is_file():
         raise TableError(f"{path}: no table there")
     with reading(path):
+        _check_arrays(place(path))
         table = xr.open_zarr(zarr_store(place(path), read_only=True), chunks=None, consolidated=False)
-    if wrong := mismatch(table.attrs, SCHEMA):
-        raise TableError(f"{path}: {wrong}")
     years = [int(one) for one in np.atleast_1d(table.attrs["year"])]
     if year is not None and year not in years:
         raise TableError(f"{path}: year: {year}: the table has {_span(years)}")
     if "year" not in table.dims or year is None:
         return table
     return table.isel(year=years.index(year)).assign_attrs(year=year)
+
+
+def _check_arrays(path: Place) -> None:
+    """Every variable and label is there as it claims: looked at before anything of it is read."""
+    group = zarr.open_group(zarr_store(path, read_only=True), mode="r")
+    if wrong := mismatch(dict(group.attrs), SCHEMA):
+        raise TableError(f"{path}: {wrong}")
+    arrays = dict(group.arrays())
+    if missing := sorted({*DIMS, *chain(*DIMS.values())} - arrays.keys()):
+        raise TableError(f"{path}: {', '.join(missing)}: missing; make the store again")
+    for array in arrays.values():
+        check_claim(path, array)
 
 
 def one_year(table: xr.Dataset) -> xr.Dataset:
