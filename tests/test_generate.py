@@ -9,56 +9,15 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.io.networks.cells import Cells, GenerateError, rebalance
-from shockmesh.io.networks.facts import (
-    describe_network,
-    findings,
-    largest_component,
-    scaling,
-    statistics,
-    tail_exponent,
-)
+from shockmesh.io.networks.facts import statistics
 from shockmesh.io.networks.firms import allot
 from shockmesh.io.networks.generate import DAYS_PER_YEAR, generate_network
 from shockmesh.io.networks.links import overlay
-from shockmesh.io.networks.store import content_hash, write_network
+from shockmesh.io.networks.store import content_hash
 from shockmesh.io.tables.importing import import_table
 from shockmesh.io.tables.store import open_table
-from shockmesh.kernels.network import FirmNetwork, firm_network
-
-Z_DIMS = ("region_from", "sector_from", "region_to", "sector_to")
-
-
-def dataset(flows: np.ndarray, final: np.ndarray, output: np.ndarray | None = None) -> xr.Dataset:
-    """A table of Z (region, sector, region, sector) and final demand (region, sector); output closes the rows."""
-    regions, sectors = [f"R{k}" for k in range(flows.shape[0])], [f"S{k}" for k in range(flows.shape[1])]
-    output = flows.sum((2, 3)) + final if output is None else output
-    final = np.stack([final * 0.75, final * 0.25], -1)[:, :, None, :]
-    final = np.concatenate([final, np.zeros((*final.shape[:2], len(regions) - 1, 2))], 2)
-    return xr.Dataset(
-        {
-            "Z": (Z_DIMS, flows, {"units": "million USD / year"}),
-            "Y": ((*Z_DIMS[:3], "category"), final),
-            "value_added": (("region_to", "sector_to"), output - flows.sum((0, 1))),
-            "output": (("region", "sector"), output),
-        },
-        coords={name: regions if "region" in name else sectors for name in (*Z_DIMS, "region", "sector")},
-        attrs={"title": "a random table", "source": "made up", "license": "CC0 1.0"},
-    )
-
-
-def random_table(
-    regions: int = 3, sectors: int = 4, seed: int = 0, density: float = 1.0, shape: float = 2.0
-) -> xr.Dataset:
-    """A table in balance: lognormal cells, own industry and own region favoured, inputs 20 to 80 % of output."""
-    rng = np.random.default_rng(seed)
-    n = regions * sectors
-    flows = rng.lognormal(3, shape, (n, n)) * (rng.random((n, n)) < density)
-    flows *= 1 + 5 * np.kron(np.eye(regions), np.ones((sectors, sectors)))
-    output = np.maximum(flows.sum(0) / rng.uniform(0.2, 0.8, n), flows.sum(1)) + 1e-3
-    final = output - flows.sum(1)
-    cube = flows.reshape(regions, sectors, regions, sectors)
-    return dataset(cube, final.reshape(regions, sectors))
-
+from shockmesh.kernels.network import FirmNetwork
+from tables import dataset, random_table
 
 TABLES: dict[str, Callable[[], xr.Dataset]] = {
     "three regions": lambda: random_table(3, 4, seed=1),
@@ -352,40 +311,6 @@ def test_margins_that_the_support_cannot_meet_are_not_exceeded() -> None:
     fitted = rebalance(cells, np.array([5.0, 1.0]), np.array([3.0]).repeat(2) * [1, 0])
     assert (fitted.sales(2) <= np.array([5.0, 1.0]) + 1e-12).all()
     assert fitted.inputs(2)[0] <= 3.0 + 1e-12
-
-
-def test_tail_exponent_and_scaling_recover_known_ones() -> None:
-    rng = np.random.default_rng(0)
-    assert tail_exponent(rng.random(200_000) ** (-1 / 1.3)) == pytest.approx(1.3, rel=0.05)
-    degree = rng.integers(1, 1000, 5000)
-    assert scaling(degree, 2.0 * degree**1.3) == pytest.approx(1.3, rel=0.02)
-    assert np.isnan(tail_exponent(np.ones(10)))
-    assert np.isnan(scaling(np.ones(5, int), np.ones(5)))
-
-
-def test_largest_component_of_known_networks() -> None:
-    assert largest_component(firm_network([0, 1, 3], [1, 2, 4], [1.0] * 3, [1.0] * 6)) == 0.5
-    chain = np.arange(500)
-    shuffled = np.random.default_rng(0).permutation(501)
-    assert largest_component(firm_network(shuffled[chain], shuffled[chain + 1], np.ones(500), np.ones(501))) == 1
-
-
-def test_describe_puts_published_facts_beside(tmp_path: Path) -> None:
-    network = generate_network(random_table(), 500, seed=1)
-    described = describe_network(write_network(network, tmp_path / "n.zarr"))
-    assert (described["firms"], described["links"]) == (500, network.n_links)
-    assert described["aggregate_error"] == network.attrs["aggregate_error"]
-    assert described["findings"] == []
-    told = {record["quantity"]: record for record in described["statistics"]}
-    assert told["sales vs degree exponent"]["fact"]["published"] == "1.3"
-    assert told["links per firm"]["inside"] is True
-    assert told["links per firm"]["text"].startswith(f"{network.n_links / 500:.3g} ✓ published 5 to 54 (")
-    assert told["largest inputs per output"]["inside"] is None
-
-
-def test_findings_name_firms_below_zero_value_added() -> None:
-    network = firm_network([0, 1, 2], [1, 2, 0], [5.0, 1.0, 3.0], [1.0, 0, 0], firm=["a", "b", "c"])
-    assert findings(network) == ["value added is below zero for 1 of 3 firms, lowest first: b"]
 
 
 def test_the_packaged_world_table_makes_a_network_within_stated_errors(tmp_path: Path) -> None:

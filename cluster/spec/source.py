@@ -89,7 +89,8 @@ def read_source(path: str | Path, overrides: Sequence[str] = ()) -> Source:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([Problem(name, "(document)", name, f"cannot be read: {error}")]) from error
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise SpecError([Problem(name, "(document)", "cannot be read", why)]) from error
     source = parse_source(name, text)
     for override in overrides:
         _apply(source, override)

@@ -21,7 +21,7 @@ import zarr
 from jaxtyping import Float
 from shockmesh.io.stores.damage import check_claim, reading
 from shockmesh.io.stores.places import ROOT, Place, place, whole, zarr_store
-from shockmesh.io.stores.schemas import mismatch
+from shockmesh.io.stores.schemas import KEY, mismatch
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 SCHEMA = "table/1"
@@ -111,7 +111,8 @@ def _check_arrays(path: Place) -> None:
     """Every variable and label is there as it claims: looked at before anything of it is read."""
     group = zarr.open_group(zarr_store(path, read_only=True), mode="r")
     if wrong := mismatch(dict(group.attrs), SCHEMA):
-        raise TableError(f"{path}: {wrong}")
+        network = str(group.attrs.get(KEY)).startswith("network/")
+        raise TableError(f"{path}: {'is a network of firms, not a table' if network else wrong}")
     arrays = dict(group.arrays())
     if missing := sorted({*DIMS, *chain(*DIMS.values())} - arrays.keys()):
         raise TableError(f"{path}: {', '.join(missing)}: missing; make the store again")
