@@ -19,7 +19,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from shockmesh.cluster.cli import main
 from shockmesh.io.networks.store import read_network, write_network
 from shockmesh.io.results import committed, open_run, verify
-from shockmesh.io.stores import places
+from shockmesh.io.stores import clients, places
 from shockmesh.io.stores.engines import write_status
 from shockmesh.io.stores.icechunk_engine import IcechunkEngine
 from shockmesh.io.stores.places import (
@@ -105,10 +105,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         monkeypatch.setenv(name, value)
     urlopen(f"{found.url}/moto-api/reset", data=b"").close()
     boto3.client("s3").create_bucket(Bucket="bucket")
-    places._store.cache_clear()
+    clients.client.cache_clear()
     yield found
     found.stop()
-    places._store.cache_clear()
+    clients.client.cache_clear()
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -146,7 +146,7 @@ def test_of_many_writers_one_wins(folder: Place) -> None:
 def test_a_commit_whose_answer_was_lost_is_known_as_ones_own(
     server: Server, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    monkeypatch.setattr(places, "TIMEOUT", timedelta(seconds=SLOW / 2))
+    monkeypatch.setattr(clients, "TIMEOUT", timedelta(seconds=SLOW / 2))
     marker = place("s3://bucket/marker.json")
     server.planned = iter([fault])
     assert create(marker, b"mine")
@@ -316,7 +316,7 @@ def test_a_store_that_is_not_to_be_had_is_told_before_anything_is_computed(
     assert main(["status", "s3://bucket/none"]) == 2
     assert "s3://bucket/none: no run here" in capsys.readouterr().err
     server.stop()
-    places._store.cache_clear()
+    clients.client.cache_clear()
     assert main([*run, "s3://bucket/run"]) == 2
     assert "s3://bucket/run: the store does not answer" in capsys.readouterr().err
 

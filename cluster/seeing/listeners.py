@@ -10,7 +10,8 @@ from shockmesh.cluster.planning.plan import Plan
 from shockmesh.cluster.seeing.events import TROUBLE, Event, RunEnded, Tell
 from shockmesh.cluster.seeing.progress import Progress
 from shockmesh.io.runlog import RunLog
-from shockmesh.io.stores.places import Place, PlaceError
+from shockmesh.io.stores.clients import PlaceError
+from shockmesh.io.stores.places import Place
 
 WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 

@@ -22,8 +22,9 @@ import xarray as xr
 from jaxtyping import Float, Int
 from shockmesh.io.inputs.csv_text import read_csv_text
 from shockmesh.io.inputs.sector_matrices import name_cell, read_cells
+from shockmesh.io.stores.clients import PlaceError
 from shockmesh.io.stores.damage import reading
-from shockmesh.io.stores.places import PlaceError, place, zarr_store
+from shockmesh.io.stores.places import place, zarr_store
 from shockmesh.kernels.network import FirmNetwork
 
 KEYS = ("firm", "region", "sector")

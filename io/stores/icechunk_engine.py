@@ -25,9 +25,10 @@ from uuid import uuid4
 
 import numpy as np
 import zarr
+from shockmesh.io.stores.clients import PAUSES, broke_off
 from shockmesh.io.stores.damage import DamagedStoreError, reading
 from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING, Commit, EngineError, write_status
-from shockmesh.io.stores.places import PAUSES, PatientStore, Place, Remote, broke_off
+from shockmesh.io.stores.places import PatientStore, Place, Remote
 
 BLOCKS, SECONDS = 20, 30.0
 SHARDS_PER_MANIFEST = 64

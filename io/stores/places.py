@@ -8,49 +8,28 @@ Files and trees appear whole. A file is written under another name and renamed, 
 or put with its root's `zarr.json` last. `create` takes a name only if it is free (link, If-None-Match).
 """
 
-import asyncio
 import os
-import re
 import shutil
 import tempfile
-import time
 import uuid
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
 import obstore.exceptions
-import obstore.store
+from shockmesh.io.stores.clients import LATE, TORN, PlaceError, client, connect, patient, patiently, told
 from zarr.abc.store import Store
 from zarr.storage import ObjectStore, WrapperStore
 
 ROOT = "zarr.json"  # of a tree: there once the tree is whole
 SCHEMES = ("s3", "gs", "az")
 PARTIAL = ".partial"  # of files that a process is writing, or was when it died
-RETRIES: Any = {
-    "max_retries": 8,
-    "retry_timeout": timedelta(seconds=120),
-    "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10), "base": 2},
-}
-TIMEOUT = timedelta(seconds=60)  # of an answer
-PAUSES = (0.2, 1.0, 5.0)  # seconds, before an answer that broke off is asked for again
-TORN = ("request or response body error", "streaming error")  # how clients say that an answer broke off
-LATE = ("kind: Timeout",)  # or did not come; it asks again by itself, but not for a conditional put
-DENIED = (obstore.exceptions.PermissionDeniedError, obstore.exceptions.UnauthenticatedError, PermissionError)
-METADATA = "/latest/api/token"  # where a cloud machine keeps its role's credentials, asked when there are no others
-ADDRESS = re.compile(r"https?://\S+")
-
-
-class PlaceError(ValueError):
-    """A place that cannot be reached, read or written. The message names it and the reason, and no credentials."""
 
 
 @dataclass(frozen=True, order=True)
@@ -95,7 +74,7 @@ class Remote:
 
     def iterdir(self) -> Iterator["Remote"]:
         """What is directly below: objects, then prefixes."""
-        found = _patient(self, lambda: obstore.list_with_delimiter(_store(self.bucket), f"{self.key}/"))
+        found = patient(self, lambda: obstore.list_with_delimiter(client(self.bucket), f"{self.key}/"))
         yield from (Remote(self.bucket, of["path"]) for of in found["objects"])
         yield from (Remote(self.bucket, of) for of in found["common_prefixes"])
 
@@ -109,16 +88,16 @@ class Remote:
 
     def listing(self) -> list[Any]:
         """What the store says of every object below."""
-        return _patient(self, lambda: list(obstore.list(_store(self.bucket), f"{self.key}/").collect()))
+        return patient(self, lambda: list(obstore.list(client(self.bucket), f"{self.key}/").collect()))
 
     def read_bytes(self) -> bytes:
-        return _patient(self, lambda: bytes(obstore.get(_store(self.bucket), self.key).bytes()))
+        return patient(self, lambda: bytes(obstore.get(client(self.bucket), self.key).bytes()))
 
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
 
     def unlink(self, missing_ok: bool = False) -> None:
-        _patient(self, lambda: obstore.delete(_store(self.bucket), self.key))
+        patient(self, lambda: obstore.delete(client(self.bucket), self.key))
 
     def size(self) -> int:
         head = self._head()
@@ -135,16 +114,16 @@ class Remote:
 
         def write() -> bool:
             try:
-                obstore.put(_store(self.bucket), self.key, content, **options)
+                obstore.put(client(self.bucket), self.key, content, **options)
             except obstore.exceptions.AlreadyExistsError:
                 return self.read_bytes() == content
             return True
 
-        return _patient(self, write, lost=(*TORN, *LATE))
+        return patient(self, write, lost=(*TORN, *LATE))
 
     def _head(self) -> Any:
         try:
-            return _patient(self, lambda: obstore.head(_store(self.bucket), self.key))
+            return patient(self, lambda: obstore.head(client(self.bucket), self.key))
         except FileNotFoundError:
             return None
 
@@ -173,25 +152,25 @@ def zarr_store(at: Place, read_only: bool = False) -> Any:
     """What Zarr and xarray open for a place."""
     if isinstance(at, Path):
         return str(at)
-    with _told(at):
-        store = _connect(f"{at.bucket}/{at.key}")
+    with told(at):
+        store = connect(f"{at.bucket}/{at.key}")
     return PatientStore(ObjectStore(store, read_only=read_only))
 
 
 class PatientStore(WrapperStore):
-    """Asks a Zarr store again for an answer that broke off, as `_patient` does."""
+    """Asks a Zarr store again for an answer that broke off, as `patient` does."""
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        return await _patiently(lambda: self._store.get(key, prototype, byte_range))
+        return await patiently(lambda: self._store.get(key, prototype, byte_range))
 
     def get_ranges(self, key: str, byte_ranges: Any, **limits: Any) -> Any:
         return Store.get_ranges(self, key, byte_ranges, **limits)  # over `get`
 
     async def set(self, key: str, value: Any) -> None:
-        await _patiently(lambda: self._store.set(key, value))
+        await patiently(lambda: self._store.set(key, value))
 
     async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
-        for name in await _patiently(lambda: self._listed(prefix)):
+        for name in await patiently(lambda: self._listed(prefix)):
             yield name
 
     async def _listed(self, prefix: str) -> list[str]:
@@ -326,76 +305,3 @@ def _beside(at: Path, content: bytes) -> Generator[Path]:
         file.flush()
         os.fsync(file.fileno())
     yield partial
-
-
-def _patient[T](at: Remote, ask: Callable[[], T], lost: tuple[str, ...] = TORN) -> T:
-    """Ask again where an answer broke off; the client itself only asks again where none began."""
-    with _told(at):
-        for pause in PAUSES:
-            try:
-                return ask()
-            except obstore.exceptions.GenericError as error:
-                if not any(sign in str(error) for sign in lost):
-                    raise
-                time.sleep(pause)
-        return ask()
-
-
-def broke_off(error: Exception) -> bool:
-    """Whether an error says that an answer began and broke off; in that case clients do not ask again."""
-    return any(sign in str(error) for sign in TORN)
-
-
-async def _patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
-    """`_patient` for Zarr."""
-    for pause in PAUSES:
-        try:
-            return await ask()
-        except Exception as error:  # each kind of store has its own
-            if not broke_off(error):
-                raise
-            await asyncio.sleep(pause)
-    return await ask()
-
-
-@contextmanager
-def _told(at: Remote) -> Generator[None]:
-    """Say where an object store failed, in one line without its credentials."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except obstore.exceptions.BaseError as error:
-        raise PlaceError(f"{at}: {_reason(error)}") from error
-    except (PermissionError, OSError, ValueError) as error:
-        if isinstance(error, PlaceError):
-            raise
-        raise PlaceError(f"{at}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """The cause, from the error's kind and the store's words, without addresses: names and secrets may be in them."""
-    if isinstance(error, DENIED):
-        return "access denied: are the credentials in the environment right?"
-    text = str(error).partition("\n\nDebug source")[0]
-    said = ADDRESS.sub("", text)
-    causes = (
-        ("no such bucket", "NoSuchBucket" in said),
-        ("no credentials in the environment (AWS_ACCESS_KEY_ID …)", METADATA in text or "credential" in said.lower()),
-        ("the store does not answer", "sending request" in said or "timed out" in said),
-        ("the store fails, however often it is asked", "status code: 5" in said),
-    )
-    told = next((why for why, holds in causes if holds), None)
-    return told or f"{type(error).__name__}: {said.partition(chr(10))[0][:200]}"
-
-
-@cache
-def _store(bucket: str) -> Any:
-    return _connect(bucket)
-
-
-def _connect(url: str) -> Any:
-    """A client with the environment's settings; it uses plain http only if the endpoint does."""
-    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    options: Any = {"timeout": TIMEOUT, "connect_timeout": "5s", "allow_http": plain}
-    return obstore.store.from_url(url, client_options=options, retry_config=RETRIES)
