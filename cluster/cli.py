@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.strerror is None:
             raise
-        named = error.filename2 or error.filename or "the disk"  # the second of two is what the first should become
+        named = error.filename2 or error.filename or "the disk"  # of a rename, the second is the new name
         return refuse(options.json, [f"{named}: {error.strerror}"], BAD_INPUT)
     except KeyboardInterrupt:
         return refuse(options.json, ["interrupted"], INTERRUPTED)

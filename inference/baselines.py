@@ -20,7 +20,10 @@ from shockmesh.kernels.step import Flows
 
 BASELINES = ("no change", "shocks alone", "Leontief's inverse", "before the fit")
 DAYS_AT_ONCE = 32
-ROUNDS, SETTLED = 2000, 1e-6  # of passing orders on: the most, and a change of output that ends them
+ROUNDS, SETTLED = (
+    2000,
+    1e-6,
+)  # passes of orders at most; the change of output [of its baseline] that ends them
 
 
 def first_order(
@@ -60,7 +63,7 @@ def baselines(problem: Problem) -> dict[str, tuple[Float[np.ndarray, "period ser
     Leontief's inverse `through_leontief` of the firms' network: every order is passed on, supply never binds
     before the fit     the model itself at those medians
 
-    Of shocks those to production and to final demand count, not cut routes or damages; stocks do not change.
+    Only shocks to production and to final demand count, not cut routes or damages; stocks do not change.
     """
     medians = {site: jnp.zeros((size, 1), problem.dtype) for site, size in problem.sites.items()}
     experiment, layout = problem.experiments[0], problem.layout
@@ -83,7 +86,7 @@ def baselines(problem: Problem) -> dict[str, tuple[Float[np.ndarray, "period ser
 
 
 def _batches(days: Float[Array, " time"]) -> Iterator[Float[Array, " day"]]:
-    """Days that are computed together, as members; the last batch repeats its last day, so that one program does."""
+    """Days that are computed together, as members; the last batch repeats its last day, so that all have one size."""
     for first in range(0, len(days), DAYS_AT_ONCE):
         yield days[jnp.minimum(jnp.arange(first, first + DAYS_AT_ONCE), len(days) - 1)]
 

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import chi2
 
 LEVELS = (0.5, 0.9)  # of central intervals
-FEWEST = 30  # draws whose largest fifth shows the tail of importance weights
-EQUAL = 0.1  # logarithms of weights this near are as good as equal
+FEWEST = 30  # draws: of fewer, the largest fifth does not show the tail of importance weights
+EQUAL = 0.1  # weights whose logarithms differ by less count as equal
 
 
 def rmse(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"]) -> float:
@@ -41,8 +41,8 @@ def crps(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*se
 def coverage(draws: Float[np.ndarray, "*series draw"], truth: Float[np.ndarray, "*series"], level: float) -> float:
     """The share of true values within the draws' central interval of a level.
 
-    Its ends are the order statistics p (n + 1) (Hyndman, Fan 1996, type 6): between them lies one more draw of the same
-    distribution as often as the level says, however few the n draws are, down to (1 + level) / (1 − level).
+    Its ends are the order statistics p (n + 1) (Hyndman, Fan 1996, type 6). One more draw of the same distribution lies
+    between them as often as the level says, also with few draws: n ≥ (1 + level) / (1 − level) are enough.
     """
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-1, method="weibull")
     return float(np.mean((low <= truth) & (truth <= high)))
@@ -94,15 +94,15 @@ def moved(
 def pareto_k(log_weights: Float[np.ndarray, " draw"]) -> float:
     """Shape of the tail of importance weights (Vehtari et al. 2024): a guide with k̂ > 0.7 is far from the posterior.
 
-    NaN of fewer than `FEWEST` draws, or where a weight is not finite; 0 where the weights have no tail; infinite where
-    one outweighs all others by more than numbers can hold.
+    NaN with fewer than `FEWEST` draws, or where a weight is not finite; 0 where the weights have no tail; infinite
+    where one weight is so large that the others are 0 beside it.
     """
     if len(log_weights) < FEWEST or not np.isfinite(log_weights).all():
         return np.nan
     weights = np.asarray(log_weights, float)
     if np.ptp(weights) < EQUAL or np.ptp(np.sort(weights)[-5:]) == 0:
         return 0.0
-    return float(np.nan_to_num(array_stats.psislw(-weights)[1], nan=np.inf))  # ArviZ takes what is to be weighed away
+    return float(np.nan_to_num(array_stats.psislw(-weights)[1], nan=np.inf))  # ArviZ wants the negative logarithms
 
 
 def rank_uniformity(ranks: Int[np.ndarray, " fit"], draws: int, bins: int = 10) -> float:

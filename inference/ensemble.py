@@ -2,10 +2,10 @@
 
     z_m = argmin ½ |z − z⁰_m|² + loss(r(z) − √w ε_m) / w        z⁰_m ~ prior, ε_m ~ N(0, 1)
 
-(Kitanidis 1995; Oliver, He, Reynolds 1996): r are residuals in units of noise, absolute, relative or of logarithms. The
-error is as wide as the temperature w says, so that members spread as p(z) exp(−loss / w) does: exactly so where r is
-linear in z and the penalty squared. Members are independent, so all of them are one batched rollout, or any number of
-batches anywhere; member m draws with fold_in(seed, m) alone."""
+(Kitanidis 1995; Oliver, He, Reynolds 1996). r are residuals in units of noise: absolute, relative or of logarithms. The
+error grows with the temperature w, so that members spread as p(z) exp(−loss / w) does. They do so exactly where r is
+linear in z and the penalty is squared. Members are independent: they may be one batched rollout, or many batches on
+many machines. Member m draws with fold_in(seed, m) alone."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +24,7 @@ class Ensemble(NamedTuple):
 
     latents: dict[str, Float[Array, "group member"]]
     objective: Float[Array, "step member"]  # ½ |z − z⁰|² + loss / w before each step
-    failed: Bool[Array, " member"]  # a number that is not finite was met: the member stays at its last finite place
+    failed: Bool[Array, " member"]  # it met a number that is not finite, and stays where it was before
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _pull(problem: Problem, keys: PRNGKeyArray, how: Pull) -> Ensemble:
 
 
 def pull_from(problem: Problem, anchor: Latents, start: Latents, how: Pull) -> Ensemble:
-    """Pull members from `start`, each bound to its `anchor`, a draw of the prior; data may differ by member."""
+    """Pull members from `start`, each tied to its `anchor`, a draw of the prior. Data may differ by member."""
     optimiser = optax.adam(optax.cosine_onecycle_schedule(how.steps, how.rate, pct_start=0.2), eps=NEGLIGIBLE)
 
     def one(carry: tuple[Latents, optax.OptState, Array], _: None) -> tuple[tuple, Array]:
@@ -68,7 +68,7 @@ def pull_from(problem: Problem, anchor: Latents, start: Latents, how: Pull) -> E
 
 
 def perturbed(problem: Problem, keys: PRNGKeyArray) -> Problem:
-    """The problem with an error of what was seen for each member: a draw of the noise, √w times as wide."""
+    """The problem with data that differ by member: each adds a draw of the noise, times √w, to what was seen."""
     width = problem.loss.temperature**0.5
 
     def of(number: int, experiment: Experiment) -> Experiment:

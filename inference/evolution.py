@@ -47,6 +47,6 @@ def evolve(problem: Problem, evaluations: int, *, seed: int = 0, generation: int
 
 @jax.jit
 def _objective(problem: Problem, latents: dict[str, Array]) -> Float[Array, " member"]:
-    """½ |z|² + loss / w: what the most likely point has least of."""
+    """½ |z|² + loss / w, which is least at the most likely point."""
     distance = 0.5 * sum((z**2).sum(axis=0) for z in latents.values())
     return distance + losses(problem, latents) / problem.loss.temperature

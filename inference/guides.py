@@ -7,11 +7,11 @@ guide stretches
 
     z = m + d ⊙ A ε,      A = Π_k (I + (s_k − 1) v_k v_kᵀ)      |v_k| = 1 within each neighbourhood, s_k > 0
 
-where a neighbourhood is the latent numbers that one series sees (a sector's firms and its common effect); numbers
-that several neighbourhoods share form one of their own, and the last stretches run over everything. Sampling and
-density cost O(latent numbers × stretches), log |det| = Σ log d + Σ log s, and a direction may become narrower than
-the diagonal (s < 1) or wider (s > 1). Directions start as gradients of the loss at draws from the prior: that is where
-data speak, and a number that they do not touch has no part in any direction, ever.
+where a neighbourhood is the latent numbers that one series sees (a sector's firms and its common effect). Numbers
+that several neighbourhoods share form one of their own; the last stretches run over everything. Sampling and density
+cost O(latent numbers × stretches), and log |det| = Σ log d + Σ log s. A direction may become narrower than the diagonal
+(s < 1) or wider (s > 1). Directions start as gradients of the loss at draws from the prior, for there the data say
+something. A number that no data touch never has a part in a direction.
 """
 
 from collections.abc import Callable
@@ -114,8 +114,8 @@ def make_guide(
     """A guide over a problem's latent numbers, starting at the prior.
 
     Args:
-        neighbourhood: each firm's, for the structured guide: the series that sees it, say.
-        rank: factors of the low-rank guide, stretches of the structured one of either kind, layers of the flow.
+        neighbourhood: of each firm, for the structured guide; for example the series that sees it.
+        rank: factors of the low-rank guide; stretches of the structured one, local and common each; layers of the flow.
 
     Raises:
         ValueError: no guide of this name.
@@ -137,14 +137,14 @@ def make_guide(
 
 
 def loss_gradients(problem: Problem, draws: int) -> Float[Array, "draw latent"]:
-    """The gradient of the loss at some draws from the prior, sites one after the other; of length 1."""
+    """The gradient of the loss at some draws from the prior, scaled to length 1; sites one after the other."""
     _, gradient = jax.jit(batch_value_and_gradient)(problem, prior_draws(problem, member_keys(0, range(draws))))
     flat = jnp.concatenate([gradient[site] for site in sorted(gradient)]).T
     return flat / jnp.maximum(jnp.linalg.norm(flat, axis=1, keepdims=True), jnp.finfo(flat.dtype).tiny)
 
 
 def latent_neighbourhoods(problem: Problem, neighbourhood: Int[np.ndarray, " firm"]) -> Int[np.ndarray, " latent"]:
-    """Each latent number's neighbourhood: that of all firms it acts on, or the one of numbers that several share."""
+    """Each latent number's neighbourhood: that of the firms it acts on; a common one where it acts on several."""
     shared = int(neighbourhood.max()) + 1
     by_site: dict[str, np.ndarray] = {}
     for field in problem.fields:

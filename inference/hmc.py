@@ -1,6 +1,6 @@
 """Hamiltonian Monte Carlo: the gold standard that guides and ensembles are compared with on a small economy.
 
-Exact up to Monte Carlo error, and so dear: hundreds of gradients a draw. NumPyro's NUTS (Hoffman, Gelman 2014) on
+Exact up to Monte Carlo error, and costly: hundreds of gradients a draw. NumPyro's NUTS (Hoffman, Gelman 2014) on
 `model`, its chains members of one rollout.
 """
 
@@ -15,7 +15,7 @@ from numpyro.infer import MCMC, NUTS, init_to_value
 from shockmesh.inference.model import model
 from shockmesh.inference.problem import Latents, Problem
 
-DEPTH = 7  # of a trajectory: 127 gradients at most
+DEPTH = 7  # of a trajectory's tree: 2⁷ − 1 gradients at most
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Chains:
     latents: Latents  # site → (group, draw), chain after chain
     r_hat: float  # the largest of any latent number; 1 where chains agree (Vehtari et al. 2021: below 1.01 is good)
     divergences: int  # of all draws; 0 is good
-    evaluations: int  # gradients, of all chains, warm-up left out
+    evaluations: int  # gradients of all chains, without warm-up
 
 
 def sample(problem: Problem, seed: int = 0, *, draws: int = 500, warmup: int = 500, chains: int = 4) -> Chains:

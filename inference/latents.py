@@ -49,7 +49,7 @@ class LatentField:
     """One unknown number per firm, and which number of the model it is.
 
     target: ("parameters", a field of Parameters), or (a field of Scenario, position, a field of that shock).
-    like: the field whose latent numbers these are too, if not its own: what is learned of the one moves the other, each
+    like: the field whose latent numbers this one uses in place of its own. What is learned of one moves the other, each
         from its own median. Both have the same effects.
     """
 

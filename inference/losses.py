@@ -37,10 +37,10 @@ class Observed:
     groups: Segments  # firms → series
     period: Int[Array, " day"]  # each day's period; `periods` for days of none
     values: Float[Array, "period series 1"]  # 1 is the baseline
-    noise: Float[Array, "#period #series 1"]  # standard deviation of the residual: a ratio of what, the loss says
+    noise: Float[Array, "#period #series 1"]  # standard deviation of the residual, whichever the loss takes
     fitted: Bool[Array, "period series 1"]  # counts in the loss
     held_out: Bool[Array, "period series 1"]  # kept aside for validation
-    error: Float[Array, "#period #series #member"]  # that a member takes the data to have, in units of noise; mostly 0
+    error: Float[Array, "#period #series #member"]  # that a member adds to its data [noise]; 0 unless perturbed
     periods: int
 
 
@@ -126,7 +126,7 @@ class Loss:
         return self._penalty(jnp.where(counted, self.off(seen, values), 0)).sum(axis=(0, 1))
 
     def off(self, seen: Observed, values: Float[Array, "period series member"]) -> Float[Array, "period series member"]:
-        """Residuals in units of noise, from what was seen with the error that a member takes it to have."""
+        """Residuals in units of noise, less the error that a member adds to what was seen."""
         return self._residual(seen, values) / seen.noise - seen.error
 
     def _residual(self, seen: Observed, values: Array) -> Array:

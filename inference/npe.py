@@ -1,9 +1,9 @@
 """Neural posterior estimation: a flow learns the latent numbers from simulated data, then reads what was seen.
 
-Simulations of the prior with noise are pairs (z, data); a conditional flow q(z | summary of the data) of greatest
-likelihood approximates the posterior for any data (Papamakarios, Murray 2016; Greenberg, Nonnenmacher, Macke 2019). No
-loss is weighed and no gradient of the simulator taken. It learns a few dozen numbers from a few thousand simulations,
-effects of sectors say, not one for each firm: those of other sites stay at their prior. Needs the extra `npe`.
+Simulations of the prior with noise are pairs (z, data). A conditional flow q(z | summary of the data) is fitted to
+them by likelihood, and approximates the posterior for any data (Papamakarios, Murray 2016; Greenberg, Nonnenmacher,
+Macke 2019). No loss and no gradient of the simulator is used. A few thousand simulations teach it a few dozen numbers,
+such as effects of sectors, but not a number for each firm: other sites stay at their prior. Needs the extra `npe`.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def estimate(
     summaries: int = 40,
     batch: int = 100,
 ) -> dict[str, Float[Array, "group draw"]]:
-    """Draws of the posterior of some sites, all others as in the prior; costs so many simulations.
+    """Draws of the posterior of some sites; all others are drawn from the prior. Costs `simulations`.
 
     The data are summarised by their first principal components over the simulations, `summaries` of them at most.
 

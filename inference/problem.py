@@ -31,7 +31,7 @@ class Experiment:
     scenario: Scenario
     seen: tuple[Observed, ...]
     days: int
-    fitted_days: int | None = None  # of which the first so many reach all that is fitted; None: all of them
+    fitted_days: int | None = None  # the first days, which reach all values that are fitted; None: all days
 
 
 @partial(

@@ -1,4 +1,4 @@
-"""Approximate Bayesian computation: draws of the prior, the closest kept, or moved closer. What gradients have to beat.
+"""Approximate Bayesian computation: draws of the prior; the closest are kept, or moved closer. Gradients must beat it.
 
 Draw i uses fold_in(seed, i), as member i of any ensemble, so that results do not depend on the batches. A batch is one
 rollout, so tens of thousands of draws of a small economy take a minute.
@@ -63,7 +63,7 @@ def sequential(
     tolerances, shares = list[float](), list[float]()
     for number in range(rounds):
         best = np.argsort(found, kind="stable")[: max(1, int(keep * members))]
-        copies = np.resize(best, members)  # each of the best as often, but for one
+        copies = np.resize(best, members)  # each of the best equally often, give or take one
         tolerances.append(float(found[best[-1]]))
         round_keys = jax.vmap(partial(jax.random.fold_in, data=number + 1))(keys)
         start = {site: z[:, copies] for site, z in latents.items()}

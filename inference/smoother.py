@@ -2,8 +2,8 @@
 
     z_m ← z_m + C_zd (C_dd + α C_e)⁻¹ (d + √α e_m − g(z_m))        repeated for `rounds`, α = rounds
 
-with covariances over the ensemble. The update is computed in the space of the members: it costs a decomposition of the
-scaled anomalies of the data, never a matrix of latent numbers. A few hundred members are overconfident.
+with covariances over the ensemble. The update is computed in the space of the members: it decomposes the members'
+deviations in the data, and needs no matrix of latent numbers. A few hundred members are overconfident.
 """
 
 from functools import partial
@@ -36,7 +36,7 @@ def smooth(
 
 
 def residuals(problem: Problem, found: Predictions) -> Float[Array, "datum member"]:
-    """Residuals in units of noise, √w times as wide as it is said to be; 0 where nothing is fitted."""
+    """Residuals in units of √w times the noise; 0 where nothing is fitted."""
     width = problem.loss.temperature**0.5
     parts = [
         jnp.where(seen.fitted, problem.loss.off(seen, values) / width, 0).reshape(-1, values.shape[-1])

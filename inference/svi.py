@@ -1,8 +1,8 @@
 """Stochastic variational inference: a guide is moved towards the generalised posterior, some particles a step.
 
 The gradient is the sticking-the-landing estimator (Roeder, Wu, Duvenaud 2017): the guide's density is held fixed
-while a draw moves, so that the gradient has no noise where the guide is right, and a latent number that no data
-touch keeps its prior exactly. (A flow's density at a given point is dear: there the plain estimator is used.)
+while a draw moves. So the gradient has no noise where the guide is right, and a latent number that no data touch
+keeps its prior exactly. (A flow's density at a given point is costly: it takes the plain estimator.)
 Particle p of step t draws with fold_in(fold_in(seed, t), p): particles may be computed anywhere and averaged."""
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from shockmesh.inference.problem import Problem
 type Params = dict[str, Any]  # an array, or a network's tree of arrays, by name
 
 CLIP = 100.0  # largest norm of a gradient
-NEGLIGIBLE = 1e-3  # a derivative by a standard normal number that Adam need not blow up to a full step
+NEGLIGIBLE = 1e-3  # derivatives by standard normal numbers below this do not become full steps of Adam
 
 
 class State(NamedTuple):
@@ -56,7 +56,7 @@ class Variational:
     seed: int
 
     def init(self) -> State:
-        """The state before the first step: the guide's start, in arrays of its own, which steps may take over."""
+        """The state before the first step, in arrays of its own, whose memory steps may take over."""
         start = jax.tree.map(jnp.copy, self.start)
         return State(start, self.optimiser.init(start), jnp.zeros((), jnp.int32))
 
@@ -126,7 +126,7 @@ def take_step(
 
 
 def _strong(leaf: Array) -> Array:
-    """An array whose type no later step changes."""
+    """An array of a definite type, which no later step changes."""
     return jax.lax.convert_element_type(leaf, jnp.result_type(leaf))
 
 

@@ -84,7 +84,7 @@ def write_posterior(run: str | Place, found: Posterior, network: FirmNetwork, at
     with (
         whole(path) as partial,
         warnings.catch_warnings(),
-    ):  # xarray and ArviZ look for it; Zarr reminds that other readers may not
+    ):  # consolidated metadata: xarray and ArviZ look for it; Zarr warns that other readers may not
         warnings.filterwarnings("ignore", "Consolidated metadata", zarr.errors.ZarrUserWarning)
         tree.to_zarr(partial, mode="w", zarr_format=3, consolidated=True)
     return path

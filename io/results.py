@@ -89,7 +89,7 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
     """
     run = place(path)
     engine = engine_of(run)
-    with zarr.config.set({"array.write_empty_chunks": True}):  # spares Zarr a look for chunks that are all fill value
+    with zarr.config.set({"array.write_empty_chunks": True}):  # or Zarr would compare each chunk with the fill value
         group = zarr.open_group(engine.writes, mode="r+")
         names = cast(str, group.attrs["recorded"]).split()
         if set(arrays) != set(names):

@@ -17,7 +17,7 @@ class SaidError(ValueError):
 
 @dataclass(frozen=True)
 class Said:
-    """What a user says of a source. It stands above what the source says of itself.
+    """What a user says of a source. It counts more than what the source says of itself.
 
     Raises:
         SaidError: a year that is not of four digits.
@@ -33,7 +33,7 @@ class Said:
             raise SaidError(f"year: {self.year}: must have four digits")
 
     def over(self, other: "Said") -> "Said":
-        """These words, and the other's where these are silent."""
+        """These words, and the other's where these say nothing."""
         return replace(other, **{name: word for name, word in vars(self).items() if word is not None})
 
     def cited(self) -> dict[str, str | int]:

@@ -81,7 +81,7 @@ def _observed(spec: Spec, observe: Observe, network: FirmNetwork) -> tuple[Obser
     series = read_series(observe.file, days)
     of_firm = firms_of_series(series, observe.by, observe.groups, network, observe.file)
     names, shape = len(series.names), series.values.shape
-    padded = np.column_stack([series.values, np.full(shape[0], np.nan)])  # firms of no series: one that is never seen
+    padded = np.column_stack([series.values, np.full(shape[0], np.nan)])  # a last series, never seen, for firms of none
     noise = noise_of(observe, series)
     seen = observed(
         observe.variable,
@@ -116,7 +116,7 @@ def _fitted(series: Series, observe: Observe) -> Bool[np.ndarray, " period"]:
 
 
 def _within(series: Series, window: Window) -> Bool[np.ndarray, " period"]:
-    """The periods of which every day lies in a window of days."""
+    """The periods whose days all lie in a window."""
     first, after = window
     return (series.first_day >= first) & (series.last_day < after)
 
@@ -136,7 +136,7 @@ def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork, series
 
 
 def _shock_target(spec: Spec, owner: str, name: str) -> tuple[str, int, str]:
-    """Where a shock lies in a scenario. Its recovery_days are the kernel's rate: a prior of logarithms suits both."""
+    """Where a shock's number lies in a scenario. Recovery days are a rate there; a prior of logarithms suits both."""
     part = part_of(next(shock for shock in spec.shocks if shock.name == owner))
     alike = [shock.name for shock in spec.shocks if part_of(shock) == part]
     return KIND_OF[part], alike.index(owner), "recovery_rate" if name == "recovery_days" else name

@@ -24,7 +24,7 @@ from shockmesh.io.posteriors import Posterior, Seen, Weights
 from shockmesh.io.stores.checkpoints import last_checkpoint, write_checkpoint
 from shockmesh.io.stores.places import Place
 
-LAST_STEPS = 20  # whose objectives are averaged, where one is told
+LAST_STEPS = 20  # an objective that is told is the mean of so many
 VALIDATION_DRAWS = 16  # of the guide, for the held-out loss at a checkpoint
 
 
@@ -186,7 +186,7 @@ def _of_batch(problem: Problem, latents: Latents) -> dict[str, jax.Array]:
 
 
 def _named(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Fields by the name that the spec gives them; what it calls days is a rate in the kernels."""
+    """Fields by the name that the spec gives them; its recovery days are rates in the kernels."""
     fields = {name.removeprefix("field."): of for name, of in found.items() if name.startswith("field.")}
     return {name: 1 / of if name.endswith(".recovery_days") else of for name, of in fields.items()}
 
@@ -210,7 +210,7 @@ def _extend(track: Track, info: Info, held_out: float) -> Track:
 
 
 def _refuse_standstill(step: int, info: Info) -> None:
-    """Steps with numbers that are not finite are skipped; if all of an interval are, going on is no use."""
+    """Steps with numbers that are not finite are skipped; if all of an interval are, the fit ends."""
     params = [name for name, bad in info.bad_params.items() if np.asarray(bad).all()]
     particles = np.flatnonzero(np.asarray(info.bad_particles).all(axis=0))
     if params or len(particles):

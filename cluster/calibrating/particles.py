@@ -1,4 +1,4 @@
-"""Particles of variational inference on workers: each step they are given the guide's state; gradients are averaged.
+"""Particles of variational inference on workers: each step sends them the guide's state, and averages their gradients.
 
 A step's blocks are groups of particles; block b of step t has the number t · blocks + b, so that a straggler of an
 earlier step is never taken for one of this. Particles draw with fold_in(fold_in(seed, step), particle), and blocks are

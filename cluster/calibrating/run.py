@@ -187,7 +187,7 @@ def _fit(
 def _stepping(
     job: Job, bound: Calibration, address: str | None, tell: Tell
 ) -> Generator[Callable[[Variational], Steps] | None]:
-    """Where the steps of a guide are taken: None in this process."""
+    """How the steps of a guide are taken on workers; None: in this process."""
     if address == IN_PROCESS:
         yield None
         return

@@ -1,7 +1,8 @@
 """What a planned run would take on GPUs that are not here: whether it fits them, and for how long, by the roofline.
 
-Each forecast is for one worker, a device or a gang of `devices_per_gang` of its kind, that has the whole run: n of them
-take an nth of it. Times are floors (see `kernels/devices/roofline.py`), without start, compilation and transfers.
+Each forecast is for one worker, a device or a gang of `devices_per_gang` of its kind, that does the whole run. With n
+workers it takes an nth of the time. Times are floors (see `kernels/devices/roofline.py`), without start, compilation
+and transfers.
 """
 
 from dataclasses import dataclass

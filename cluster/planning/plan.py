@@ -18,13 +18,13 @@ A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps U fie
 
     driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C + 3 V) E + (12 + F) N) + 4 d w U N
 
-Measured against it: 4.7 GB for a million unknown numbers of 500,000 firms (formula 5.5). Against the rest: 0.52 GB for
-200,000 links, m = 16, T = 60 (formula 0.70), 1.56 GB for 3 million links, m = 16 (formula 1.93), both without Ray's own
+Measured: a driver with a million unknown numbers of 500,000 firms takes 4.7 GB (formula 5.5); a worker with 200,000
+links, m = 16, T = 60 takes 0.52 GB (formula 0.70), with 3 million links 1.56 GB (formula 1.93), without Ray's own
 0.1–0.2 GB. A GPU holds the layout (56 E′ + 48 N′, of which 30 E′ are what groups read; or a table's w C) instead of the
 first two rows.
 
-Time is that of a block on a core by `kernels/devices/roofline.py`, as often as the busiest worker has one (and, where
-particles step a guide, once a step), plus the start of the workers and, after a calibration, the simulations of its
+Time is that of a block on a core (`kernels/devices/roofline.py`), times the blocks of the busiest worker (where
+particles step a guide: of every step), plus the start of the workers and, after a calibration, the simulations of its
 draws.
 """
 
@@ -69,7 +69,7 @@ class Sizes:
     sectors: int
     cells: int = 0  # of the table that holds the links, where the model suits one
     failures: int = 0  # of each firm that are drawn, in all shocks
-    cut: Cut | None = None  # into shards, where a worker has several devices
+    cut: Cut | None = None  # of the network into shards, where a worker has several devices
 
     @property
     def of_device(self) -> tuple[int, int]:
@@ -222,7 +222,7 @@ def _check_driver(spec: Spec, sizes: Sizes, memory: int) -> None:
 
 
 def device_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
-    """The part of it that lies on a GPU, where a device has memory of its own."""
+    """The part of `worker_bytes` that lies on a GPU, which has memory of its own."""
     firms, links = sizes.of_device
     layout = _width(spec) * sizes.cells if sizes.cells else 56 * links
     return layout + 48 * firms + _block_bytes(spec, sizes, block)
@@ -245,7 +245,7 @@ def _per_link(spec: Spec) -> int:
 
 
 def kept_numbers(spec: Spec) -> float:
-    """Numbers of a link in a state that a backward pass keeps: stock and orders, and what each shock hands on.
+    """How many numbers of a link a backward pass keeps in a state: stock and orders, and what each shock hands on.
 
     By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of what is kept without.
     """
@@ -296,7 +296,7 @@ def _work(spec: Spec, sizes: Sizes, block: int) -> Work:
 
 
 def rounds(spec: Spec, blocks: int, workers: int) -> int:
-    """How many blocks the busiest worker has, one after the other; the steps of a guide have theirs each."""
+    """How many blocks the busiest worker has, one after the other, over all steps of a guide."""
     steps = spec.infer.steps if spec.infer is not None and spec.infer.method == "svi" else 1
     return steps * math.ceil(blocks / workers)
 
@@ -324,7 +324,7 @@ def _block(spec: Spec, sizes: Sizes, workers: int, available: int) -> int:
     """Members per block: enough blocks to keep every worker busy to the end, and no more memory than there is."""
     given = spec.resources.members_per_block
     even = spec.members // (BLOCKS_PER_WORKER * workers)
-    lanes = even // LANES * LANES or even  # members fill vector registers by eights
+    lanes = even // LANES * LANES or even  # vector registers hold eight members
     wanted = max(1, min(LARGEST_BLOCK, lanes)) if given == "auto" else min(given, spec.members)
     least = 1 if given == "auto" else wanted
     for block in _descending(wanted, least):

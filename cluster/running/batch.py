@@ -78,7 +78,7 @@ class Simulator:
     def inputs(self, members: range) -> tuple[Parameters, Scenario]:
         """What the kernels take for some members, padded to a block: arrays (firm|1, member|1).
 
-        One of them, the inventory days, always has all members, so that a sweep that varies nothing has its size.
+        The inventory days always have all members, so that a sweep that varies nothing has its size too.
         """
         padding = max(0, (self.block or 0) - len(members))
         ids = np.array([*members, *[members[-1]] * padding])
@@ -222,7 +222,7 @@ def _recovery(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #mem
 
 
 def _damage(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:
-    """The numbers of a damage but for who builds, each (firm|1, member|1); firms that are not hit have loss 0."""
+    """The numbers of a damage except its builders, each (firm|1, member|1); firms that are not hit have loss 0."""
     filled = _filled(given)
     return {"rebuild_start": filled["onset"], **filled, "loss": _where_hit(given["loss"], hit)}
 

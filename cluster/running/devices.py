@@ -62,13 +62,13 @@ def on_host() -> AbstractContextManager[None]:
 
 
 def _turned(found: Mapping[str, Float[jax.Array, "time group member"]]) -> dict[str, jax.Array]:
-    """Days innermost. A device does it on the way, a host would need a pass over all numbers of its own."""
+    """Days innermost. On a device this is free; a host would need one more pass over all numbers."""
     return {name: values.transpose(2, 1, 0) for name, values in found.items()}
 
 
 def _gathered(
     values: Float[jax.Array, "member place time"], place_of: Int[np.ndarray, " firm"]
 ) -> Float[np.ndarray, "member firm time"]:
-    """An array that spans processes can be indexed, not iterated over."""
+    """Every firm's numbers, member by member. (An array that spans processes can be indexed, but not iterated over.)"""
     members = (multihost_utils.process_allgather(values[i], tiled=True) for i in range(len(values)))
     return np.stack([member[place_of] for member in members])

@@ -7,8 +7,8 @@ An `Executor` takes block numbers and gives back outcomes, in any order. The pol
 * an error of the work itself is not tried again: the same numbers would fail the same way;
 * where `HOPELESS` blocks are given up in a row, with none done in between, the blocks are not at fault (a full disk, a
   broken installation): no more are started, and `Tally.stopped` says why; likewise where no workers can be had;
-* once no block waits, an idle worker is given a block as well that another has had for much longer than blocks take;
-  the first outcome counts, and what then is still at work is not waited for;
+* once no block waits, an idle worker gets a copy of a block that another has had for much longer than blocks take;
+  the first outcome counts, and the other is not waited for;
 * blocks committed by an earlier attempt are harmless: committing is exclusive and the numbers are the same.
 """
 
@@ -23,7 +23,7 @@ from shockmesh.cluster.seeing.events import BlockDone, BlockGivenUp, BlockLost, 
 
 ATTEMPTS = 3
 HOPELESS = 3
-STRAGGLING, STRAGGLING_SECONDS = 3.0, 5.0  # times the median, and seconds at least, before a block is given out again
+STRAGGLING, STRAGGLING_SECONDS = 3.0, 5.0  # a block is late after so many medians, and so many seconds at least
 
 type Note = dict[str, Any]
 """A few numbers about a block."""
@@ -119,7 +119,7 @@ class _Flights:
         self._flying[block] = _Flight(self._clock())
 
     def land(self, outcome: Outcome) -> int:
-        """A copy of a block has ended; how many of it still fly and matter: none unless this one was lost."""
+        """A copy of a block has ended. How many other copies still count: none, unless this one was lost."""
         flight = self._flying[outcome.block]
         flight.copies -= 1
         if outcome.kind == "done":

@@ -18,13 +18,13 @@ from shockmesh.kernels.network import FirmNetwork
 IN_PROCESS = "local"  # the address that means: no Ray, this process
 CLOSED = {
     "RAY_AUTH_MODE": "token",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: addresses are 127.0.0.1, and nothing else is listened to
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # despite its name: has Ray listen to 127.0.0.1 only, also on Linux
 }
 
 
 @contextmanager
 def executor_of(job: Job, network: FirmNetwork, address: str | None, tell: Tell) -> Generator[Executor]:
-    """The workers of a job, ended with it; what becomes of gangs is told."""
+    """The workers of a job, which end with the context; `tell` hears what becomes of gangs."""
     if address == IN_PROCESS:
         _check_devices(job.plan.devices)
         yield LocalExecutor(make_work(job, network))
@@ -59,7 +59,7 @@ def token_file() -> Path | None:
 
 
 def _make_token(file: Path | None) -> None:
-    """A token that only its user may read; Ray would make one that all may."""
+    """A token that only its user may read. (Ray would make one that everybody may.)"""
     if file is None or file.exists():
         return
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

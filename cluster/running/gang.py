@@ -26,9 +26,9 @@ from shockmesh.kernels.network import FirmNetwork
 
 LOST = (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.OutOfMemoryError)
 FAILED = (*LOST, ray.exceptions.RayTaskError)
-HEARTBEAT_SECONDS = 10  # after which ranks that miss one of them end themselves
+HEARTBEAT_SECONDS = 10  # ranks that miss one of them for so long end themselves
 JOIN_SECONDS = 60
-GRACE_SECONDS = 2.0  # in which the others answer, if one rank's exception left none of them waiting
+GRACE_SECONDS = 2.0  # after a rank's exception the others answer within this, unless they wait for it
 
 
 @dataclass(frozen=True, order=True)
@@ -83,7 +83,7 @@ class Rank:
         """A block, not committed.
 
         A rank that failed must not take part in another block: the others may still wait in the collectives of the
-        one before, and would be given the numbers of this one.
+        block before, and would get the numbers of this one.
         """
         if self._broken:
             raise RuntimeError("this rank failed at an earlier block")
@@ -99,7 +99,7 @@ class Call:
 
     references: list[Any]
     block: int | None = None  # None: a step of the gang's formation
-    waits_for_room: bool = False  # in the cluster, so that it may take any time
+    waits_for_room: bool = False  # in the cluster: it may take any time
     since: float = field(default_factory=time.monotonic)  # when it was made, or became the first in the queue
 
     def __post_init__(self) -> None:
@@ -203,6 +203,6 @@ def _failure(reference: Any) -> Exception | None:
 
 
 def _of_collectives(error: Exception) -> bool:
-    """Whether an exception may come from another rank's end: JAX has one class for all that its runtime finds."""
+    """Whether an exception may come from another rank's end. JAX's runtime has one class for all its errors."""
     cause = getattr(error, "cause", None)
     return isinstance(cause, jax.errors.JaxRuntimeError)

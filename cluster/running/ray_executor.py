@@ -23,7 +23,7 @@ from shockmesh.kernels.network import FirmNetwork
 QUEUE = 2  # blocks per gang: one at work, one waiting or being committed, so that no device waits for the driver
 PATIENCE_SECONDS, PATIENCE = 120.0, 10.0
 POLL_SECONDS = 0.5
-LOOK_SECONDS = 2.0  # between looks at which nodes have joined and which are to go
+LOOK_SECONDS = 2.0  # between looks at the nodes: which have joined, which will go
 CONNECT_SECONDS = 10.0
 LEFT = "its node is to be taken away"
 WORKER_ENVIRONMENT = {  # one core, or most of one GPU
@@ -38,8 +38,8 @@ QUIET_RAY = {"RAY_IGNORE_UNHANDLED_ERRORS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 def ray_cluster(address: str | None, cores: int) -> Generator[dict[str, Any]]:
     """A connection to a cluster, or a local one for the time of the run; one that exists already is left as it is.
 
-    Yields the options of actors: those of a local cluster inherit their environment from it, which spares Ray from
-    preparing processes anew.
+    Yields the options of actors. Those of a local cluster inherit its environment, so that Ray need not start a new
+    process for each.
 
     Raises:
         WorkersError: Ray does not start, or there is none at the address.
@@ -90,9 +90,9 @@ def _environment(values: dict[str, str]) -> Generator[None]:
 class RayExecutor:
     """Keeps `workers` gangs busy with at most `QUEUE` blocks each; a gang gets its first once it is prepared.
 
-    So gangs that the cluster has no room for yet hold nothing up, and one that cannot be prepared costs no block. A
-    gang that fails is ended and replaced, and so is one that is at a step or a block for longer than `patience` seconds
-    and than `PATIENCE` times the longest block so far (before there is one, the plan's estimate).
+    So a gang for which the cluster has no room yet delays nothing, and one that cannot be prepared costs no block. A
+    gang that fails is ended and replaced. So is one that has been at a step or a block for more than `patience` seconds
+    and more than `PATIENCE` times the longest block so far (at first, the plan's estimate).
 
     With `resources.gangs: auto` there are as many gangs as the cluster has room for, also on nodes that join later;
     else as many as were asked for, and those without room wait for it. A gang on a node that is to be taken away
@@ -170,7 +170,7 @@ class RayExecutor:
             self._wanted = max(self._wanted, room)
 
     def _heed_notices(self) -> None:
-        """Let the gangs leave whose nodes are to be taken away; one that has no block ends at once."""
+        """Gangs whose nodes are to be taken away leave; one that has no block ends at once."""
         leaving = nodes_that_leave()
         for gang in [*self.gangs]:
             if not gang.leaves and any(place.node in leaving for place in gang.places):

@@ -40,7 +40,7 @@ from shockmesh.io.stores.journal import JournalError, marker_path
 from shockmesh.io.stores.places import Place, place
 from shockmesh.kernels.network import FirmNetwork
 
-NOTED = ("finished", "seconds", "worker")  # of a block, by whoever did it
+NOTED = ("finished", "seconds", "worker")  # what the worker of a block notes
 SHOWN = 5  # files that are lost
 
 
@@ -216,7 +216,7 @@ def status_text(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _noted(run_path: Place) -> list[dict[str, Any]]:
-    """What workers noted of the committed blocks, all of it there."""
+    """What workers noted of the committed blocks. Raises JournalError where a note lacks something."""
     told = notes(run_path)
     for note in told:
         missing = [name for name in NOTED if name not in note]
@@ -269,7 +269,7 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
         tell(RunEnded(done, plan.members, tally.stopped, interrupted, seconds))
     try:
         finalise(path)
-    except OSError as error:  # a full disk: what is committed stays readable without
+    except OSError as error:  # a full disk: what is committed stays readable
         tally.stopped = tally.stopped or str(error)
     done = committed(path)
     simulated = _count(plan, done - before)

@@ -1,6 +1,6 @@
 """What a worker does with a block: simulate its members, then commit them and say a few numbers.
 
-The two are apart so that a worker's device can be at the next block meanwhile. The same in every executor.
+The two steps are apart, so that a worker's device can begin the next block meanwhile. All executors use this.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ class Job:
 
 
 class Overlap:
-    """Commits each block while the next is computed; both in the order of the turns, each in a thread of its own."""
+    """Commits each block while the next is computed. Both go in the order of the turns, each in its own thread."""
 
     def __init__(self, work: Work) -> None:
         self._work, self._computer, self._writer = work, ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._turn, self._turned = 0, asyncio.Condition()
 
     async def run(self, turn: int, block: int, shared: Any) -> Note:
-        """Both steps of a block, once all blocks of earlier turns (from 0, without gaps) have begun."""
+        """Compute and commit a block, once the blocks of all earlier turns (0, 1, …) have begun."""
         loop = asyncio.get_running_loop()
         async with self._turned:
             await self._turned.wait_for(lambda: self._turn == turn)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RunBegan:
-    """Work on a run begins, or is gone on with."""
+    """Work on a run begins or continues."""
 
     members: int
     before: int  # members that an earlier call had done

@@ -20,7 +20,7 @@ WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 def seeing(run: Place, plan: Plan, progress: Progress) -> Generator[Tell]:
     """Tell of a run's events within; afterwards all of them are in its log.
 
-    A log that cannot be written (a full disk, a store that does not answer) is said to be so, and ends nothing.
+    If the log cannot be written (a full disk, a store that does not answer), that is said, and the run goes on.
     """
     log, name = RunLog(run), str(run)
     metrics: list[Tell] = []

@@ -1,6 +1,6 @@
 """The numbers of a run for Prometheus, through Ray's own exporter: it adds the prefix ray_, and _total to counters.
 
-Every number has the tag `run`. The driver keeps them, who hears of everything; deploy/grafana.json draws them.
+Every number has the tag `run`. The driver, which hears of everything, keeps them; deploy/grafana.json draws them.
 """
 
 from ray.util.metrics import Counter, Gauge, Histogram

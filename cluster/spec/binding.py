@@ -112,7 +112,7 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
 
 
 def failures_within(mean: float) -> int:
-    """How many failures of a firm matter: more happen with a probability below 1e-6, were repairs to take no time.
+    """How many failures of a firm to draw: even if repairs took no time, more happen with a probability below 1e-6.
 
     >>> failures_within(0.01), failures_within(1.0), failures_within(12.0)
     (2, 9, 32)
@@ -216,7 +216,7 @@ def asked_to_build(shock: HouseholdShock, network: FirmNetwork, sector: str) -> 
 
 
 def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]]:
-    """Every combination of names that the sweep gives a place; without one, a combination of none."""
+    """Every combination of names that the sweep gives a place; a single empty one if it gives none."""
     swept = {key: members.values.get(f"{selection.path}.{key}") for key in WHERE_NAMES}
     columns = {key: values.tolist() for key, values in swept.items() if values is not None}
     combinations = dict.fromkeys(zip(*columns.values(), strict=True)) if columns else [()]

@@ -1,4 +1,4 @@
-"""BoARIO's names in a spec: where they mean the same number in the same unit, either name does, not both."""
+"""BoARIO's names in a spec. Where both mean the same number in the same unit, either name may stand, but not both."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ CONVEXE = "for BoARIO's convexe say course: exponential and recovery_days: -1 / 
 
 
 def either_name(theirs: Mapping[str, str]) -> BeforeValidator:
-    """Takes BoARIO's name of a choice for ours, which a field admits."""
+    """A validator that takes BoARIO's name of a choice for ours."""
     return BeforeValidator(lambda name: theirs.get(str(name), name))
 
 

@@ -12,7 +12,7 @@ from shockmesh.cluster.spec.values import Field
 from shockmesh.kernels.network import FirmNetwork
 
 SHOWN = 5
-STEPS = 50  # of the power iteration: two digits of the growth of a deviation
+STEPS = 50  # of the power iteration, which give the growth of a deviation to two digits
 SPARE = {  # capacity rule → the number by which a loss of capacity is not felt at once
     "constant": "capacity",
     "hiring": "capacity",
@@ -33,7 +33,7 @@ def cautions(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
 def spectral_radius(network: FirmNetwork, weight: Float[np.ndarray, " link"]) -> float:
     """The largest eigenvalue of the links' shares of their suppliers' output, each times its weight, ≥ 0.
 
-    Power iteration on the matrix plus 1, which converges where firms buy from each other in circles of one length too.
+    Power iteration on the matrix plus 1, which converges also where all circles of firms have one length.
     """
     made = np.where(network.output > 0, network.output, 1)
     share = weight * network.amount / made[network.supplier]

@@ -70,7 +70,7 @@ LARGEST = sys.float_info.max
 
 
 def _truncated_normal(u: np.ndarray, mean: float, sd: float, low: float, high: float) -> np.ndarray:
-    """From the nearer tail and in logarithms: far from the mean, probabilities are 1 or 0 to the last digit."""
+    """From the nearer tail and in logarithms, for far from the mean probabilities round to 0 or 1."""
     if low > mean:
         return -_truncated_normal(1 - u, -mean, sd, -high, -low)
     ends = special.log_ndtr([[(low - mean) / sd], [(high - mean) / sd]])

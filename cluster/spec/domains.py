@@ -36,8 +36,8 @@ class Domain:
 
 
 LONGEST, SHORTEST = 1e6, 1e-3  # days: 2,700 years, and a minute and a half
-MOST = 1e6  # times what is usual
-LEAST = 1e-3  # above 0, where it is divided by
+MOST = 1e6  # far above what is usual
+LEAST = 1e-3  # of numbers that are divided by
 DAYS = Domain(1.0, LONGEST)
 WITHIN_DAYS = Domain(SHORTEST, LONGEST)
 DATE = Domain(0.0, LONGEST)

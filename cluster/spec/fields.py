@@ -101,7 +101,7 @@ def _stock_days(value: float) -> float:
     return value if value == math.inf else DOMAINS["inventory_days"].check(value)
 
 
-StockDays = Annotated[  # days of use, or inf; written as a text, for JSON has no number for it
+StockDays = Annotated[  # days of use, or inf, which is written as a text: JSON has no number for it
     float, Strict(), BeforeValidator(_infinite), AfterValidator(_stock_days),
     PlainSerializer(lambda days: "inf" if days == math.inf else days, float | str),
 ]  # fmt: skip
@@ -124,7 +124,7 @@ DaysBetweenFailures = Annotated[float, Strict(), AfterValidator(DOMAINS["days_be
 RepairDays = Annotated[float, Strict(), AfterValidator(DOMAINS["repair_days"].check)]
 DetourDays = Annotated[float, Strict(), AfterValidator(DOMAINS["detour_days"].check)]
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
-MOST = 10_000_000  # members of a sweep, days, steps: what is more is a slip of the pen
+MOST = 10_000_000  # members of a sweep, days, steps: more is a typing error
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
 NoiseShare = Annotated[float, Strict(), AfterValidator(DOMAINS["noise"].check)]
 Spread = Annotated[float, Strict(), AfterValidator(DOMAINS["spread"].check)]

@@ -180,7 +180,7 @@ class Unknown(Frozen):
 
     # σ of the logarithm, or of the logit of a share
     spread: dict[Level, Spread] = Field(default_factory=dict[Level, Spread])
-    like: str | None = None  # in place of a spread: the number that it strays with, each from its own value
+    like: str | None = None  # in place of a spread: the path of a number; both stray together, each from its own value
     doubt: Doubt = 0.0  # the spreads themselves are uncertain by a factor exp(± doubt)
 
 

@@ -151,7 +151,7 @@ def _sweep_values(spec: Spec) -> Iterator[Broken]:
 
 
 def _swept(spec: Spec) -> Iterator[tuple[KeyPath, str, Any]]:
-    """Every (keys, path, distribution or values) of the sweep."""
+    """Every path of the sweep, as (keys, path, distribution or values)."""
     for path, drawn in spec.sweep.vary.items():
         yield ("sweep", "vary", path), path, drawn.choices or drawn
     for path, levels in spec.sweep.grid.items():
@@ -247,7 +247,7 @@ def _inferable_numbers(shock: Shock) -> tuple[str, ...]:
     if isinstance(shock, FailuresShock):
         return "loss", "days_between_failures", "repair_days"
     if isinstance(shock, RecoveryShock) and shock.course == "s_shaped":
-        return ("loss",)  # its days are above 2, which a latent number need not be
+        return ("loss",)  # days must be above 2 here, and a latent number might fall below
     return ("loss", "recovery_days") if isinstance(shock, RecoveryShock) else ()
 
 

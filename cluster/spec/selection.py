@@ -85,7 +85,7 @@ class Selection:
         return drawn
 
     def _luck(self, member: int) -> np.ndarray:
-        """A random number per firm: the firms with the lowest are drawn, so a larger share adds to a smaller one."""
+        """A random number per firm. Those with the lowest are drawn, so a larger share contains a smaller one."""
         path = f"{self.path}.share"
         once = jax.random.fold_in(root_key(self.seed), crc32(path.encode()))
         key = member_key(self.seed, member, path) if self.where.redraw else once

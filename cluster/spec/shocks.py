@@ -78,7 +78,7 @@ class FailuresShock(Frozen):
     where: Where = Where()
     days_between_failures: Value[DaysBetweenFailures]  # mean time at work from a repair to the next failure
     repair_days: Value[RepairDays]  # how long a firm is out
-    loss: Value[Loss] = 1.0  # share of output lost while it is
+    loss: Value[Loss] = 1.0  # share of output lost while it is out
     onset: Value[Onset] = 0.0  # no failure before
 
 

@@ -70,7 +70,7 @@ class Source:
 
 
 def shown(value: object) -> str:
-    """A value as one piece of text: a text as it is, with its quotes where blanks or control characters hide; cut."""
+    """A value as text, cut if long; a text has quotes where blanks or control characters would not be seen."""
     plain = isinstance(value, str) and value != "" and value.isprintable() and value == value.strip()
     return _cut(str(value), LONGEST_TEXT) if plain else _cut(repr(value), 60)
 
@@ -157,7 +157,7 @@ def _check_size(node: yaml.Node) -> None:
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node holds with its aliases followed, each node counted once; one within itself is endless."""
+    """How many values a node holds, aliases followed. Each node is counted once; one that holds itself is too large."""
     if id(node) not in known:
         known[id(node)] = MOST + 1
         known[id(node)] = 1 + sum(_size(child, known) for child in _children(node))
@@ -249,7 +249,7 @@ def _container(source: Source, path: KeyPath, place: str, dotted: str) -> Any:
 
 
 def locate(data: Any, dotted: str) -> KeyPath:
-    """The keys that a dotted path means in `data`: list entries by name, and existing keys that hold dots whole.
+    """The keys that a dotted path means in `data`. List entries go by name; existing keys may have dots in them.
 
     >>> locate({"shocks": [{"name": "strike", "loss": 1.0}]}, "shocks.strike.loss")
     ('shocks', 0, 'loss')

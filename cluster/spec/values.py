@@ -29,7 +29,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Field:
-    """A number for each firm and member: layers, a later one over an earlier one."""
+    """A number for each firm and member: layers, of which a later one overrides an earlier one."""
 
     layers: tuple[Layer, ...]
     n_firms: int
@@ -58,7 +58,7 @@ def make_field(
     swept: tuple[str, ...],
     network: FirmNetwork,
 ) -> Field:
-    """The field of a value at `path`, `fallback` where it is silent; `swept` are the paths that the sweep sets.
+    """The field of a value at `path`, or of `fallback` where the spec has none; `swept` are the paths of the sweep.
 
     Raises:
         ScenarioError: a file of the value breaks a rule.

@@ -75,7 +75,7 @@ def size_of(path: str | Place) -> dict[str, Any]:
 
 
 def _kind(path: Place) -> str | None:
-    """What the path holds, by its own word: `shockmesh_schema` is `table/1`, `network/1` or `run/1`."""
+    """What the path holds, as it says itself: `shockmesh_schema` is `table/1`, `network/1` or `run/1`."""
     if (path / "RUN.json").is_file():
         return "run"
     for file in (path / "zarr.json", path / "network" / "zarr.json"):
@@ -87,7 +87,7 @@ def _kind(path: Place) -> str | None:
 
 
 def _schema(file: Place) -> str:
-    """What a group's metadata say that it is; nothing if they say nothing."""
+    """The schema in a group's metadata; empty if there is none."""
     try:
         return str(json.loads(file.read_text("utf-8"))["attributes"]["shockmesh_schema"])
     except (ValueError, KeyError, TypeError):

@@ -16,7 +16,7 @@ from shockmesh.cluster.planning.plan import human_bytes, physical_memory, usable
 from shockmesh.cluster.running.executors import close_to_others, token_file
 
 PACKAGES = ("shockmesh", "jax", "jaxlib", "numpy", "numpyro", "ray", "zarr", "xarray")
-FREE_BYTES = 2_000_000_000  # of disk and of memory: less is worth a word
+FREE_BYTES = 2_000_000_000  # of disk and of memory: with less, a warning
 SHARED = Path("/dev/shm")
 LONGEST_SOCKET_FOLDER = 50  # characters: Ray's sockets below it must fit in 107
 
@@ -89,7 +89,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _numbers() -> Iterator[Finding]:
-    """Whether each device computes what is known exactly: compilers and processors have been wrong without a word."""
+    """Whether each device computes what is known exactly: some compilers gave wrong numbers without an error."""
     import jax
     from shockmesh.kernels.self_test import compare
 

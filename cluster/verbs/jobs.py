@@ -3,7 +3,7 @@
 A job is `shockmesh run SPEC --out OUT --continue --address auto` in a folder with the spec, its small inputs and the
 unpacked wheel; workers find the package there too, so the cluster needs our dependencies but not us. OUT is on shared
 storage, or in an object store: submitting the same spec to the same OUT again goes on where the last job ended.
-Tokens are Ray's own affair (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH).
+Ray itself reads tokens (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH).
 """
 
 import asyncio
@@ -85,7 +85,7 @@ def pack(spec_file: Path, folder: Path, overrides: Sequence[str] = ()) -> None:
 
 
 def _wheel(folder: Path) -> list[Path]:
-    """The wheel of the clone that runs; of an installed package none, so that the cluster's own is used."""
+    """The wheel of the clone that runs. None for an installed package: then the cluster's own is used."""
     if not (ROOT / "pyproject.toml").is_file():
         return []
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]

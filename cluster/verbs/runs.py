@@ -63,7 +63,7 @@ def status(options: argparse.Namespace) -> int:
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Read all that a run has committed, and hold it against its check sums."""
+    """Read all that a run has committed, and compare it with its check sums."""
     from shockmesh.io.results import verify as verify_run
 
     problems = verify_run(options.run)

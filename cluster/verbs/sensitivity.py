@@ -20,7 +20,7 @@ from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import kept_states
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
 
-MEMORY = 4 * 2**30  # bytes that one backward pass may take, if more than one member is in it
+MEMORY = 4 * 2**30  # bytes that a backward pass of several members may take
 
 
 def rank_by_sensitivity(

@@ -37,7 +37,7 @@ def read_csv_text(path: str | Path, refuse: type[ValueError]) -> Any:
 
 
 def _problems(path: Path) -> Iterator[str]:
-    """What pandas would mend in silence, in the order of the lines. Rows are read one by one."""
+    """What pandas would mend without a word, in the order of the lines."""
     with _opened(path) as lines:
         rows = csv.reader(lines, skipinitialspace=True)
         header = [name.strip() for name in next(rows, [])]

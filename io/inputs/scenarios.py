@@ -41,7 +41,7 @@ class _Rows:
 
     path: str
     keys: dict[str, np.ndarray]  # firm, or region and sector → names
-    day: Float[np.ndarray, " row"]  # NaN where it is not a number
+    day: Float[np.ndarray, " row"]  # NaN where the text is no number
     factor: Float[np.ndarray, " row"]
     line: Int[np.ndarray, " row"]  # line in the file
     texts: dict[str, np.ndarray]  # the columns as read, for messages

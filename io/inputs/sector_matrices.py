@@ -1,4 +1,4 @@
-"""Matrices of sectors by sectors in CSV: what inputs from each sector (rows) mean to buyers of each (columns)."""
+"""Matrices of sectors by sectors in CSV: rows are the sectors that inputs come from, columns those that buy them."""
 
 from pathlib import Path
 

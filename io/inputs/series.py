@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from shockmesh.io.inputs.csv_text import read_csv_text
 from shockmesh.kernels.network import FirmNetwork
 
-LARGEST = 1e4  # times the undisturbed day: what is more is an amount, not a ratio
+LARGEST = 1e4  # times the undisturbed day: a larger value is an amount, not a ratio
 LAST_DAY = 10_000_000
 
 
@@ -131,7 +131,7 @@ def _parsed(texts: np.ndarray) -> Float[np.ndarray, " row"]:
 def firms_of_series(
     series: Series, by: str, groups: str | None, network: FirmNetwork, path: str
 ) -> Int[np.ndarray, " firm"]:
-    """Each firm's series, and the last number plus one for firms of none.
+    """Each firm's series; firms of none have a number of their own, after the last.
 
     Raises:
         SeriesError: a series, region or sector that the economy or the groups do not have.

@@ -1,4 +1,4 @@
-"""Files of rows as people keep them (CSV, Parquet, blank-separated), read so that a complaint can name the row."""
+"""Files of rows as people keep them (CSV, Parquet, split by blanks), read so that messages can name the row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,11 +48,11 @@ class Sheet:
         return found.to_numpy(bool) & ~self.missing(column)
 
     def repeated(self, columns: list[str]) -> Bool[np.ndarray, " row"]:
-        """Rows whose entries in these columns were all given in an earlier row."""
+        """Rows that repeat the entries of an earlier row in these columns."""
         return self.frame[columns].astype(str).duplicated().to_numpy(bool)
 
     def codes(self, column: str) -> tuple[Int[np.ndarray, " row"], list[str]]:
-        """A column as positions in its sorted labels, and those."""
+        """A column as positions in its sorted labels, and the labels."""
         codes, labels = pd.factorize(self.text(column), sort=True)
         return codes.astype(np.int32), [str(label) for label in labels]
 

@@ -87,7 +87,7 @@ def read_economy(table: xr.Dataset) -> Economy:
 
 
 def clean(economy: Economy) -> Economy:
-    """Make a table one that firms can live in, and say what was changed.
+    """Make a table fit for firms, and say what was changed.
 
     1. Negative cells, and cells that are rounding noise, are dropped. 2. Industries without output, or without any
     sales, are dropped with their cells. 3. Final demand below zero (inventories drawn down) is raised to zero.
@@ -112,8 +112,8 @@ def thin(economy: Economy, budget: int) -> Economy:
     """Keep the largest cell of every column and row and the largest overall, and rebalance by RAS.
 
     With a budget that covers all cells nothing changes. Otherwise the kept cells are scaled (iterative proportional
-    fitting on the kept support) so that each industry sells and buys what it did; what cannot be placed, because the
-    kept support does not allow it, goes to final demand and value added.
+    fitting on the kept cells) so that each industry sells and buys what it did. What the kept cells cannot carry goes
+    to final demand and value added.
     """
     cells = economy.cells
     if len(cells.value) <= budget:
@@ -160,7 +160,7 @@ def _matters(economy: Economy) -> np.ndarray:
 
 
 def _living(cells: Cells, economy: Economy) -> np.ndarray:
-    """Industries with output and with sales; dropping one may leave another without customers, hence the loop."""
+    """Industries with output and with sales. A loop, since dropping one may leave another without customers."""
     final = np.maximum(economy.final_demand, 0)
     kept = economy.output > 0
     while True:

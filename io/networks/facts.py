@@ -14,7 +14,7 @@ from shockmesh.io.networks.store import read_network
 from shockmesh.io.stores.places import Place
 from shockmesh.kernels.network import FirmNetwork
 
-TAIL = 0.05  # share of firms, the largest, that tell a tail exponent
+TAIL = 0.05  # the share of largest firms from which a tail exponent is estimated
 LINKS = (
     "Chakraborty et al., arXiv:1808.10090, Japan (partners capped by the survey); "
     "Reisch et al., arXiv:2503.20594, Hungary (all links ever seen)"

@@ -32,7 +32,7 @@ def draw_firms(economy: Economy, count: int, rng: np.random.Generator) -> Firms:
     """
     numbers = _numbers(economy, count)
     industry = np.repeat(np.arange(economy.n, dtype=np.int32), numbers)
-    least = 0.1 / numbers[industry]  # truncation: no draw beyond the quantile of one firm in ten times as many
+    least = 0.1 / numbers[industry]  # truncation: none is rarer than one firm in ten times as many
     draw = (least + (1 - least) * rng.random(count)) ** (-1 / SIZE_EXPONENT)
     order = np.lexsort((-draw, industry))
     share = draw[order] / np.bincount(industry, draw, economy.n)[industry]

@@ -17,8 +17,8 @@ from shockmesh.io.networks.links import draw_links
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 DAYS_PER_YEAR = 365
-CELL_SHARE = 0.3  # of the link budget: how many links go to spanning cells rather than to more partners per firm
-MOST_FIRMS, MOST_LINKS = 100_000_000, 1000  # of the world about; per firm
+CELL_SHARE = 0.3  # of the link budget goes to covering cells, the rest to more partners per firm
+MOST_FIRMS, MOST_LINKS = 100_000_000, 1000  # as many as the world has, about; per firm
 CITED = ("title", "source", "license", "references", "year")
 
 

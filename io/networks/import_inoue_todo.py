@@ -37,7 +37,7 @@ def import_inoue_todo(directory: str | Path, store: str | Place, said: Said = SI
     """Check the four files and write the network; the region of every firm is "all".
 
     Args:
-        said: where the files come from, and what amounts are counted in, else million JPY.
+        said: where the files come from, and what amounts are counted in; million JPY unless said.
 
     Raises:
         SheetError: a file or row breaks a rule, or output.txt differs from sales plus final demand by more than 0.1 %.

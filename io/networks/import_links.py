@@ -1,4 +1,4 @@
-"""A user's own links and firms, as administrative data comes, into a firm network store.
+"""A user's own links and firms, in the form of administrative data, become a firm network store.
 
     links: supplier, buyer, amount[, product]                 CSV with a header line, or Parquet
     firms: firm, region, sector, final_demand[, output]
@@ -45,7 +45,7 @@ def import_links(
         source: the links file, or a folder that holds `links` and `firms` (.csv or .parquet).
         store: the store to make.
         firms: the firms file; not needed with a folder.
-        said: where the files come from, and what amounts are counted in, else million USD.
+        said: where the files come from, and what amounts are counted in; million USD unless said.
         unit_per: whether amounts, final demand and output are per year (then divided by 365) or per day.
 
     Raises:

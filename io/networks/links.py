@@ -1,12 +1,12 @@
 """Supply links that carry the industry flows exactly.
 
-Every industry's inputs are a line, cut once by the cells (which industries it buys from) and once by its firms (each
-firm in several pieces, shuffled): an overlap is a firm buying from a cell. Its sales are cut the same way, and then
-every cell's value is cut by the sellers and by the buyers found in it: an overlap is a link. Each cut is a solution of
-a transport problem, so cell totals, every firm's inputs and every firm's sales are met by construction, without any
-fitting; each firm buys and sells if its industry does, and firms meet in proportion to what they trade. Within a cell
-large sellers tend to meet small buyers, as in real networks, which are disassortative. Lines are cut in integers, so
-that no overlap is lost or made up by rounding.
+Every industry's inputs are a line. It is cut once by the cells (which industries it buys from) and once by its firms
+(each in several pieces, shuffled): an overlap is a firm that buys from a cell. Its sales are cut the same way. Then
+every cell's value is cut by its sellers and by its buyers: an overlap is a link. Each cut solves a transport problem,
+so cell totals, every firm's inputs and every firm's sales are met by construction, without any fitting. Each firm buys
+and sells if its industry does, and firms meet in proportion to what they trade. Within a cell large sellers tend to
+meet small buyers, as in real networks, which are disassortative. Lines are cut in integers, so that rounding neither
+loses nor invents an overlap.
 
 What an industry sells to itself is matched on a circle, buyers half a turn after sellers: no firm holds more than half
 of it, hence no firm meets itself.
@@ -18,8 +18,8 @@ from shockmesh.io.networks.cells import Cells
 from shockmesh.io.networks.firms import Firms, fill_level
 
 DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3)
-SLIVER = 1e-6  # an overlap smaller than this share of both its items is a rounding of two ends that coincide
-MIXING = 1.0  # noise, in log size, in who meets whom within a cell: large sellers meet small buyers
+SLIVER = 1e-6  # an overlap below this share of both its items is rounding: their ends coincide
+MIXING = 1.0  # noise of the logarithm of size, by which firms of a cell are ordered: large sellers meet small buyers
 FITNESS = 0.3  # standard deviation of the logarithm of a firm's attractiveness beside its size
 
 Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarray, " slot"]]  # cell, firm, amount
@@ -53,7 +53,7 @@ def draw_links(
 ) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]:  # fmt: skip
     """Links (supplier, buyer, amount) whose cell totals are the cells', and whose firm totals are `sales`, `inputs`.
 
-    `pieces`: into how many the firms' purchases are cut altogether, and their sales.
+    `pieces`: how many pieces the purchases of all firms are cut into, and their sales.
     """
     own = cells.supplier == cells.buyer
     within = _circle(cells.take(own), firms)
@@ -116,7 +116,7 @@ def _circle(cells: Cells, firms: Firms) -> tuple[np.ndarray, np.ndarray, np.ndar
     share = _halved(firms.size[chosen], group)
     start = _starts(share, group)
     low = np.where(start >= 0.5, start - 0.5, start + 0.5)  # half a turn on
-    over = np.maximum(low + share - 1, 0)  # what wraps round to the beginning of the line
+    over = np.maximum(low + share - 1, 0)  # what goes on at the beginning of the line
     item = np.tile(np.arange(len(group)), 2)
     part, where = np.concatenate([share - over, over]), np.concatenate([low, np.zeros(len(group)) - 1])
     order = np.lexsort((where, group[item]))
@@ -159,7 +159,7 @@ def _merge(
 def _exact(
     supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, cells: Cells, firms: Firms
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scale the links of each cell to its value: takes out what cutting in integers rounded."""
+    """Scale the links of each cell to its value, which undoes the rounding of cuts in integers."""
     n = int(firms.industry.max(initial=0)) + 1
     key = cells.supplier.astype(np.int64) * n + cells.buyer
     order = np.argsort(key)

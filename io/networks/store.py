@@ -29,7 +29,7 @@ DIMENSIONS = {
     "final_demand": "firm", "output": "firm", "region_code": "firm", "sector_code": "firm", "firm": "firm",
     "region": "region", "sector": "sector",
 }  # fmt: skip
-DISTINCT = ("firm", "region", "sector")  # at most one value of these is a fill value, which is not written
+DISTINCT = ("firm", "region", "sector")  # no value twice: at most one shard is all fill value, and so not written
 CHUNK, CHUNKS_PER_SHARD = 2**18, 8
 NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 TEXT = (ZstdCodec(level=1), Crc32cCodec())
@@ -80,6 +80,7 @@ def read_network(path: str | Place) -> FirmNetwork:
 
     Raises:
         NetworkStoreError: no network there, another schema, arrays that contradict each other, changed contents.
+        DamagedStoreError: files of it are missing.
     """
     path = place(path)
     group, attrs = _open_group(path)
@@ -106,7 +107,7 @@ def open_network(path: str | Place) -> xr.Dataset:
 
 
 def _sound_arrays(path: Place, group: zarr.Group) -> dict[str, zarr.Array]:
-    """Lengths that agree, with files behind them: looked at before room is made for what an array claims to hold."""
+    """The arrays, if their lengths agree and their files are there: room is made for them only afterwards."""
     there = dict(group.arrays())
     missing = sorted(DIMENSIONS.keys() - there.keys())
     if missing:

@@ -128,7 +128,7 @@ def points(x: np.ndarray, y: np.ndarray, names: Sequence[str], across: str, up: 
 def heat(
     x: Sequence[Any], y: Sequence[str], z: Float[np.ndarray, "y x"], titles: tuple[str, str], **xaxis: Any
 ) -> Figure:
-    """A heat map of losses in %, blue for gains where there are any; stronger than the 99.5 % quantile is as strong."""
+    """A heat map of losses in %, with gains in blue. Colours end at the 99.5 % quantile."""
     top = float(f"{np.nanquantile(z, 0.995):.4g}") if np.nanmax(z) > 0 else 1.0
     gain = float(f"{np.clip(-np.nanmin(z), 0, top):.4g}")
     cells = {
@@ -146,7 +146,7 @@ def heat(
 
 
 def _scale(gain: float) -> list[list[Any]]:
-    """The shades from −gain to 1 as a Plotly colour scale over 0 … 1; a gain and a loss of one size are as strong."""
+    """The shades from −gain to 1 as a Plotly colour scale over 0 … 1; gains and losses of one size are equally dark."""
     parts = [-gain, *(part for part in SHADES if part > -gain)]
     channels = [np.interp(parts, list(SHADES), channel) for channel in zip(*SHADES.values(), strict=True)]
     colours = [f"rgb({red:.0f},{green:.0f},{blue:.0f})" for red, green, blue in zip(*channels, strict=True)]

@@ -1,4 +1,4 @@
-"""The panels of a report: each is a figure, or a choice of several, with its words, made from losses alone."""
+"""The panels of a report, made from losses alone: each is a figure, or several to choose from, with its words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -91,7 +91,7 @@ def _deepest(losses: Losses) -> dict[str, Any]:
 
 
 def deepest_day(loss: Float[np.ndarray, "*member time"]) -> np.ndarray:
-    """The first day on which the loss is at its deepest, but for round-off."""
+    """The first day on which the loss is at its deepest; round-off does not count."""
     top = loss.max(-1, keepdims=True)
     return (loss >= top - SILENCE * np.abs(top)).argmax(-1)
 
@@ -127,7 +127,7 @@ def _recovery_text(recovery: dict[str, Any], members: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent with three digits or so: 0.0321 → 3.21 %."""
+    """A share in per cent, to about three digits: 0.0321 → 3.21 %."""
     value = 100 * share
     digits = 1 if abs(value) >= 10 else 2
     text = f"{value:.{digits}f}" if abs(value) >= 0.05 or value == 0 else f"{value:.1g}"

@@ -211,7 +211,7 @@ def notable(losses: Losses) -> dict[str, int]:
 
 
 def outside(losses: Losses, spec: dict[str, Any]) -> Float[np.ndarray, " member"] | None:
-    """Part of each member's net loss that falls on regions where no shock acts; None unless that can be told."""
+    """Part of each member's net loss that falls on regions where no shock acts; None where that is not known."""
     swept = [name for way in spec.get("sweep", {}).values() if isinstance(way, dict) for name in way]
     places = [shock.get("where", {}).get("region") or () for shock in spec.get("shocks", [])]
     moved = any(name.endswith(".where.region") for name in swept)

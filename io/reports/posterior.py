@@ -86,13 +86,13 @@ def _score(tree: Tree, variable: Any, part: str, name: str) -> str:
 
 
 def _pareto_k(tree: Tree) -> float | None:
-    """None of an ensemble, whose members come from no density."""
+    """None for an ensemble, whose members come from no density."""
     stats = tree["sample_stats"].data_vars
     return float(stats["pareto_k"]) if "pareto_k" in stats else None
 
 
 def trust(tree: Tree, guide: str) -> Iterator[Notice]:
-    """What k̂ of the importance weights says of the guide, and what to do but for what was done."""
+    """What k̂ of the importance weights says of the guide, and what to try that was not tried."""
     k, draws = _pareto_k(tree), tree["posterior"].sizes["draw"]
     if k is None:
         return
@@ -156,7 +156,7 @@ class Learned:
 
     @property
     def told(self) -> bool:
-        """Whether the data narrowed it by a tenth, or shifted it by half its width, as `moved` counts firms."""
+        """Whether the data narrowed it by a tenth, or shifted it by half its width: as `moved` judges firms."""
         width = self.prior.std()
         return bool(
             self.posterior.std() <= 0.9 * width or abs(self.posterior.mean() - self.prior.mean()) >= 0.5 * width
@@ -192,7 +192,7 @@ def _learned(tree: Tree) -> Iterator[Block]:
 
 
 def _untold(name: str, means: list[Learned], share: float) -> str:
-    """A remark where the data told nothing that can be seen of a number; else nothing."""
+    """A remark if the data told nothing visible of a number."""
     if not means:
         return f"{name}: is fixed for every firm"
     if share > 0 or any(of.told for of in means):

@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Float
 
 SHOWN = 5
-ROW_TOLERANCE = 1e-6  # of an industry's output; single precision sources are exact to this
+ROW_TOLERANCE = 1e-6  # of an industry's output: the round-off of sources in single precision
 INVENTORY_CATEGORIES = ("INVEN", "INVNT", "P52", "P5M", "inventor", "c42")
 
 
@@ -85,7 +85,7 @@ def _gather(table: xr.Dataset) -> Sums:
 
 
 def _with_negative(cells: Cells, values: np.ndarray, region: str, labels: Sequence[Sequence[str]]) -> Cells:
-    """The cells below zero so far, and those of one more region, of which only the worst are kept by name."""
+    """The cells below zero so far, with those of one more region; only the worst keep their names."""
     below = np.argwhere(values < 0)
     amounts = values[tuple(below.T)]
     worst = [(float(amounts[i]), below[i]) for i in np.argsort(amounts)[:SHOWN]]

@@ -1,4 +1,4 @@
-"""`import_table`: a published table, of any kind that is known, into a store."""
+"""`import_table`: a published table of a known kind becomes a store."""
 
 import zlib
 from dataclasses import replace
@@ -24,7 +24,7 @@ def import_table(kind: str, source: str | Path, store: str | Place, said: Said =
 
     Args:
         source: a file or folder of that kind, or "example" for the packaged one.
-        said: what the user says of it, above what its kind and its files say.
+        said: what the user says of it; it counts more than what its kind and its files say.
 
     Raises:
         TableError: an unknown kind, a source that is not of it, a unit or a year that nobody says, or a store that
@@ -58,7 +58,7 @@ def _example(kind: str, about: About) -> Path:
 
 
 def _complete(source: Path, header: Header, said: Said) -> Header:
-    """The header with what the user says. Unit and year must be known, a licence may be unknown."""
+    """The header, completed by what the user says. Unit and year must be known; a licence may be unknown."""
     if not (said.money or header.unit):
         raise TableError(f"{source}: nothing says what its amounts are counted in; say it (--money 'million USD')")
     if not (said.year or header.years):

@@ -93,6 +93,7 @@ def open_table(path: str | Place, year: int | None = None) -> xr.Dataset:
 
     Raises:
         TableError: no table there, another schema, or a year that it does not have.
+        DamagedStoreError: files of it are missing.
     """
     if not (place(path) / ROOT).is_file():
         raise TableError(f"{path}: no table there")
@@ -108,7 +109,7 @@ def open_table(path: str | Place, year: int | None = None) -> xr.Dataset:
 
 
 def _check_arrays(path: Place) -> None:
-    """Every variable and label is there as it claims: looked at before anything of it is read."""
+    """Before anything is read: every variable and label is there, with as many files as it claims."""
     group = zarr.open_group(zarr_store(path, read_only=True), mode="r")
     if wrong := mismatch(dict(group.attrs), SCHEMA):
         network = str(group.attrs.get(KEY)).startswith("network/")

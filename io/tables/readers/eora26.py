@@ -1,7 +1,7 @@
 """Eora26 (Lenzen et al. 2013): tab-separated numbers without labels, and a file of labels for each side.
 
 `Eora26_YYYY_bp_T.txt` and `_FD.txt`, in a folder or a zip; the labels are there too or in an indices.zip beside it.
-Accounts of the statistical discrepancies (ROW, one sector) are no region: they are left out, and that is said.
+ROW, one sector, holds statistical discrepancies and is no region: it is left out, and that is said.
 """
 
 import re
@@ -44,7 +44,7 @@ def read(path: Path, about: About) -> tuple[Header, Reader]:
 
 
 def _files(path: Path) -> dict[str, Place]:
-    """Every file by its name, those in archives included; labels may lie in an archive beside the one that is given."""
+    """Every file by its name, also those in archives. Labels may lie in another archive beside the given one."""
     if not path.exists():
         raise TableError(f"{path}: no such file or folder")
     if path.is_dir():

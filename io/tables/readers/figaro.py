@@ -72,7 +72,7 @@ def _read_flat(file: Path, about: About, names: list[str]) -> tuple[Header, Read
 
 
 def _chunks(file: Path, used: dict[str, str]) -> Iterator[pd.DataFrame]:
-    """The lines below the header. It is read as a line, or pandas would shift the cells of lines that are longer."""
+    """The lines below the header. It is read as a line too: else pandas would shift the cells of longer lines."""
     options: Any = {**AS_TEXT, "header": None, "chunksize": LINES}
     with pd.read_csv(file, **options) as chunks:
         names: Any = None
@@ -82,7 +82,7 @@ def _chunks(file: Path, used: dict[str, str]) -> Iterator[pd.DataFrame]:
 
 
 def _flat_rows(file: Path, used: dict[str, str], order: pd.MultiIndex) -> Iterator[LabelledRow]:
-    """Rows from lines of which those of a supplier region stand together; one region's lines are held at a time."""
+    """Rows from a flat file, in which the lines of a supplier region stand together; one region is held at a time."""
     pieces = (piece for cells in _chunks(file, used) for piece in cells.groupby("refArea", sort=False))
     seen = set[Any]()
     for region, of_region in groupby(pieces, key=lambda piece: piece[0]):

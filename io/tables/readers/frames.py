@@ -13,7 +13,7 @@ from shockmesh.io.tables.store import Rows, TableError
 
 
 def parse(path: Path, parser: Callable[[Path], Any]) -> Any:
-    """A system that pymrio parses from files as they were published; it warns of accounts, which are not read here."""
+    """A system that pymrio parses from published files. Its warnings are about accounts, which are not read here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r".*[Ee]xtension .*not included", ParserWarning)
         return parser(path)

@@ -1,4 +1,4 @@
-"""A header from what a kind of table is known to be and what its file says."""
+"""A header, from what is known of a kind of table and what its file says."""
 
 import re
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ def header_of(
     """The header of a table at `path`; unit, licence and years are empty where neither the kind nor the file says them.
 
     Args:
-        title: where the file says more than the kind does.
-        money: what the file says that its amounts are counted in.
+        title: if the file says more than the kind does.
+        money: what amounts are counted in, if the file says so.
         years: left out: the last year in the file's name.
         remarks: what was left out or changed, as sentences.
     """

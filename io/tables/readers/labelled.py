@@ -1,7 +1,7 @@
 """Tables whose rows and columns carry labels (region, code): FIGARO, the OECD's CSV files, WIOD's 2016 workbook.
 
-A reader of a format gives the labels of its columns and a stream of labelled rows; here they become a header's labels
-and rows by region. Codes that are categories of final demand are told by the reader; all other columns are industries.
+A reader of a format gives the labels of its columns and a stream of labelled rows. Here they become the labels of a
+header, and rows by region. The reader says which codes are categories of final demand; all others are industries.
 """
 
 import csv
@@ -112,7 +112,7 @@ def _split(file: Path, label: str) -> Label:
 
 
 def _numbers(file: Path, number: int, cells: list[str], length: int) -> Float[np.ndarray, " column"]:
-    """The numbers of a line; the label counts as 0."""
+    """The numbers of a line, with a 0 in place of its label."""
     if len(cells) != length:
         raise TableError(f"{file}:{number}: {len(cells)} cells, the first line has {length}")
     try:

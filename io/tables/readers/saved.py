@@ -1,7 +1,7 @@
 """Systems that pymrio saved, EXIOBASE 3 among them: Z (or A and x), Y and unit beside a file_parameters.json.
 
-Read here and not by pymrio, because labels are text: pymrio makes numbers of sectors such as 01, and nothing of a
-region NA. A pickle is refused unopened, since it can run code that it brings.
+Read here and not by pymrio, because labels are text: pymrio turns a sector 01 into a number, and a region NA into a
+missing value. A pickle is refused unopened, since it can run code.
 """
 
 import csv
@@ -103,7 +103,7 @@ def _table(file: Folder, parameters: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _text_table(file: Folder, levels: int, lines: int) -> pd.DataFrame:
-    """A tab-separated table, labels as they are written. The names of the row labels may have a line of their own."""
+    """A tab-separated table, labels as written. A line of its own may hold the names of the row labels."""
     with file.open("r", encoding="utf-8-sig", newline="") as text:
         top = list(islice(csv.reader(text, delimiter="\t"), lines + 1))
     named = lines > 1 and not any(top[-1][levels:])
@@ -129,6 +129,6 @@ def _flows(path: Path, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _name(folder: Folder) -> str:
-    """What pymrio noted as the name of the system, or nothing."""
+    """The name of the system as pymrio noted it, or nothing."""
     notes = folder / "metadata.json"
     return str(json.loads(notes.read_text("utf-8")).get("name", "")) if notes.is_file() else ""
