@@ -173,11 +173,3 @@ def log_weights(
     weigh = jax.jit(jax.vmap(partial(_elbo, method), in_axes=(None, None, 0)))
     parts = [weigh(problem, state.params, keys[start : start + batch]) for start in range(0, len(whole), batch)]
     return np.concatenate(parts)[:draws]
-
-
-def guide_median(method: Variational, problem: Problem, state: State) -> dict[str, Float[Array, "group 1"]]:
-    """The guide's middle, as one member; the mean of 100 draws where it has none."""
-    if isinstance(method.guide, AutoIAFNormal):
-        return {k: v.mean(axis=1, keepdims=True) for k, v in posterior_draws(method, problem, state, 100).items()}
-    found: Any = method.guide._unpack_latent(method.constrain(state.params)[f"{method.guide.prefix}_loc"])
-    return {site: found[site][:, None] for site in problem.sites}

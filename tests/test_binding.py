@@ -18,7 +18,7 @@ def test_firms_that_nobody_rebuilds_are_named(make: MakeSpec):
     quake = {"name": "quake", "kind": "damage", "loss": 0.5, "builders": {"A01": 1.0}}
     with pytest.raises(SpecError) as caught:
         bind(make(shocks=[quake]), alone)
-    says = "shocks.quake.builders: 1 firms buy from none of them (a, …): name a sector that each damaged firm buys from"
+    says = "shocks.quake.builders: 1 firms buy from none of them (a): name a sector that each damaged firm buys from"
     assert str(caught.value).endswith(says)
 
 

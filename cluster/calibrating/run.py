@@ -7,7 +7,7 @@ run/posterior.zarr          what was found, written when the calibration ends
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -129,7 +129,7 @@ def _already(job: Job, spec: Spec) -> CalibrationSummary:
         fit, held_out = (_stored_errors(table, names, part) for part in ("fitted", "held_out"))
         simpler = {name: _stored_simpler(table, name, "held_out" if name in held_out else "fitted") for name in fit}
     return CalibrationSummary(
-        path=str(job.run), done=_count(plan, numbered(job.run / MEMBERS)) if ensemble else steps,
+        path=str(job.run), done=plan.count(numbered(job.run / MEMBERS)) if ensemble else steps,
         of=plan.members if ensemble else spec.infer.steps, unit="members" if ensemble else "steps", stopped="",
         skipped=0, interrupted=False, seconds=0.0, fit=fit, held_out=held_out, simpler=simpler,
         bytes=sum(sizes(job.run / POSTERIOR).values()), already=True,
@@ -202,13 +202,13 @@ def _pull(
     plan, folder = job.plan, job.run / MEMBERS
     todo = sorted({*range(plan.blocks)} - {*numbered(folder)})
     start, tally = time.monotonic(), Tally()
-    already, interrupted = plan.members - _count(plan, todo), False
+    already, interrupted = plan.members - plan.count(todo), False
     tell(RunBegan(plan.members, already, plan.workers, plan.devices))
 
     def watch(latest: Tally) -> None:
         nonlocal tally
         tally = latest
-        done, steps = already + _count(plan, latest.done), plan.links * plan.days
+        done, steps = already + plan.count(latest.done), plan.links * plan.days
         progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
 
     try:
@@ -223,7 +223,7 @@ def _pull(
     blocks = [read_arrays(folder / f"{block}.npz") for block in done]
     failed = sum(int(block["failed"].sum()) for block in blocks)
     stopped = tally.stopped or next(iter(tally.given_up.values()), "")
-    ended = _Ended(_count(plan, done), plan.members, failed, stopped, interrupted)
+    ended = _Ended(plan.count(done), plan.members, failed, stopped, interrupted)
     whole = len(done) == plan.blocks and failed < plan.members
     return ended, describe_ensemble(spec, bound, blocks) if whole else None
 
@@ -232,10 +232,6 @@ def errors(found: Posterior, part: Literal["fitted", "held_out"]) -> dict[str, f
     """RMSE of the posterior mean by observed variable, over the values that are fitted or held out [%]."""
     by_name = {name: 100 * found.scores[f"{name}_{part}"]["rmse"] for name in found.seen}
     return {name: error for name, error in by_name.items() if np.isfinite(error)}
-
-
-def _count(plan: Plan, blocks: Iterable[int]) -> int:
-    return sum(len(plan.block(block)) for block in blocks)
 
 
 def _attrs(run: Place) -> dict[str, Any]:
@@ -247,7 +243,7 @@ def calibration_status(run: Place, said: dict[str, Any]) -> dict[str, Any]:
     """How far a calibration is, with the keys of `status`."""
     infer, plan = said["spec"]["infer"], Plan(**said["plan"])
     if infer["method"] == "rml":
-        unit, done, of = "members", _count(plan, numbered(run / MEMBERS)), plan.members
+        unit, done, of = "members", plan.count(numbered(run / MEMBERS)), plan.members
     else:
         unit, done, of = "steps", max(numbered(run / CHECKPOINTS), default=0), infer["steps"]
     found = (run / POSTERIOR / ROOT).is_file()

@@ -30,7 +30,7 @@ draws.
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -108,6 +108,10 @@ class Plan:
         """The members of a block."""
         start = number * self.members_per_block
         return range(start, min(start + self.members_per_block, self.members))
+
+    def count(self, blocks: Iterable[int]) -> int:
+        """How many members some blocks have."""
+        return sum(len(self.block(block)) for block in blocks)
 
 
 def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | None:

@@ -174,7 +174,7 @@ def status(path: str | Place) -> dict[str, Any]:
     if said["spec"].get("infer") is not None:
         return calibration_status(run_path, said)
     plan, done = Plan(**said["plan"]), committed(path)
-    members = sum(len(plan.block(block)) for block in done)
+    members = plan.count(done)
     told, gone = _noted(run_path), lost(path)
     finished = [note["finished"] for note in told]
     span = max(finished) - min(note["finished"] - note["seconds"] for note in told) if told else 0.0
@@ -239,7 +239,7 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
     before = committed(path)
     todo = [block for block in range(plan.blocks) if block not in before]
     start, steps = time.monotonic(), math.prod((plan.links, plan.days))
-    already = plan.members - _count(plan, todo)
+    already = plan.members - plan.count(todo)
     tally, interrupted = Tally(), False
 
     with Progress(quiet) as progress, seeing(job.run, job.plan, progress) as tell:
@@ -248,7 +248,7 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
         def watch(latest: Tally) -> None:
             nonlocal tally
             tally = latest
-            done = already + _count(plan, latest.done)
+            done = already + plan.count(latest.done)
             progress.show(Pace(done, plan.members, steps, time.monotonic() - start, already))
             commit(latest.done)
 
@@ -265,21 +265,17 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
             interrupted = True
         except (WorkersError, EngineError) as error:
             tally.stopped = str(error)
-        done, seconds = _count(plan, committed(path)), time.monotonic() - start
+        done, seconds = plan.count(committed(path)), time.monotonic() - start
         tell(RunEnded(done, plan.members, tally.stopped, interrupted, seconds))
     try:
         finalise(path)
     except OSError as error:  # a full disk: what is committed stays readable
         tally.stopped = tally.stopped or str(error)
     done = committed(path)
-    simulated = _count(plan, done - before)
+    simulated = plan.count(done - before)
     return RunSummary(
-        path=str(path), members=plan.members, committed=_count(plan, done), failed=tuple(failed_members(path)),
+        path=str(path), members=plan.members, committed=plan.count(done), failed=tuple(failed_members(path)),
         given_up={block: why for block, why in tally.given_up.items() if block not in done}, stopped=tally.stopped,
         lost=tally.lost, interrupted=interrupted, seconds=time.monotonic() - start, simulated=simulated,
         link_steps=simulated * steps, bytes=disk_bytes(path), again=tuple(again),
     )  # fmt: skip
-
-
-def _count(plan: Plan, blocks: Sequence[int] | set[int] | dict[int, Any]) -> int:
-    return sum(len(plan.block(block)) for block in blocks)

@@ -17,7 +17,7 @@ from shockmesh.cluster.spec.members import Members, draw_members
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.rules import MODEL_VALUES, WHERE_NAMES
-from shockmesh.cluster.spec.selection import Directory, Selection
+from shockmesh.cluster.spec.selection import Directory, Selection, named
 from shockmesh.cluster.spec.shocks import (
     CutShock,
     DamageShock,
@@ -228,8 +228,7 @@ def _not_rebuilt(spec: Spec, shock: DamageShock, hit: np.ndarray, network: FirmN
     builds = np.isin(np.array(network.sectors)[network.sector[network.supplier]], list(shock.builders))
     alone = np.flatnonzero(hit & ~np.isin(np.arange(network.n_firms), network.buyer[builds]))
     if len(alone):
-        firms = ", ".join(str(network.firm[i]) for i in alone[:5])
-        told = f"{len(alone)} firms buy from none of them ({firms}, …)"
+        told = f"{len(alone)} firms buy from none of them ({named(network, alone)})"
         yield spec.problem(f"shocks.{shock.name}.builders", told, "name a sector that each damaged firm buys from")
 
 
@@ -239,5 +238,5 @@ def _uncovered(
     values = np.broadcast_to(field.at(members.take(np.arange(1)))[:, 0], hit.shape)
     silent = np.flatnonzero(np.isnan(values) & hit)
     if len(silent):
-        firms = ", ".join(str(network.firm[i]) for i in silent[:5])
-        yield spec.problem(path, f"{len(silent)} firms without a value ({firms}, …)", "give a default")
+        told = f"{len(silent)} firms without a value ({named(network, silent)})"
+        yield spec.problem(path, told, "give a default")

@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float
 from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, ever_hit
 from shockmesh.cluster.spec.members import Members
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.selection import named
 from shockmesh.cluster.spec.shocks import DamageShock, FailuresShock, RecoveryShock
 from shockmesh.cluster.spec.values import Field
 from shockmesh.kernels.network import FirmNetwork
 
-SHOWN = 5
 STEPS = 50  # of the power iteration, which give the growth of a deviation to two digits
 SPARE = {  # capacity rule → the number by which a loss of capacity is not felt at once
     "constant": "capacity",
@@ -112,10 +112,9 @@ def _without_capital(bound: BoundShock, members: Members, network: FirmNetwork) 
     hit = ever_hit(bound.places["where"], members)
     spared = np.flatnonzero(hit & (network.value_added <= 1e-9 * network.output))
     if len(spared):
-        named = ", ".join(str(network.firm[i]) for i in spared[:SHOWN]) + (", …" if len(spared) > SHOWN else "")
         yield (
             f"shocks.{bound.shock.name}: {len(spared)} of {hit.sum()} firms that it names lose nothing, for their "
-            f"value added is not above 0, and capital is counted in days of it: {named}"
+            f"value added is not above 0, and capital is counted in days of it: {named(network, spared)}"
         )
 
 

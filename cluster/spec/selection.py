@@ -15,6 +15,13 @@ from shockmesh.cluster.spec.shocks import Where
 from shockmesh.cluster.spec.values import Drawn
 from shockmesh.kernels.network import FirmNetwork
 
+SHOWN = 5  # firms
+
+
+def named(network: FirmNetwork, firms: Int[np.ndarray, " some"]) -> str:
+    """The ids of the first of some firms, for a message."""
+    return ", ".join([*map(str, network.firm[firms[:SHOWN]]), *(["…"] if len(firms) > SHOWN else [])])
+
 
 @dataclass(frozen=True)
 class Directory:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from shockmesh.io.stores.codecs import NUMBERS, TEXT
 from shockmesh.io.stores.damage import check_claim, reading
 from shockmesh.io.stores.places import Place, place, whole, zarr_store
 from shockmesh.io.stores.schemas import mismatch
 from shockmesh.kernels.network import FirmNetwork, NetworkError, check_network
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 SCHEMA = "network/1"
 GROUP = "network"
@@ -31,8 +31,6 @@ DIMENSIONS = {
 }  # fmt: skip
 DISTINCT = ("firm", "region", "sector")  # no value twice: at most one shard is all fill value, and so not written
 CHUNK, CHUNKS_PER_SHARD = 2**18, 8
-NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
-TEXT = (ZstdCodec(level=1), Crc32cCodec())
 STRUCTURE = {
     "encoding-type": "csr_matrix",
     "encoding-version": "0.1.0",

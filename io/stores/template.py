@@ -9,15 +9,14 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import zarr
+from shockmesh.io.stores.codecs import QUICK, TEXT
 from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING
-from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec, ZstdCodec
+from zarr.codecs import TransposeCodec
 
 SCHEMA = "run/1"
 FIRM_CHUNK = 8192
 CHUNK_BYTES = 4_000_000
 PROVENANCE = ("created", "seed", "versions", "git_commit", "inputs", "fingerprint")  # of RUN.json, kept in attrs too
-NUMBERS = (BloscCodec(cname="lz4", clevel=9, shuffle="shuffle"), Crc32cCodec())  # half the time of zstd
-TEXT = (ZstdCodec(level=1), Crc32cCodec())
 STATUS = {"flag_values": [PENDING, COMPLETE, FAILED], "flag_meanings": "pending complete failed"}
 
 
@@ -110,7 +109,7 @@ def create_variable(group: zarr.Group, variable: Variable, template: Template) -
         chunks=(_together(template.block, path_bytes), template.days, *inner),
         shards=(template.block, template.days, *whole),
         filters=[TransposeCodec(order=(0, *range(2, rank), 1))] if rank > 2 else [],
-        compressors=NUMBERS,
+        compressors=QUICK,
         fill_value=np.nan,
         dimension_names=dims,
         attributes=attrs,
@@ -138,6 +137,6 @@ def _write_whole(
     text = values.dtype.kind in "UO"
     array = group.create_array(
         name, shape=values.shape, dtype=str if text else values.dtype, dimension_names=dims, attributes=dict(attrs),
-        chunks=tuple(max(1, size) for size in values.shape), compressors=TEXT if text else NUMBERS,
+        chunks=tuple(max(1, size) for size in values.shape), compressors=TEXT if text else QUICK,
     )  # fmt: skip
     array[...] = values

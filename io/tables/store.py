@@ -19,14 +19,12 @@ import numpy as np
 import xarray as xr
 import zarr
 from jaxtyping import Float
+from shockmesh.io.stores.codecs import NUMBERS, TEXT
 from shockmesh.io.stores.damage import check_claim, reading
 from shockmesh.io.stores.places import ROOT, Place, place, whole, zarr_store
 from shockmesh.io.stores.schemas import KEY, mismatch
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 SCHEMA = "table/1"
-NUMBERS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
-TEXT = (ZstdCodec(level=1), Crc32cCodec())
 INDUSTRY = ("region", "sector")
 DIMS = {
     "Z": ("region_from", "sector_from", "region_to", "sector_to"),
