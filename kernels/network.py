@@ -59,16 +59,16 @@ class FirmNetwork:
     @property
     def sales(self) -> Float[np.ndarray, " firm"]:
         """What each firm sells to other firms [unit]."""
-        return np.bincount(self.supplier, self.amount, self.n_firms).astype(
-            np.float64, copy=False
-        )  # of no links: integers
+        return self._sum(self.supplier)
 
     @property
     def inputs(self) -> Float[np.ndarray, " firm"]:
         """What each firm buys from other firms [unit]."""
-        return np.bincount(self.buyer, self.amount, self.n_firms).astype(
-            np.float64, copy=False
-        )  # of no links: integers
+        return self._sum(self.buyer)
+
+    def _sum(self, firm: Int[np.ndarray, " link"]) -> Float[np.ndarray, " firm"]:
+        """Amounts of links by firm. (Without links NumPy counts in integers.)"""
+        return np.bincount(firm, self.amount, self.n_firms).astype(np.float64, copy=False)
 
     @property
     def value_added(self) -> Float[np.ndarray, " firm"]:

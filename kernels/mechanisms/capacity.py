@@ -58,7 +58,8 @@ def level_today(
     idle = (scarcity == 0).astype(level.dtype)
     fall = jax.lax.stop_gradient((parameters.base_capacity - level) * idle)
     change = (parameters.capacity - level) * scarcity + fall
-    return -lesser(-(level + change / parameters.overproduction_days), -jnp.ones_like(level))
+    today = level + change / parameters.overproduction_days
+    return -lesser(-today, -jnp.ones_like(level))  # at least 1; at a tie it has the derivative of today's level
 
 
 def utmost(
