@@ -95,6 +95,7 @@ def test_resume_does_only_what_is_missing(spec, tmp_path, monkeypatch):
         np.testing.assert_array_equal(one.output, other.output)
     again = resume(tmp_path / "run", address="local", quiet=True)
     assert (again.complete, again.simulated) == (True, 0)
+    assert "members, complete already, nothing was done, " in again.text()
     assert stamps(tmp_path / "run") == after
 
 

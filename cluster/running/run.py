@@ -73,11 +73,11 @@ class RunSummary:
 
     def text(self) -> str:
         """What a person wants to know at the end."""
-        speed = f"{self.link_steps / 1e6 / self.seconds:.3g} M link-steps/s" if self.seconds else ""
-        lines = [
-            f"{self.path}: {self.committed:,} of {self.members:,} members, {human_bytes(self.bytes)}",
-            f"{self.simulated:,} members in {duration(self.seconds)}, {speed}",
-        ]
+        already = "" if self.simulated or not self.complete else ", complete already, nothing was done"
+        lines = [f"{self.path}: {self.committed:,} of {self.members:,} members{already}, {human_bytes(self.bytes)}"]
+        if self.simulated:
+            speed = f", {self.link_steps / 1e6 / self.seconds:.3g} M link-steps/s" if self.seconds else ""
+            lines.append(f"{self.simulated:,} members in {duration(self.seconds)}{speed}")
         if self.again:
             lines.append(f"{len(self.again)} files of committed blocks were lost; the blocks were done again:")
             lines += self.again[:SHOWN]
