@@ -295,7 +295,7 @@ def test_the_manifest_is_json_without_machine_names(spec, tmp_path):
         ),
         (
             Pace(6, 8, 10**6, 200.0, before=4),
-            "6 of 8 members (75 %), 0.01 members/s, 0.01 M link-steps/s, 3 min 20 s so far, 3 min 20 s left",
+            "6 of 8 members (75 %), 0.01 members/s, 10 k link-steps/s, 3 min 20 s so far, 3 min 20 s left",
         ),
     ],
 )

@@ -380,10 +380,19 @@ def human_bytes(number: int) -> str:
     >>> human_bytes(1_234_567)
     '1.23 MB'
     """
-    size, units = float(number), ["B", "kB", "MB", "GB", "TB", "PB"]
-    while size >= 999.5 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.3g} {units[0]}"
+    return scaled(number, "B")
+
+
+def scaled(number: float, unit: str) -> str:
+    """A number to three digits, in the scale that suits it.
+
+    >>> scaled(150_900_000, " link-steps/s"), scaled(3, " link-steps/s")
+    ('151 M link-steps/s', '3 link-steps/s')
+    """
+    prefixes = ["", "k", "M", "G", "T", "P"]
+    while number >= 999.5 and len(prefixes) > 1:
+        number, prefixes = number / 1000, prefixes[1:]
+    return " ".join(f"{number:.3g} {prefixes[0]}{unit}".split())
 
 
 def usable_cpus() -> int:

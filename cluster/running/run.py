@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.calibrating.run import CalibrationSummary, calibrate, calibration_status
-from shockmesh.cluster.planning.plan import Plan, human_bytes, shards_of
+from shockmesh.cluster.planning.plan import Plan, human_bytes, scaled, shards_of
 from shockmesh.cluster.planning.prepare import prepare
 from shockmesh.cluster.running import provenance
 from shockmesh.cluster.running.batch import Simulator
@@ -76,7 +76,7 @@ class RunSummary:
         already = "" if self.simulated or not self.complete else ", complete already, nothing was done"
         lines = [f"{self.path}: {self.committed:,} of {self.members:,} members{already}, {human_bytes(self.bytes)}"]
         if self.simulated:
-            speed = f", {self.link_steps / 1e6 / self.seconds:.3g} M link-steps/s" if self.seconds else ""
+            speed = f", {scaled(self.link_steps / self.seconds, ' link-steps/s')}" if self.seconds else ""
             lines.append(f"{self.simulated:,} members in {duration(self.seconds)}{speed}")
         if self.again:
             lines.append(f"{len(self.again)} files of committed blocks were lost; the blocks were done again:")

@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from shockmesh.cluster.planning.plan import scaled
 from shockmesh.cluster.seeing.events import BlockDone, BlockGivenUp, Event, GangEnded, GangFormed, GangLeaves
 
 LOG_SECONDS = 10.0
@@ -43,7 +44,7 @@ class Pace:
         share = f"{self.done:,} of {self.members:,} members ({100 * self.done / self.members:.0f} %)"
         if self.left is None:
             return f"{share}, {duration(self.seconds)}; compiling and simulating the first blocks"
-        speed = f"{self.rate:.3g} members/s, {self.rate * self.link_steps_per_member / 1e6:.3g} M link-steps/s"
+        speed = f"{self.rate:.3g} members/s, {scaled(self.rate * self.link_steps_per_member, ' link-steps/s')}"
         return f"{share}, {speed}, {duration(self.seconds)} so far, {duration(self.left)} left"
 
 
