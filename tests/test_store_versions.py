@@ -28,7 +28,10 @@ def test_a_kept_store_is_opened_with_the_same_numbers(kept: tuple[Path, dict], k
     assert opened(folder) == numbers[kind]
 
 
-@pytest.mark.parametrize(("kind", "verb"), [("network", "describe"), ("sweep", "report"), ("calibration", "report")])
+@pytest.mark.parametrize(
+    ("kind", "verb"),
+    [("network", "describe"), ("sweep", "report"), ("calibration", "report"), ("calibration", "describe")],
+)
 def test_verbs_take_a_kept_store(kept: tuple[Path, dict], kind: str, verb: str, tmp_path: Path) -> None:
     name, _ = KINDS[kind]
     out = ["--out", str(tmp_path / "report.html")] if verb == "report" else []

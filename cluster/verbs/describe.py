@@ -1,4 +1,4 @@
-"""What is in a store: a table, a network or a run, told as names and values, with the checks that it passes."""
+"""What is in a store (a table, a network, a run, a calibration), told as names and values, and what its checks find."""
 
 import json
 import math
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from shockmesh.io.results import MANIFEST, read_manifest
 from shockmesh.io.stores.damage import reading
 from shockmesh.io.stores.places import Place, place
 
@@ -33,7 +34,7 @@ class DescribeError(ValueError):
 class Description:
     """A store as a person reads it."""
 
-    kind: str  # table, network or run
+    kind: str  # table, network, run or calibration
     facts: dict[str, Any]  # name → value
     findings: tuple[str, ...] = ()  # what the checks found
     numbers: dict[str, Any] = field(default_factory=dict[str, Any])  # for programs, in place of facts that are words
@@ -44,9 +45,10 @@ def describe_store(path: str | Place) -> Description:
 
     Raises:
         DescribeError: neither a table nor a network nor a run.
+        ResultsError: a calibration that has not ended.
     """
     path = place(path)
-    readers = {"run": _run, "network": _network, "table": _table}
+    readers = {"run": _run, "calibration": _calibration, "network": _network, "table": _table}
     kind = _kind(path)
     if kind in readers:
         with reading(path):
@@ -75,9 +77,9 @@ def size_of(path: str | Place) -> dict[str, Any]:
 
 
 def _kind(path: Place) -> str | None:
-    """What the path holds, as it says itself: `shockmesh_schema` is `table/1`, `network/1` or `run/1`."""
-    if (path / "RUN.json").is_file():
-        return "run"
+    """What the path holds, as it says itself: in its RUN.json, or by its `shockmesh_schema`, table/1 or network/1."""
+    if (path / MANIFEST).is_file():
+        return "calibration" if read_manifest(path).get("spec", {}).get("infer") else "run"
     for file in (path / "zarr.json", path / "network" / "zarr.json"):
         if file.is_file():
             schema = _schema(file)
@@ -135,13 +137,30 @@ def _statistic(found: Mapping[str, Any]) -> str:
 
 def _run(path: Place) -> Description:
     from shockmesh.io.reports.headline import headline, headline_text
-    from shockmesh.io.results import open_run, read_manifest, verify
+    from shockmesh.io.results import open_run, verify
 
     with open_run(path) as run:
         facts = {str(dim): size for dim, size in run.sizes.items()} | _cited(run.attrs)
         numbers = headline(run, read_manifest(path).get("spec", {}))
     lines = {f"result {i}": line for i, line in enumerate(headline_text(numbers), 1)}
     return Description("run", facts | lines, tuple(verify(path)), facts | numbers)
+
+
+def _calibration(path: Place) -> Description:
+    from shockmesh.io.posteriors import open_posterior
+
+    with open_posterior(path) as tree:
+        found, table = tree["posterior"].to_dataset(), tree["scores"].to_dataset()
+        errors = {
+            f"error of {name}, {part.replace('_', ' ')} [%]": 100 * float(table[f"{name}_{part}"].sel(score="rmse"))
+            for name in tree["observed_data"].data_vars
+            for part in ("fitted", "held_out")
+        }
+        shares = {name: float(table.attrs[f"moved {name}"]) for name in map(str, found)}
+    facts = {"firms": found.sizes["firm"], "draws": found.sizes["draw"], "inferred": ", ".join(map(str, found))}
+    shown = {name: f"{error:.3g}" for name, error in errors.items() if math.isfinite(error)}
+    moved = tuple(f"{name}: the data moved it for {100 * share:.0f} % of the firms" for name, share in shares.items())
+    return Description("calibration", facts | shown, moved, facts | errors)
 
 
 def _cited(attrs: Mapping[Any, Any]) -> dict[str, Any]:
