@@ -1,6 +1,7 @@
 """The README's code runs as it is printed, on an economy of a hundred firms."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 import yaml
 from shockmesh.cluster.cli import main
 from shockmesh.io.networks.store import write_network
-from shockmesh.io.results import open_run
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text("utf-8")
 SPECS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+(command,) = re.findall(r"    shockmesh (run .*demo/truth (?:.|\\\n)*)\n\n", README)
+TRUTH = shlex.split(command.replace("\\\n", " "))
 FIRMS = 100
 
 
@@ -39,6 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, random_network: Callable[..
     few = ["--set", "sweep.members=3", "--set", "horizon.days=90"]
     arguments = ["run", str(folder / "demo/lockdown.yaml"), "--out", str(folder / "demo/run"), "--address", "local"]
     assert main([*arguments, *few, "--quiet"]) == 0
+    (folder / "demo/calibration.yaml").write_text(SPECS[1], "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main([*TRUTH, "--address", "local", "--quiet"]) == 0
     return folder
 
 
@@ -49,12 +55,8 @@ def test_python_of_the_readme_runs(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert "matplotlib" not in SNIPPETS[number]  # which comes with the checks of contributors only
 
 
-def test_the_calibration_of_the_readme_fits_the_demo(folder: Path):
-    with open_run(folder / "demo/run") as run:
-        output = run.output.isel(member=0).sum("region")
-        table = (output / run.output_baseline.sum("region")).to_pandas()
-    table.insert(0, "day", np.arange(90))
-    table.to_csv(folder / "demo/series.csv", index=False)
-    spec = folder / "demo/calibration.yaml"
-    spec.write_text(SPECS[1], "utf-8")
-    assert main(["validate", str(spec), "--quiet"]) == 0
+def test_the_calibration_of_the_readme_takes_the_series_of_its_code(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder)
+    (making,) = (code for code in SNIPPETS if "series.csv" in code)
+    exec(compile(making, "README.md", "exec"), {})
+    assert main(["validate", "demo/calibration.yaml", "--quiet"]) == 0
