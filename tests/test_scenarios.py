@@ -1,5 +1,6 @@
 """Files that a spec names: factors by day, numbers of firms, criticality of inputs; and what is wrong with them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,16 @@ def test_tables_are_read_from_zarr(toy: FirmNetwork, tmp_path: Path):
     coords = {"time": np.arange(5), "firm": ["f0", "f1"]}
     xr.Dataset({"factor": (("time", "firm"), factors)}, coords).to_zarr(tmp_path / "t.zarr", consolidated=False)
     np.testing.assert_array_equal(read_factors(str(tmp_path / "t.zarr"), toy, DAYS), expected_factors())
+
+
+def test_a_table_that_claims_to_be_endless_is_refused_at_once(toy: FirmNetwork, tmp_path: Path):
+    coords = {"time": np.arange(5), "firm": ["f0", "f1"]}
+    xr.Dataset({"factor": (("time", "firm"), np.ones((5, 2)))}, coords).to_zarr(tmp_path / "t.zarr", consolidated=False)
+    for name, shape in (("factor", [5 * 10**8, 2]), ("time", [5 * 10**8])):
+        file = tmp_path / "t.zarr" / name / "zarr.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"shape": shape}))
+    with pytest.raises(ScenarioError, match=r"t\.zarr: (factor|time): [0-9,]*00,000,000 values: must be at most"):
+        read_factors(str(tmp_path / "t.zarr"), toy, DAYS)
 
 
 def test_tables_by_region_and_sector_are_read(toy: FirmNetwork, tmp_path: Path):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+import zarr
 from jaxtyping import Float, Int
 from shockmesh.io.inputs.csv_text import read_csv_text
 from shockmesh.io.inputs.sector_matrices import name_cell, read_cells
@@ -28,6 +29,7 @@ from shockmesh.io.stores.places import place, zarr_store
 from shockmesh.kernels.network import FirmNetwork
 
 KEYS = ("firm", "region", "sector")
+MOST = 100_000_000  # values of a table in Zarr
 SHOWN = 5
 
 
@@ -54,8 +56,8 @@ def read_factors(path: str, network: FirmNetwork, days: int, high: float = 1.0) 
     """Factors by day (0 … days − 1, or as far as the file goes) and firm, in the network's order, 1 where unnamed.
 
     Raises:
-        ScenarioError: an unknown firm, region or sector, a day below 0, a row given twice, no day of the run, or a
-            factor that is not within 0 ≤ factor ≤ high.
+        ScenarioError: an unknown firm, region or sector, a day below 0, a row given twice, no day of the run, a factor
+            that is not within 0 ≤ factor ≤ high, or more values in Zarr than suit a table that is read whole.
     """
     rows = _zarr_rows(path) if Path(path).is_dir() or "://" in path else _csv_rows(path)
     rows.require("day", (rows.day >= 0) & (rows.day == np.round(rows.day)) & (rows.day < np.inf), "a whole number ≥ 0")
@@ -164,8 +166,11 @@ def _zarr_rows(path: str) -> _Rows:
         raise ScenarioError(str(error)) from error
     try:
         with reading(at):
+            _refuse_endless(path, zarr.open_group(zarr_store(at, read_only=True), mode="r"))
             store = xr.open_zarr(zarr_store(at, read_only=True), chunks=None, consolidated=False, decode_timedelta=True)
             store = store.load()
+    except ScenarioError:
+        raise
     except (OSError, ValueError) as error:
         raise ScenarioError(f"{path}: cannot be opened as Zarr: {error}") from error
     if "factor" not in store or set(store["factor"].dims) != {"time", "firm"}:
@@ -177,6 +182,14 @@ def _zarr_rows(path: str) -> _Rows:
     texts = {"day": np.repeat(days, len(firms)), "firm": np.tile(firms, len(days)), "factor": factor.ravel()}
     line = np.arange(factor.size)
     return _Rows(path, {"firm": texts["firm"]}, _numbers(texts["day"]), factor.ravel(), line, texts)
+
+
+def _refuse_endless(path: str, group: zarr.Group) -> None:
+    """A table is read whole: refuse one that claims more than that suits, before room is made for it."""
+    for name, array in group.arrays():
+        if array.size > MOST:
+            rule = f"must be at most {MOST:,}: leave out firms, and days after the run"
+            raise ScenarioError(f"{path}: {name}: {array.size:,} values: {rule}")
 
 
 def _days(path: str, times: np.ndarray) -> np.ndarray:
