@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shockmesh.io.networks.store import write_network
 from shockmesh.io.stores.damage import DamagedStoreError
 from shockmesh.io.tables.store import Header, Rows, TableError, open_table, write_table
+from shockmesh.kernels.network import firm_network
 
 HEADER = Header(["A", "B"], ["s"], ["c"], "million EUR / year", "a table", "made up", "CC0", "none", (2019,))
 LABELS = {"region": ["region", "region_from", "region_to"], "sector": ["sector", "sector_from", "sector_to"]}
@@ -60,3 +62,9 @@ def test_a_lost_variable_is_told(store: Path) -> None:
     shutil.rmtree(store / "output")
     with pytest.raises(TableError, match=r"t\.zarr: output: missing; make the store again"):
         open_table(store)
+
+
+def test_a_network_in_place_of_a_table_is_told_so(tmp_path: Path) -> None:
+    write_network(firm_network([0], [1], [1.0], [0, 1.0]), tmp_path / "n.zarr")
+    with pytest.raises(TableError, match=r"n\.zarr: is a network of firms, not a table"):
+        open_table(tmp_path / "n.zarr")
