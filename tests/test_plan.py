@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shockmesh.cluster.planning.amounts import human_bytes
 from shockmesh.cluster.planning.forecast import forecasts, told_of
 from shockmesh.cluster.planning.plan import (
     START_SECONDS,
@@ -22,7 +23,6 @@ from shockmesh.cluster.planning.plan import (
     device_bytes,
     driver_bytes,
     evaluation_seconds,
-    human_bytes,
     kept_numbers,
     make_plan,
     readable,

@@ -26,7 +26,8 @@ from shockmesh.cluster.calibrating.fit import (
     fit_guide,
 )
 from shockmesh.cluster.calibrating.particles import steps_on
-from shockmesh.cluster.planning.plan import Plan, human_bytes
+from shockmesh.cluster.planning.amounts import human_bytes
+from shockmesh.cluster.planning.plan import Plan
 from shockmesh.cluster.running.execute import Tally, WorkersError, execute
 from shockmesh.cluster.running.executors import IN_PROCESS, executor_of, interruptible
 from shockmesh.cluster.running.work import MEMBERS, Job

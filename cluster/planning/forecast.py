@@ -7,7 +7,8 @@ and transfers.
 
 from dataclasses import dataclass
 
-from shockmesh.cluster.planning.plan import Plan, Sizes, block_seconds, device_bytes, human_bytes, rounds
+from shockmesh.cluster.planning.amounts import human_bytes
+from shockmesh.cluster.planning.plan import Plan, Sizes, block_seconds, device_bytes, rounds
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.kernels.devices.roofline import DEVICES, Device
 

@@ -35,6 +35,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Int
+from shockmesh.cluster.planning.amounts import human_bytes
 from shockmesh.cluster.spec.binding import BoundShock, bind
 from shockmesh.cluster.spec.fields import parse_bytes
 from shockmesh.cluster.spec.models import Spec
@@ -372,27 +373,6 @@ def readable(plan: Plan) -> dict[str, str]:
         "link-steps": f"{plan.link_steps:.3g}",
         "time": f"about {plan.seconds:,} s",
     }
-
-
-def human_bytes(number: int) -> str:
-    """A number of bytes to three digits.
-
-    >>> human_bytes(1_234_567)
-    '1.23 MB'
-    """
-    return scaled(number, "B")
-
-
-def scaled(number: float, unit: str) -> str:
-    """A number to three digits, in the scale that suits it.
-
-    >>> scaled(150_900_000, " link-steps/s"), scaled(3, " link-steps/s")
-    ('151 M link-steps/s', '3 link-steps/s')
-    """
-    prefixes = ["", "k", "M", "G", "T", "P"]
-    while number >= 999.5 and len(prefixes) > 1:
-        number, prefixes = number / 1000, prefixes[1:]
-    return " ".join(f"{number:.3g} {prefixes[0]}{unit}".split())
 
 
 def usable_cpus() -> int:

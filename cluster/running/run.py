@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.calibrating.run import CalibrationSummary, calibrate, calibration_status
-from shockmesh.cluster.planning.plan import Plan, human_bytes, scaled, shards_of
+from shockmesh.cluster.planning.amounts import human_bytes, scaled
+from shockmesh.cluster.planning.plan import Plan, shards_of
 from shockmesh.cluster.planning.prepare import prepare
 from shockmesh.cluster.running import provenance
 from shockmesh.cluster.running.batch import Simulator

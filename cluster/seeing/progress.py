@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from shockmesh.cluster.planning.plan import scaled
+from shockmesh.cluster.planning.amounts import scaled
 from shockmesh.cluster.seeing.events import BlockDone, BlockGivenUp, Event, GangEnded, GangFormed, GangLeaves
 
 LOG_SECONDS = 10.0

@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from shockmesh.cluster.planning.plan import human_bytes, physical_memory, usable_cpus
+from shockmesh.cluster.planning.amounts import human_bytes
+from shockmesh.cluster.planning.plan import physical_memory, usable_cpus
 from shockmesh.cluster.running.executors import close_to_others, token_file
 
 PACKAGES = ("shockmesh", "jax", "jaxlib", "numpy", "numpyro", "ray", "zarr", "xarray")
