@@ -14,6 +14,7 @@ from io import StringIO
 from shockmesh.cluster.verbs import data, machine, rankings, runs, specs
 from shockmesh.cluster.verbs.options import Verb
 from shockmesh.cluster.verbs.printing import BAD_INPUT, INTERRUPTED, refuse
+from shockmesh.io.stores.disks import reason
 
 FAMILIES = (data, specs, runs, rankings, machine)
 
@@ -31,8 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.strerror is None:
             raise
-        named = error.filename2 or error.filename or "the disk"  # of a rename, the second is the new name
-        return refuse(options.json, [f"{named}: {error.strerror}"], BAD_INPUT)
+        return refuse(options.json, [reason(error)], BAD_INPUT)
     except KeyboardInterrupt:
         return refuse(options.json, ["interrupted"], INTERRUPTED)
 

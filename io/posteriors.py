@@ -21,9 +21,9 @@ from shockmesh.io.inputs.series import Series
 from shockmesh.io.results import ResultsError
 from shockmesh.io.stores.places import ROOT, Place, place, whole, zarr_store
 from shockmesh.io.stores.schemas import mismatch
+from shockmesh.io.stores.seals import POSTERIOR, seal
 from shockmesh.kernels.network import FirmNetwork
 
-POSTERIOR = "posterior.zarr"
 SCHEMA = "posterior/1"
 
 
@@ -87,6 +87,7 @@ def write_posterior(run: str | Place, found: Posterior, network: FirmNetwork, at
     ):  # consolidated metadata: xarray and ArviZ look for it; Zarr warns that other readers may not
         warnings.filterwarnings("ignore", "Consolidated metadata", zarr.errors.ZarrUserWarning)
         tree.to_zarr(partial, mode="w", zarr_format=3, consolidated=True)
+        seal(place(run), partial)
     return path
 
 

@@ -21,7 +21,8 @@ from urllib.parse import unquote
 import numpy as np
 import xarray as xr
 import zarr
-from shockmesh.io.stores import journal
+from shockmesh.io.stores import journal, seals
+from shockmesh.io.stores.disks import naming
 from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING, Commit, Engine, ZarrEngine
 from shockmesh.io.stores.icechunk_engine import IcechunkEngine
 from shockmesh.io.stores.places import Place, place, sizes
@@ -103,13 +104,14 @@ def write_block(path: str | Place, block: int, arrays: Mapping[str, np.ndarray],
             raise ResultsError(f"{path}: block {block}: {name} is {got}, expected {want} {array.dtype}")
     if block in engine.committed():
         return False
-    for name, array in stored.items():
-        try:
-            array[lo:hi] = arrays[name]
-        except ValueError:  # Zarr reads a short block's shard before it writes it, and a power cut has torn this one
-            engine.discard(block, name)
-            array[lo:hi] = arrays[name]
-    return engine.seal(block, list(stored), {**note, "members": [lo, hi]})
+    with naming(engine.tree):
+        for name, array in stored.items():
+            try:
+                array[lo:hi] = arrays[name]
+            except ValueError:  # Zarr reads a short block's shard before it writes it; a power cut has torn this one
+                engine.discard(block, name)
+                array[lo:hi] = arrays[name]
+        return engine.seal(block, list(stored), {**note, "members": [lo, hi]})
 
 
 def committing(path: str | Place) -> AbstractContextManager[Commit]:
@@ -207,13 +209,18 @@ def read_manifest(path: str | Place) -> dict[str, Any]:
     return manifest
 
 
+def is_calibration(path: str | Place) -> bool:
+    """Whether a run keeps a posterior in place of members."""
+    return dict(read_manifest(path).get("spec", {})).get("infer") is not None
+
+
 def open_run(path: str | Place) -> xr.Dataset:
     """Open a run lazily, be it finished, going on or interrupted: only members that are committed and there.
 
     Raises:
         ResultsError: no run there, or a calibration, which keeps no members.
     """
-    if dict(read_manifest(path).get("spec", {})).get("infer") is not None:
+    if is_calibration(path):
         raise ResultsError(
             f"{path}: a calibration, which keeps no members: `shockmesh report` shows its posterior, "
             "shockmesh.io.posteriors.open_posterior opens it"
@@ -234,7 +241,9 @@ def texts_as_objects(ds: xr.Dataset) -> xr.Dataset:
 
 
 def verify(path: str | Place) -> list[str]:
-    """What is wrong with the committed blocks: shards that are missing, damaged, or not what was committed."""
+    """What is wrong with what is committed: files that are missing, damaged, or not what was committed."""
+    if is_calibration(path):
+        return seals.problems(place(path))
     return engine_of(place(path)).problems()
 
 
@@ -248,7 +257,8 @@ def finalise(path: str | Place) -> None:
         status, members = ds.status.values, ds.member.values
     flags = np.full(cast(zarr.Array, zarr.open_group(engine.reads, mode="r")["member"]).shape, PENDING, np.int8)
     flags[members] = status
-    engine.finish(flags)
+    with naming(engine.tree):
+        engine.finish(flags)
 
 
 def disk_bytes(path: str | Place) -> int:

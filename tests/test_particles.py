@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from drivers import start, wait_for
+from drivers import start, wait_for, workers_under
 from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.calibrating.fit import Fitted, fit_guide, make_method
 from shockmesh.cluster.calibrating.particles import steps_on
@@ -86,22 +86,6 @@ def test_a_block_that_fails_is_told_with_its_step(folder: Path) -> None:
         take = steps_on(LocalExecutor(work), job.plan)(method)
         with pytest.raises(WorkersError, match=r"step 0: .*MemoryError: no room"):
             take(method.init(), 2)
-
-
-def workers_under(pid: int) -> list[int]:
-    """Process ids of the Ray actors among a process's descendants."""
-    parent, name = {}, {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            name[int(entry.name)] = (entry / "cmdline").read_bytes()
-        except FileNotFoundError:
-            continue
-
-    def below(child: int) -> bool:
-        return child == pid or (child in parent and below(parent[child]))
-
-    return [child for child in parent if b"ray::Rank" in name[child] and below(child)]
 
 
 @pytest.mark.ray

@@ -255,7 +255,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence(spec, tmp_path, monkeypatch, c
         patch.setattr(engines, "flush_file", flush_until_full)
         assert main(["run", str(spec), "--out", str(path), "--address", "local"]) == 3
     out = capsys.readouterr().out
-    why = "OSError: [Errno 28] No space left on device"
+    why = f"{path}/results.zarr: No space left on device"
     assert f"block 3 was given up: {why}" in out
     assert f"stopped early: 3 blocks in a row failed; the last: {why}" in out
     assert committed(path) == {0}

@@ -55,7 +55,7 @@ def test_a_log_that_cannot_be_written_ends_nothing(
 
     monkeypatch.setattr(runlog, "replace", full)
     assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 0
-    assert "the log cannot be written: [Errno 28] No space left on device" in capsys.readouterr().err
+    assert "the log cannot be written: the disk: No space left on device" in capsys.readouterr().err
     assert read_log(tmp_path / "run") == []
 
 

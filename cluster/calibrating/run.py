@@ -4,12 +4,13 @@ run/RUN.json                the manifest, as a sweep's
 run/checkpoints/<step>.npz  a guide's state, the last two
 run/members/<block>.npz     an ensemble's members, block by block
 run/posterior.zarr          what was found, written when the calibration ends
+run/journal/posterior.json  the check sums of all of these, written with the posterior
 """
 
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -40,7 +41,8 @@ from shockmesh.inference.svi import Variational
 from shockmesh.io.posteriors import POSTERIOR, Posterior, open_posterior, write_posterior
 from shockmesh.io.results import read_manifest
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, discard_damaged, numbered, read_arrays
-from shockmesh.io.stores.places import ROOT, Place, sizes
+from shockmesh.io.stores.disks import reason
+from shockmesh.io.stores.places import ROOT, Place, discard_partial, sizes
 from shockmesh.io.stores.template import PROVENANCE, plain_attrs
 from shockmesh.kernels.network import FirmNetwork
 
@@ -96,15 +98,15 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     """Do what is not done yet of a calibration, then write its posterior."""
     began, spec = time.monotonic(), parse_spec(job.spec, f"{job.run}/RUN.json")
     if (job.run / POSTERIOR / ROOT).is_file():
-        return _already(job, spec)
+        return _already(job)
     again = [told for folder in (CHECKPOINTS, MEMBERS) for told in discard_damaged(job.run / folder)]
-    bound, ensemble = bind_calibration(spec, network), spec.infer is not None and spec.infer.method == "rml"
-    with jax.enable_x64(spec.precision == "float64"):
-        with Progress(quiet) as progress, seeing(job.run, job.plan, progress) as tell:
-            ended, found = (_pull if ensemble else _fit)(job, spec, bound, address, progress, tell)
-            tell(RunEnded(ended.done, ended.of, ended.stopped, ended.interrupted, time.monotonic() - began))
-        if found is not None:
-            write_posterior(job.run, found, network, _attrs(job.run))
+    with Progress(quiet) as progress, seeing(job.run, job.plan, progress) as tell:
+        try:
+            with interruptible():
+                ended, found = _work(job, spec, network, address, progress, tell)
+        except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
+            ended, found = _so_far(job, interrupted=True), None
+        tell(RunEnded(ended.done, ended.of, ended.stopped, ended.interrupted, time.monotonic() - began))
     fit, held_out = ({}, {}) if found is None else (errors(found, "fitted"), errors(found, "held_out"))
     parts = {name: "held_out" if name in held_out else "fitted" for name in fit}
     simpler = {
@@ -113,26 +115,23 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
         if found is not None
     }
     return CalibrationSummary(
-        path=str(job.run), unit="members" if ensemble else "steps", seconds=time.monotonic() - began, fit=fit,
-        held_out=held_out, simpler=simpler, bytes=sum(sizes(job.run / POSTERIOR).values()), again=tuple(again),
-        **asdict(ended),
+        path=str(job.run), unit=_counted(job.run, job.spec["infer"], job.plan)[0], seconds=time.monotonic() - began,
+        fit=fit, held_out=held_out, simpler=simpler, bytes=sum(sizes(job.run / POSTERIOR).values()),
+        again=tuple(again), **asdict(ended),
     )  # fmt: skip
 
 
-def _already(job: Job, spec: Spec) -> CalibrationSummary:
+def _already(job: Job) -> CalibrationSummary:
     """What a calibration that was complete before has to say."""
-    assert spec.infer is not None
-    ensemble, plan = spec.infer.method == "rml", job.plan
-    steps = max(numbered(job.run / CHECKPOINTS), default=0)
+    unit, done, of = _counted(job.run, job.spec["infer"], job.plan)
     with open_posterior(job.run) as tree:
         table = tree["scores"].to_dataset()
         names = [str(name) for name in tree["observed_data"].data_vars]
         fit, held_out = (_stored_errors(table, names, part) for part in ("fitted", "held_out"))
         simpler = {name: _stored_simpler(table, name, "held_out" if name in held_out else "fitted") for name in fit}
     return CalibrationSummary(
-        path=str(job.run), done=plan.count(numbered(job.run / MEMBERS)) if ensemble else steps,
-        of=plan.members if ensemble else spec.infer.steps, unit="members" if ensemble else "steps", stopped="",
-        skipped=0, interrupted=False, seconds=0.0, fit=fit, held_out=held_out, simpler=simpler,
+        path=str(job.run), done=done, of=of, unit=unit, stopped="", skipped=0, interrupted=False, seconds=0.0, fit=fit,
+        held_out=held_out, simpler=simpler,
         bytes=sum(sizes(job.run / POSTERIOR).values()), already=True,
     )  # fmt: skip
 
@@ -160,6 +159,32 @@ class _Ended:
     interrupted: bool = False
 
 
+def _so_far(job: Job, stopped: str = "", interrupted: bool = False) -> _Ended:
+    """How far a calibration is that ends early."""
+    _, done, of = _counted(job.run, job.spec["infer"], job.plan)
+    return _Ended(done, of, stopped=stopped, interrupted=interrupted)
+
+
+def _work(
+    job: Job, spec: Spec, network: FirmNetwork, address: str | None, progress: Progress, tell: Tell
+) -> tuple[_Ended, Posterior | None]:
+    """Fit or pull what is not done yet, and write what was found once it all is."""
+    bound, work = bind_calibration(spec, network), _pull if job.spec["infer"]["method"] == "rml" else _fit
+    with jax.enable_x64(spec.precision == "float64"):
+        ended, found = work(job, spec, bound, address, progress, tell)
+    return (ended, None) if found is None else _kept(job, ended, found, network)
+
+
+def _kept(job: Job, ended: _Ended, found: Posterior, network: FirmNetwork) -> tuple[_Ended, Posterior | None]:
+    """Write what was found; on a full disk there is nothing of it, and `resume` finds it again."""
+    try:
+        write_posterior(job.run, found, network, _attrs(job.run))
+        discard_partial(job.run)
+    except OSError as error:
+        return replace(ended, stopped=reason(error)), None
+    return ended, found
+
+
 def _fit(
     job: Job, spec: Spec, bound: Calibration, address: str | None, progress: Progress, tell: Tell
 ) -> tuple[_Ended, Posterior | None]:
@@ -177,10 +202,10 @@ def _fit(
 
             fitted = fit_guide(spec, bound, job.run, watch, stepping)
             found = describe_guide(spec, bound, fitted)
-    except KeyboardInterrupt:
-        return _Ended(max(numbered(job.run / CHECKPOINTS), default=0), steps, interrupted=True), None
     except WorkersError as error:
-        return _Ended(max(numbered(job.run / CHECKPOINTS), default=0), steps, stopped=str(error)), None
+        return _so_far(job, str(error)), None
+    except OSError as error:  # no room for a checkpoint
+        return _so_far(job, reason(error)), None
     return _Ended(int(fitted.state.step), steps, fitted.track.bad_steps, fitted.stopped), found
 
 
@@ -188,8 +213,11 @@ def _fit(
 def _stepping(
     job: Job, bound: Calibration, address: str | None, tell: Tell
 ) -> Generator[Callable[[Variational], Steps] | None]:
-    """How the steps of a guide are taken on workers; None: in this process."""
-    if address == IN_PROCESS:
+    """How the steps of a guide are taken, where not in one program of this process: by blocks of particles.
+
+    A plan of several blocks is stepped by blocks in this process too, so that a fit ends in the same bits everywhere.
+    """
+    if address == IN_PROCESS and job.plan.blocks == 1:
         yield None
         return
     with executor_of(job, bound.network, address, tell) as on, interruptible():
@@ -235,6 +263,13 @@ def errors(found: Posterior, part: Literal["fitted", "held_out"]) -> dict[str, f
     return {name: error for name, error in by_name.items() if np.isfinite(error)}
 
 
+def _counted(run: Place, infer: dict[str, Any], plan: Plan) -> tuple[str, int, int]:
+    """What a calibration is counted in, how many of these are done, and of how many."""
+    if infer["method"] == "rml":
+        return "members", plan.count(numbered(run / MEMBERS)), plan.members
+    return "steps", max(numbered(run / CHECKPOINTS), default=0), infer["steps"]
+
+
 def _attrs(run: Place) -> dict[str, Any]:
     said = read_manifest(run)
     return plain_attrs({name: said[name] for name in PROVENANCE})
@@ -242,11 +277,7 @@ def _attrs(run: Place) -> dict[str, Any]:
 
 def calibration_status(run: Place, said: dict[str, Any]) -> dict[str, Any]:
     """How far a calibration is, with the keys of `status`."""
-    infer, plan = said["spec"]["infer"], Plan(**said["plan"])
-    if infer["method"] == "rml":
-        unit, done, of = "members", plan.count(numbered(run / MEMBERS)), plan.members
-    else:
-        unit, done, of = "steps", max(numbered(run / CHECKPOINTS), default=0), infer["steps"]
+    unit, done, of = _counted(run, said["spec"]["infer"], Plan(**said["plan"]))
     found = (run / POSTERIOR / ROOT).is_file()
     return {
         "state": "complete" if found else "not complete",

@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from shockmesh.cluster.seeing.events import BlockDone, BlockGivenUp, BlockLost, Tell, silent
+from shockmesh.io.stores.disks import reason
 
 ATTEMPTS = 3
 HOPELESS = 3
@@ -33,6 +34,13 @@ type Work = Callable[[int, Any], Callable[[], Note]]
 
 class WorkersError(ValueError):
     """No workers can be had. The message says why."""
+
+
+def told(error: BaseException) -> str:
+    """What a block raised: of a disk's error the file and the reason, else its kind and its words."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return reason(error)
+    return f"{type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True)
@@ -233,7 +241,7 @@ class LocalExecutor:
         try:
             return [Outcome(block, "done", self._work(block, self._shared)())]
         except Exception as error:
-            return [Outcome(block, "error", message=f"{type(error).__name__}: {error}")]
+            return [Outcome(block, "error", message=told(error))]
 
     def close(self) -> None:
         self._given.clear()

@@ -1,5 +1,6 @@
 """Where blocks run: in this process, or on Ray actors; and how a run is interrupted."""
 
+import _thread
 import os
 import secrets
 import signal
@@ -16,6 +17,7 @@ from shockmesh.cluster.seeing.events import Tell
 from shockmesh.kernels.network import FirmNetwork
 
 IN_PROCESS = "local"  # the address that means: no Ray, this process
+AGAIN_SECONDS = 0.05  # until the place where an exception is ignored is left
 CLOSED = {
     "RAY_AUTH_MODE": "token",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # despite its name: has Ray listen to 127.0.0.1 only, also on Linux
@@ -80,7 +82,7 @@ def _check_devices(wanted: int) -> None:
 
 @contextmanager
 def interruptible() -> Generator[None]:
-    """Let SIGTERM end a run as Ctrl-C does."""
+    """Let SIGTERM end a run as Ctrl-C does, and let neither get lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -90,6 +92,28 @@ def interruptible() -> Generator[None]:
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        with _heard():
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _heard() -> Generator[None]:
+    """Send a signal again whose exception was raised where Python ignores it.
+
+    A signal that comes while garbage is collected is handled in JAX's callback there, and what that raises is ignored.
+    """
+    before = sys.unraisablehook
+
+    def again(lost: "sys.UnraisableHookArgs") -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
+            threading.Timer(AGAIN_SECONDS, _thread.interrupt_main, [signal.SIGTERM]).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

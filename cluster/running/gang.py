@@ -20,7 +20,7 @@ import ray.exceptions
 from ray.util import get_node_ip_address
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from shockmesh.cluster.running.execute import Note
+from shockmesh.cluster.running.execute import Note, told
 from shockmesh.cluster.running.work import Job, Overlap, make_work
 from shockmesh.kernels.network import FirmNetwork
 
@@ -188,7 +188,7 @@ class Gang:
 def why(error: Exception) -> str:
     """What an actor raised, or the first line of what Ray says of its death."""
     if isinstance(error, ray.exceptions.RayTaskError):
-        return f"{type(error.cause).__name__}: {error.cause}"
+        return told(error.cause)
     return str(error).partition("\n")[0]
 
 

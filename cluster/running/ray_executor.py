@@ -7,10 +7,11 @@ them along; the journal says what was committed.
 import logging
 import os
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import ray
@@ -58,10 +59,11 @@ def ray_cluster(address: str | None, cores: int) -> Generator[dict[str, Any]]:
         except Exception as error:  # Ray raises bare Exception, RuntimeError, ConnectionError …
             ray.shutdown()
             raise WorkersError(f"Ray at {address or 'this machine'} does not start: {why(error)}") from error
-    try:
-        yield {} if local else for_others
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # a node that dies prints what it logged last; standard output is for results
+        try:
+            yield {} if local else for_others
+        finally:
+            ray.shutdown()
 
 
 def _reach(address: str | None) -> None:

@@ -36,6 +36,7 @@ from shockmesh.io.results import (
     mend,
     notes,
 )
+from shockmesh.io.stores.disks import reason
 from shockmesh.io.stores.engines import EngineError
 from shockmesh.io.stores.journal import JournalError, marker_path
 from shockmesh.io.stores.places import Place, place
@@ -68,9 +69,14 @@ class RunSummary:
     bytes: int  # of the store on disk
 
     @property
+    def ended(self) -> bool:
+        """Every member is there, and the store is ready for all readers."""
+        return self.committed == self.members and not self.stopped and not self.interrupted
+
+    @property
     def complete(self) -> bool:
-        """Every member is there and finite."""
-        return self.committed == self.members and not self.failed
+        """The run has ended, and every member is finite."""
+        return self.ended and not self.failed
 
     def text(self) -> str:
         """What a person wants to know at the end."""
@@ -89,11 +95,11 @@ class RunSummary:
         lines += [f"block {block} was given up: {why}" for block, why in sorted(self.given_up.items())]
         if self.stopped:
             lines.append(f"stopped early: {self.stopped}")
-        if self.committed < self.members:
+        if self.ended:
+            lines.append(f"look at it with: shockmesh report {self.path}")
+        else:
             state = "interrupted" if self.interrupted else "not complete"
             lines.append(f"{state}; go on with: shockmesh resume {self.path}")
-        else:
-            lines.append(f"look at it with: shockmesh report {self.path}")
         return "\n".join(lines)
 
 
@@ -229,7 +235,8 @@ def _noted(run_path: Place) -> list[dict[str, Any]]:
 
 def _go_on(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary | CalibrationSummary:
     work = _execute if job.spec.get("infer") is None else calibrate
-    return work(job, network, address, quiet)
+    with interruptible():
+        return work(job, network, address, quiet)
 
 
 def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -> RunSummary:
@@ -270,8 +277,10 @@ def _execute(job: Job, network: FirmNetwork, address: str | None, quiet: bool) -
         tell(RunEnded(done, plan.members, tally.stopped, interrupted, seconds))
     try:
         finalise(path)
-    except OSError as error:  # a full disk: what is committed stays readable
-        tally.stopped = tally.stopped or str(error)
+    except OSError as error:  # a full disk: what is committed stays readable without
+        tally.stopped = tally.stopped or reason(error)
+    except KeyboardInterrupt:
+        interrupted = True
     done = committed(path)
     simulated = plan.count(done - before)
     return RunSummary(

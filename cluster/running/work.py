@@ -23,9 +23,8 @@ from shockmesh.cluster.spec.load import parse_spec
 from shockmesh.io.results import write_block
 from shockmesh.io.stores.checkpoints import write_arrays
 from shockmesh.io.stores.places import Place
+from shockmesh.io.stores.seals import MEMBERS
 from shockmesh.kernels.network import FirmNetwork
-
-MEMBERS = "members"  # folder of an ensemble's blocks
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from shockmesh.cluster.seeing.events import TROUBLE, Event, RunEnded, Tell
 from shockmesh.cluster.seeing.progress import Progress
 from shockmesh.io.runlog import RunLog
 from shockmesh.io.stores.clients import PlaceError
+from shockmesh.io.stores.disks import reason
 from shockmesh.io.stores.places import Place
 
 WORDS = re.compile(r"(?<!^)(?=[A-Z])")
@@ -47,7 +48,9 @@ def seeing(run: Place, plan: Plan, progress: Progress) -> Generator[Tell]:
 def _harmless(progress: Progress) -> Generator[None]:
     try:
         yield
-    except (OSError, PlaceError) as error:
+    except OSError as error:
+        progress.say(f"the log cannot be written: {reason(error)}")
+    except PlaceError as error:
         progress.say(f"the log cannot be written: {error}")
 
 

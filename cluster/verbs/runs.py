@@ -64,12 +64,14 @@ def status(options: argparse.Namespace) -> int:
 
 def verify(options: argparse.Namespace) -> int:
     """Read all that a run has committed, and compare it with its check sums."""
+    from shockmesh.io.results import is_calibration
     from shockmesh.io.results import verify as verify_run
 
-    problems = verify_run(options.run)
-    advice = (
-        f"`shockmesh resume {options.run}` does a block again that lost a file, or whose journal/BLOCK.json is deleted"
-    )
+    problems, go_on = verify_run(options.run), f"`shockmesh resume {options.run}` does"
+    if is_calibration(options.run):
+        advice = f"delete {options.run}/posterior.zarr, and {go_on} again what is damaged, and writes it anew"
+    else:
+        advice = f"{go_on} a block again that lost a file, or whose journal/BLOCK.json is deleted"
     text = "\n".join([*problems, advice]) if problems else f"{options.run}: all is as it was committed"
     tell(options, {"problems": problems}, text)
     return BAD_INPUT if problems else DONE

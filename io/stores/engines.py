@@ -15,7 +15,17 @@ import numpy as np
 import zarr
 import zarr.errors
 from shockmesh.io.stores import journal
-from shockmesh.io.stores.places import PARTIAL, Place, flush_file, name_below, sizes, stamp, whole, zarr_store
+from shockmesh.io.stores.places import (
+    PARTIAL,
+    Place,
+    discard_partial,
+    flush_file,
+    name_below,
+    sizes,
+    stamp,
+    whole,
+    zarr_store,
+)
 
 PENDING, COMPLETE, FAILED = 0, 1, 2  # of members
 
@@ -168,8 +178,7 @@ class ZarrEngine:
             warnings.filterwarnings("ignore", unspecified, zarr.errors.ZarrUserWarning)
             zarr.consolidate_metadata(self.writes)
         if PENDING not in status:
-            for litter in self._run.rglob(f"*{PARTIAL}"):
-                litter.unlink(missing_ok=True)
+            discard_partial(self._run)
 
     def _files(self, name: str, block: int) -> list[Place]:
         found = sorted((self.tree / name / "c" / str(block)).rglob("*"))

@@ -24,12 +24,12 @@ from urllib.parse import urlsplit
 import obstore
 import obstore.exceptions
 from shockmesh.io.stores.clients import LATE, TORN, PlaceError, client, connect, patient, patiently, told
+from shockmesh.io.stores.disks import PARTIAL, flush_content, flush_folder, flush_tree, naming
 from zarr.abc.store import Store
 from zarr.storage import ObjectStore, WrapperStore
 
 ROOT = "zarr.json"  # of a tree: there once the tree is whole
 SCHEMES = ("s3", "gs", "az")
-PARTIAL = ".partial"  # of files that a process is writing, or was when it died
 
 
 @dataclass(frozen=True, order=True)
@@ -181,14 +181,11 @@ def create(at: Place, content: bytes) -> bool:
     """Write a file durably under a new name; False if the name is taken already."""
     if isinstance(at, Remote):
         return at.put(content, new=True)
-    with _beside(at, content) as partial:
+    with naming(at), _beside(at, content) as partial:
         try:
             os.link(partial, at)
         except FileExistsError:
             return False
-        finally:
-            partial.unlink()
-            flush_folder(at.parent)
     return True
 
 
@@ -198,12 +195,8 @@ def replace(at: Place, content: bytes) -> None:
         at.put(content, new=False)
         return
     at.parent.mkdir(exist_ok=True)
-    with _beside(at, content) as partial:
-        try:
-            partial.replace(at)
-        finally:
-            partial.unlink(missing_ok=True)
-            flush_folder(at.parent)
+    with naming(at), _beside(at, content) as partial:
+        partial.replace(at)
 
 
 @contextmanager
@@ -222,11 +215,21 @@ def whole(at: Place) -> Generator[Path]:
     at.parent.mkdir(parents=True, exist_ok=True)
     partial = at.with_name(f".{at.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:
-        yield partial
-        flush_tree(partial)
-        partial.rename(at)
+        with naming(at):
+            yield partial
+            flush_tree(partial)
+            partial.rename(at)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def discard_partial(at: Place) -> None:
+    """Remove what dead processes left half written. Only when nobody writes any more."""
+    for litter in [*at.rglob(f"*{PARTIAL}")]:
+        if isinstance(litter, Path) and litter.is_dir():
+            shutil.rmtree(litter, ignore_errors=True)
+        else:
+            litter.unlink(missing_ok=True)
 
 
 def upload(tree: Path, at: Remote) -> None:
@@ -271,37 +274,20 @@ def stamp(at: Place) -> list[Any]:
 def flush_file(path: Place) -> None:
     """Make a file's content and name survive a power cut; those of an object do anyway."""
     if isinstance(path, Path):
-        _flush_content(path)
+        flush_content(path)
         flush_folder(path.parent)
-
-
-def _flush_content(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def flush_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def flush_tree(folder: Path) -> None:
-    """Make every file and name below a folder survive a power cut."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            _flush_content(Path(parent, name))
-        flush_folder(Path(parent))
 
 
 @contextmanager
 def _beside(at: Path, content: bytes) -> Generator[Path]:
+    """A file of this content beside a place, to be given its name within; otherwise nothing is left of it."""
     partial = at.with_name(f".{at.name}.{uuid.uuid4().hex}{PARTIAL}")
-    with partial.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    yield partial
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)
+        flush_folder(at.parent)
