@@ -21,11 +21,14 @@ demo: setup
 	$(BIN)/shockmesh run demo/lockdown.yaml --out demo/run
 	$(BIN)/shockmesh report demo/run
 
+# Four processes for two cores: those that wait for a cluster leave a core to others. A file stays whole.
+SHARED := -n 4 --dist loadfile --no-loadscope-reorder
+
 test: setup
-	$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" $(SHARED)
 
 test-all: setup
-	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+	$(BIN)/python -m pytest $(SHARED)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -25,6 +25,8 @@ RECORDABLE: tuple[str, ...] = (
 
 Record = Mapping[str, Segments | None]
 
+LITTLE = 2**28  # bytes; a backward pass may hold so much without being asked
+
 
 def rollout(
     layout: Layout,
@@ -42,7 +44,8 @@ def rollout(
     `record` names what to keep and over which groups of firms to sum it; None keeps every firm. One quantity may be
     kept several times: `output`, and beside it `output_by_firm`, or `_by_` any other word. Values are in the
     network's unit per day (inventory: in the unit). Reverse mode holds `kept_states(days, states)` of the states that
-    one day hands to the next (two numbers a link). The more `states` it may hold, the fewer days it runs again.
+    one day hands to the next (two numbers a link). The more `states` it may hold, the fewer days it runs again; without
+    `states` it holds `affordable_states`: those of all days where they are little.
 
     Raises:
         ValueError: an unknown observable, days < 1, a number that the switches need and that is missing, or a layout
@@ -53,6 +56,7 @@ def rollout(
     _check_table(layout, switches, scenario)
     members = members_of(parameters, scenario)
     state = initial_state(layout, switches, parameters, scenario, members) if start is None else start
+    most = affordable_states(days, 2 * members * layout.amount.nbytes, LITTLE) if states is None else states
 
     fixed = standing(layout, scenario)
 
@@ -60,7 +64,7 @@ def rollout(
         state, flows = step(layout, switches, parameters, today(layout, scenario, fixed, day), state)
         return state, observe(layout, flows, record, members)
 
-    return _scan(one_day, state, jnp.arange(days, dtype=layout.output.dtype), _block_days(days, states))
+    return _scan(one_day, state, jnp.arange(days, dtype=layout.output.dtype), _block_days(days, most))
 
 
 def baseline(layout: Layout, record: Record) -> dict[str, Float[Array, "group"]]:
@@ -119,17 +123,23 @@ def _scan(
     return jax.tree.map(lambda head, tail: jnp.concatenate([head.reshape(early, *tail.shape[1:]), tail]), records, rest)
 
 
-def kept_states(days: int, states: int | None = None) -> int:
-    """How many states (stock and orders) a backward pass holds at most: no more than `states`, if that can be done.
+def few_states(days: int) -> int:
+    """So many states let a backward pass run each day only once again: 12, 20, 32, 44 for 10, 60, 180, 365 days."""
+    return 2 * (isqrt(days - 1) + 1) + 4
 
-    Without `states`, which is then 2 ⌈√days⌉ + 4: 10, 20, 31 and 44 for 10, 60, 180 and 365 days.
-    """
+
+def affordable_states(days: int, state_bytes: int, memory: int) -> int:
+    """How many states of `state_bytes` a backward pass may hold: what `memory` bytes hold, and a few in any case."""
+    return max(few_states(days), memory // max(state_bytes, 1))
+
+
+def kept_states(days: int, states: int) -> int:
+    """How many states (stock and orders) a backward pass holds at most: no more than `states`, if that can be done."""
     return ceil(_held(days, _block_days(days, states)))
 
 
-def _block_days(days: int, states: int | None) -> int:
+def _block_days(days: int, most: int) -> int:
     """The block length that fits and runs the fewest days again; if none fits, the one that holds least."""
-    most = 2 * (isqrt(days - 1) + 1) + 4 if states is None else states
     lengths = [block for block in range(1, days + 1) if _days_run_again(days, block) != block]
     fitting = [block for block in lengths if _held(days, block) <= most]
     return min(fitting, key=partial(_days_run_again, days)) if fitting else min(lengths, key=partial(_held, days))

@@ -3,7 +3,6 @@
 import multiprocessing as mp
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,27 +15,8 @@ from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from specs import Write
 from toy import MakeSpec, spec_maker, toy_network
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
-
-
-class ByFile(LoadScopeScheduling):
-    """Where processes share the tests, a file stays whole, and one of them has all files that start a cluster."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "clusters" if starts_a_cluster(self.config.rootpath / file) else file
-
-
-@cache
-def starts_a_cluster(file: Path) -> bool:
-    return "pytest.mark.ray" in file.read_text()
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,7 +25,7 @@ def compile_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
     own = tmp_path_factory.getbasetemp()
     settings = {
         "jax_compilation_cache_dir": str((own if worker_id == "master" else own.parent) / "compiled"),
-        "jax_persistent_cache_min_compile_time_secs": 0.3,
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():

@@ -39,7 +39,7 @@ from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import firm_network
-from shockmesh.kernels.rollout import kept_states, rollout
+from shockmesh.kernels.rollout import LITTLE, affordable_states, few_states, kept_states, rollout
 
 SIZES = Sizes(firms=20_000, links=200_000, pools=190_000, regions=44, sectors=56)
 GB = 10**9
@@ -77,10 +77,10 @@ def test_the_integers_of_a_sweep():
 DETOUR, QUAKE = {"kind": "cut", "detour_days": 3.0}, {"kind": "damage", "loss": 0.5, "builders": {"F": 1.0}}
 
 
-@pytest.mark.parametrize(("days", "states"), [(10, None), (60, None), (180, None), (60, 500)])
+@pytest.mark.parametrize(("days", "states"), [(10, 12), (60, 20), (180, 32), (60, 500)])
 @pytest.mark.parametrize("shocks", [(), (DETOUR,), (DETOUR, DETOUR), (DETOUR, QUAKE)], ids=["", "1", "2", "quake"])
 def test_a_calibration_has_room_for_the_states_of_its_backward_pass(
-    days: int, states: int | None, shocks: tuple[dict[str, Any], ...], random_network: Callable
+    days: int, states: int, shocks: tuple[dict[str, Any], ...], random_network: Callable
 ):
     network, members = random_network(firms=400, links=6000), 4
     layout, one = lay_out(network), jnp.ones((1, 1))
@@ -104,7 +104,17 @@ def test_a_calibration_has_room_for_the_states_of_its_backward_pass(
     assert 0.7 * kept_states(days, states) < needed < kept_states(days, states)
     sizes = replace(SIZES, firms=network.n_firms, links=network.n_links)
     fit = sweep.model_copy(update={"infer": Infer(parameters={})})
-    assert worker_bytes(fit, sizes, 4) - worker_bytes(sweep, sizes, 4) == pytest.approx(kept_states(180) * state, abs=1)
+    assert worker_bytes(fit, sizes, 4) - worker_bytes(sweep, sizes, 4) == pytest.approx(
+        kept_states(180, affordable_states(180, 8 * network.n_links * members, LITTLE)) * state, abs=1
+    )
+
+
+@pytest.mark.parametrize(("days", "few"), [(10, 12), (60, 20), (180, 32), (365, 44)])
+def test_a_backward_pass_keeps_all_days_of_a_small_network_and_few_of_a_large_one(days: int, few: int) -> None:
+    small, large = 10_000, 10**9
+    assert few_states(days) == affordable_states(days, large, LITTLE) == few
+    assert kept_states(days, few) <= few
+    assert kept_states(days, affordable_states(days, small, LITTLE)) == math.ceil(0.8 * days + 6)
 
 
 def test_the_driver_of_a_calibration_has_room_for_its_draws():

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 from rollouts import EVERY_SWITCH, Inputs, assert_close, both_ways, inputs_of, loss_of, record_of
+from shockmesh.kernels import rollout as rollouts_of_kernels
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import cut_of, partition, partition_by_region
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
@@ -41,8 +42,22 @@ def whole(random_network: Callable[..., FirmNetwork]) -> Callable[[np.dtype], tu
     return run
 
 
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backward pass runs days again, as it does for large networks."""
+    monkeypatch.setattr(rollouts_of_kernels, "LITTLE", 0)
+
+
 @pytest.mark.parametrize(("precision", "firm", "member"), CASES, indirect=["precision"])
 def test_results_and_gradients_equal_the_whole(precision, whole, firm, member):
+    assert_equal_to_the_whole(precision, whole, firm, member)
+
+
+def test_days_that_run_again_in_shards_equal_the_whole(float64, whole, little_memory):
+    assert_equal_to_the_whole(np.dtype("f8"), whole, 3, 2)
+
+
+def assert_equal_to_the_whole(precision: np.dtype, whole: Callable[..., Any], firm: int, member: int) -> None:
     network, (records, gradients) = whole(precision)
     in_shards, mesh = shard(network, partition(network, firm), precision), mesh_of(firm, member)
     record = record_of(network)
@@ -115,8 +130,11 @@ def _swaps_of_loops(program: str) -> list[int]:
     return [count for count in counts if count]
 
 
-def test_a_step_has_two_collectives_and_every_run_and_transpose_of_it_two_more(random_network):
-    """The days are two loops: early blocks, which the backward pass runs again, and the last block."""
+@pytest.mark.parametrize("runs_again", [True, False])
+def test_a_step_has_two_collectives_and_every_run_and_transpose_of_it_two_more(random_network, request, runs_again):
+    """In one loop, or where memory is little in two: early blocks, which run again backwards, and the last block."""
+    if runs_again:
+        request.getfixturevalue("little_memory")
     network = random_network(firms=60, links=300)
     (model, scenario), mesh = inputs_of(network, np.dtype("f4")), mesh_of(4, 1)
     inputs = model, replace(scenario, cuts=(), damages=())
@@ -127,16 +145,17 @@ def test_a_step_has_two_collectives_and_every_run_and_transpose_of_it_two_more(r
         return sharded_rollout(in_shards, mesh, Switches(), *inputs, days=16, record=record)
 
     forward = _compiled(run, inputs)
-    assert _swaps_of_loops(forward) == [2, 2]
+    loops = 2 if runs_again else 1
+    assert _swaps_of_loops(forward) == [2] * loops
     assert _collectives(forward) == {
-        "all-to-all": 4, "all-reduce": 1, "all-gather": 0, "collective-permute": 0, "reduce-scatter": 0
+        "all-to-all": 2 * loops, "all-reduce": 1, "all-gather": 0, "collective-permute": 0, "reduce-scatter": 0
     }  # fmt: skip  # the one sum at the end is of the recorded aggregates
     backward = _compiled(jax.grad(lambda *inputs: loss_of(run)(inputs)), inputs)
-    assert _swaps_of_loops(backward) == [2, 2, 2, 2, 2]  # both loops, the early days again, both transposed
+    assert _swaps_of_loops(backward) == [2] * (5 if runs_again else 2)  # each loop, its transpose, the early days again
     assert _collectives(backward)["all-gather"] == _collectives(backward)["collective-permute"] == 0
 
 
-def test_spending_out_of_labour_income_takes_one_sum_a_day_more(random_network):
+def test_spending_out_of_labour_income_takes_one_sum_a_day_more(random_network, little_memory):
     """In each loop over days: forwards, run again, transposed."""
     network = random_network(firms=60, links=300)
     (model, scenario), mesh = inputs_of(network, np.dtype("f4")), mesh_of(4, 1)

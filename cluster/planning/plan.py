@@ -10,7 +10,8 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
     state      m w ((6 + 2 D + C + 3 V) E′ + (12 + F) N′)  stocks and orders of two days, and what a step needs in
                                              between; what each of D damages still asks for, each of C cuts lets
                                              through, each of V detours has on the way; F failures of a firm
-    gradients  m w (2 + 1.2 (D + V)) k E′    a calibration: k = `kept_states`, about 2 ⌈√T⌉ + 4, for its backward pass
+    gradients  m w (2 + 1.2 (D + V)) k E′    a calibration: k = `kept_states`, for its backward pass: those of all days
+                                             where `LITTLE` bytes hold them, else about 2 ⌈√T⌉ + 4
     records    3 m T w G                     twice on the device while days are turned innermost, and those of before
     tables     12 T N per table shock        read in float64, kept on the device
 
@@ -44,7 +45,7 @@ from shockmesh.kernels.devices.layout import pools_of, suits_table, table_cells
 from shockmesh.kernels.devices.partition import Cut, cut_of, partition
 from shockmesh.kernels.devices.roofline import CORE, Device, Work
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import kept_states
+from shockmesh.kernels.rollout import LITTLE, affordable_states, kept_states
 
 PROCESS = 600_000_000
 START_SECONDS = 10
@@ -239,7 +240,7 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
     state = block * width * (_per_link(spec) * links + (12 + sizes.failures) * firms)
     records = 3 * block * days * width * recorded(spec, sizes)
-    gradients = 0 if spec.infer is None else math.ceil(block * width * kept_numbers(spec) * kept_states(days) * links)
+    gradients = 0 if spec.infer is None else math.ceil(_kept_bytes(spec, days, block * width, links))
     return state + gradients + records + tables * 12 * days * sizes.firms
 
 
@@ -247,6 +248,12 @@ def _per_link(spec: Spec) -> int:
     """Numbers that a member has for each link."""
     cuts, detours, damages = by_link(spec)
     return 6 + cuts + 3 * detours + 2 * damages
+
+
+def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> float:
+    """What a backward pass keeps of all its states, at `width` bytes for a number of all members."""
+    states = affordable_states(days, 2 * width * links, LITTLE)
+    return width * links * kept_numbers(spec) * kept_states(days, states)
 
 
 def kept_numbers(spec: Spec) -> float:

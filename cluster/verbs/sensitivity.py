@@ -17,7 +17,7 @@ from shockmesh.io.rankings import RankingError, check_new, write_ranking
 from shockmesh.kernels.mechanisms.shocks import Damage, Failures, HouseholdDamage, Recovery, Scenario
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import kept_states
+from shockmesh.kernels.rollout import affordable_states, few_states, kept_states
 from shockmesh.kernels.sensitivity import Flow, Sensitivity, importance, sensitivity_function
 
 MEMORY = 4 * 2**30  # bytes that a backward pass of several members may take
@@ -45,7 +45,7 @@ def rank_by_sensitivity(
     with jax.enable_x64(loaded.precision == "float64"):
         derive = sensitivity_function(
             simulator.layout(), loaded.model.switches, days=loaded.horizon.days, loss=loss,
-            states=max(kept_states(loaded.horizon.days), memory // (block * state_bytes(loaded, network))),
+            states=affordable_states(loaded.horizon.days, block * state_bytes(loaded, network), memory),
         )  # fmt: skip
         for members in _blocks(loaded.members, block):
             parameters, scenario = simulator.inputs(members)
@@ -57,7 +57,8 @@ def rank_by_sensitivity(
 
 def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
     """How many members' backward passes fit into `memory` bytes; at least one, at most all."""
-    return max(1, min(spec.members, memory // (kept_states(spec.horizon.days) * state_bytes(spec, network))))
+    least = kept_states(spec.horizon.days, few_states(spec.horizon.days)) * state_bytes(spec, network)
+    return max(1, min(spec.members, memory // least))
 
 
 def state_bytes(spec: Spec, network: FirmNetwork) -> int:
