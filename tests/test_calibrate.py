@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from typing import cast
 
 import arviz as az
@@ -59,18 +60,25 @@ sweep: {seed: 3}
 """
 
 
-@pytest.fixture
-def spec(tmp_path: Path, random_network: Callable) -> Path:
-    write_network(random_network(firms=30, links=120), tmp_path / "economy.zarr")
-    (tmp_path / "truth.yaml").write_text(TRUTH)
-    run(tmp_path / "truth.yaml", tmp_path / "truth", address="local", quiet=True)
-    with open_run(tmp_path / "truth") as ds:
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory, random_network: Callable) -> Path:
+    """A folder with a spec, its economy, and a series of what happened there."""
+    folder = tmp_path_factory.mktemp("seen")
+    write_network(random_network(firms=30, links=120), folder / "economy.zarr")
+    (folder / "truth.yaml").write_text(TRUTH)
+    run(folder / "truth.yaml", folder / "truth", address="local", quiet=True)
+    with open_run(folder / "truth") as ds:
         ratio = (ds.output / ds.output_baseline).isel(member=0)
         table = ratio.to_pandas()
         table.insert(0, "day", np.arange(20))
-        table.to_csv(tmp_path / "series.csv", index=False)
-    (tmp_path / "fit.yaml").write_text(SPEC)
-    return tmp_path / "fit.yaml"
+        table.to_csv(folder / "series.csv", index=False)
+    (folder / "fit.yaml").write_text(SPEC)
+    return folder
+
+
+@pytest.fixture
+def spec(seen: Path, tmp_path: Path) -> Path:
+    return Path(copytree(seen, tmp_path, dirs_exist_ok=True)) / "fit.yaml"
 
 
 def same(one: Path, other: Path) -> None:

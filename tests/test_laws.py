@@ -19,7 +19,7 @@ from shockmesh.kernels.mechanisms.shocks import Damage, Failures, Recovery, Rout
 from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Rationing, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
-from shockmesh.kernels.step import initial_state, placed, step
+from shockmesh.kernels.step import State, initial_state, placed, step
 
 ORDERS = [
     Switches(target, basis, rationing)
@@ -121,41 +121,55 @@ def test_equals_dense_numpy(float64, random_network, dense_model, switches):
             np.testing.assert_allclose(records[name][:, :, member], values, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
+_start = jax.jit(initial_state, static_argnums=(1, 4))
+
+
+@partial(jax.jit, static_argnums=1)
+def _day(layout: Layout, switches: Switches, model: Parameters, scenario: Scenario, state: State, at: float) -> Any:
+    """What a day leaves, its flows and shocks; orders that get through, what rebuilding asks for; what is met."""
+    day = today(layout, scenario, standing(layout, scenario), jnp.asarray(at))
+    after, flows = step(layout, switches, model, day, state)
+    assert day.passing is not None
+    orders, asked = placed(layout, switches, model, state) * day.passing, state.rebuild[0] * day.rebuilding[0].pace
+    claims = orders + asked, segment_sum(orders + asked, layout.supplier), flows.final_demand
+    return after, flows, day, orders, asked, ration(layout, switches, *claims, flows.output)
+
+
+def _summed(values: np.ndarray, of: Any) -> np.ndarray:
+    sums = np.zeros((of.n, values.shape[1]))
+    np.add.at(sums, np.asarray(of.index), values)
+    return sums
+
+
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10**6), firms=st.sampled_from([2, 8, 25]), which=st.integers(0, len(ALL_SWITCHES) - 1))
 def test_mass_balance(seed, firms, which):
     with jax.enable_x64(True):
         network = _any_network(seed, firms)
         layout, switches = laid_out(network), ALL_SWITCHES[which]
         model, scenario = varied(network, seed, members=2)
-        state, fixed = initial_state(layout, switches, model, scenario, 2), standing(layout, scenario)
+        state = jax.device_get(_start(layout, switches, model, scenario, 2))
+        use = np.asarray(layout.pool_amount), np.asarray(layout.output), np.asarray(layout.pool_buyer.index)
         for t in range(9):
-            day = today(layout, scenario, fixed, jnp.asarray(float(t)))
-            after, flows = step(layout, switches, model, day, state)
-            assert day.passing is not None
-            asked = state.rebuild[0] * day.rebuilding[0].pace
-            orders = placed(layout, switches, model, state) * day.passing
+            found = jax.device_get(_day(layout, switches, model, scenario, state, float(t)))
+            after, flows, day, orders, asked, (share, consumption) = found
             (detour,) = day.detours
-            share, consumption = ration(
-                layout, switches, orders + asked, segment_sum(orders + asked, layout.supplier),
-                flows.final_demand, flows.output,
-            )  # fmt: skip
             assert ((share >= 0) & (share <= 1 + 1e-12)).all()
             np.testing.assert_allclose(consumption, flows.final_consumption, rtol=1e-12, atol=1e-14)
             delivered, built = share * orders, share * asked
-            met = segment_sum(delivered + built, layout.supplier) + consumption
+            met = _summed(delivered + built, layout.supplier) + consumption
             np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(after.rebuild[0], state.rebuild[0] - built, atol=1e-12)
-            needed = layout.pool_amount * look_up(flows.output / layout.output, layout.pool_buyer)
+            needed = use[0] * (flows.output / use[1])[use[2]]
             (held, away), (holds, still_away) = ((of.stock, of.transit[0]) for of in (state, after))
             if switches.order_split == "link":
-                held, away, holds, still_away = (segment_sum(of, layout.pool) for of in (held, away, holds, still_away))
-            leaving = segment_sum(delivered * detour.share, layout.pool)
+                held, away, holds, still_away = (_summed(of, layout.pool) for of in (held, away, holds, still_away))
+            leaving = _summed(delivered * detour.share, layout.pool)
             np.testing.assert_allclose(still_away, away * (1 - detour.pace) + leaving, rtol=1e-9, atol=1e-12)
-            arrived = away - still_away + segment_sum(delivered, layout.pool)
+            arrived = away - still_away + _summed(delivered, layout.pool)
             left = held + arrived - needed  # what is not there is not used
             assert switches.production != "leontief" or (left > -1e-9).all()
-            np.testing.assert_allclose(holds, jnp.maximum(left, 0), rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(holds, np.maximum(left, 0), rtol=1e-9, atol=1e-9)
             assert (after.stock >= 0).all()
             assert (after.transit[0] >= 0).all()
             assert (flows.output <= flows.demand * (1 + 1e-12)).all()
@@ -174,8 +188,12 @@ def _any_network(seed: int, firms: int) -> FirmNetwork:
 
 
 def _outputs(network: FirmNetwork, model: Parameters, scenario: Scenario, switches: Switches, days: int = 25):
-    record = {"output": None}
-    return np.asarray(rollout(laid_out(network), switches, model, scenario, days=days, record=record)["output"])
+    return np.asarray(_simulated(laid_out(network), switches, model, scenario, days))
+
+
+@partial(jax.jit, static_argnums=(1, 4))
+def _simulated(layout: Layout, switches: Switches, model: Parameters, scenario: Scenario, days: int) -> jax.Array:
+    return rollout(layout, switches, model, scenario, days=days, record={"output": None})["output"]
 
 
 # A firm that stops completely may end at 0 or at round-off: hence the absolute part.
@@ -290,15 +308,18 @@ def test_segment_operations_equal_numpy_and_are_adjoint(seed, items, groups):
         expected_sum, expected_min = np.zeros((groups, 2)), np.full((groups, 2), np.inf)
         np.add.at(expected_sum, index, values)
         np.minimum.at(expected_min, index, values)
-        np.testing.assert_allclose(segment_sum(x, of), expected_sum, atol=1e-12)
-        np.testing.assert_array_equal(segment_min(x, of), expected_min)
-        np.testing.assert_allclose(
-            jnp.vdot(segment_sum(x, of), y), jnp.vdot(x, jnp.broadcast_to(look_up(y, of), x.shape)), atol=1e-10
-        )
-        weights = jnp.where(jnp.isfinite(expected_min), y, 0)
-        finite = lambda x: jnp.vdot(weights, jnp.where(jnp.isfinite(expected_min), segment_min(x, of), 0))  # noqa: E731
-        chosen = jax.grad(finite)(x)
-        np.testing.assert_allclose(chosen, np.where(values == expected_min[index], np.asarray(weights)[index], 0))
+        weights = np.where(np.isfinite(expected_min), y, 0)
+
+        def weighted(x: jax.Array) -> jax.Array:
+            return jnp.vdot(weights, jnp.where(jnp.isfinite(expected_min), segment_min(x, of), 0))
+
+        sums, least, seen, chosen = jax.jit(
+            lambda x, y: (segment_sum(x, of), segment_min(x, of), look_up(y, of), jax.grad(weighted)(x))
+        )(x, y)
+        np.testing.assert_allclose(sums, expected_sum, atol=1e-12)
+        np.testing.assert_array_equal(least, expected_min)
+        np.testing.assert_allclose(np.vdot(sums, y), np.vdot(x, np.broadcast_to(seen, x.shape)), atol=1e-10)
+        np.testing.assert_allclose(chosen, np.where(values == expected_min[index], weights[index], 0))
 
 
 def test_ties_of_a_minimum_share_the_derivative():
