@@ -56,7 +56,8 @@ def rollout(
     _check_table(layout, switches, scenario)
     members = members_of(parameters, scenario)
     state = initial_state(layout, switches, parameters, scenario, members) if start is None else start
-    most = affordable_states(days, 2 * members * layout.amount.nbytes, LITTLE) if states is None else states
+    state_bytes = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))  # orders are as many as stocks
+    most = affordable_states(days, state_bytes, LITTLE) if states is None else states
 
     fixed = standing(layout, scenario)
 

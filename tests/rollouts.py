@@ -7,11 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from shockmesh.kernels import rollout as kernels
 from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scenario, Table
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import Record
+
+rollout = jax.jit(kernels.rollout, static_argnames=("switches", "days", "states"))  # whole, not by operations
 
 MEMBERS = 4
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from rollouts import rollout
 from shockmesh.cluster.running.batch import Simulator, failed_members
 from shockmesh.kernels.devices.layout import lay_out, suits_table
 from shockmesh.kernels.mechanisms.shocks import Course, Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import rollout
 from toy import DAYS, REGIONS, SECTORS, TABLES, MakeSpec, expected_factors
 
 LOSS, INVENTORY = "shocks.strike.loss", "model.inventory_days"

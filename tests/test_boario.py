@@ -28,11 +28,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from arrays import column
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.mechanisms.shocks import Course, Damage, HouseholdDamage, Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import rollout
 
 DAYS, OCCURRENCE, DURATION, TAU, MILLION = 90, 5, 10, 40, 10**6
 

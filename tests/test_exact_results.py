@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
 from shockmesh.kernels.model import CapacityRule, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import rollout
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 FOREVER = 1e6

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rollouts import rollout
 from scipy import special, stats
 from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.planning.plan import sizes_of, worker_bytes
@@ -24,7 +25,6 @@ from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.mechanisms.shocks import Failures, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import rollout
 
 
 def failures(clock: Any, loss: Any = 1.0, onset: Any = 0.0, between: Any = 1.0, repair: Any = 1.0) -> Failures:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rollouts import EVERY_SWITCH, assert_close, both_ways, inputs_of, record_of
+from rollouts import EVERY_SWITCH, assert_close, both_ways, inputs_of, record_of, rollout
 from shockmesh.kernels.devices.gathers import WIDTHS, Gathers, gathers
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import Segments, groups_on_device, look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.model import Switches
-from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
 

@@ -20,11 +20,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import rollout
 
 DAYS, ONSET, RECOVERY, RATE = 60, 3, 12, 0.08
 

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import assert_slope, column
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import look_up, segments
 from shockmesh.kernels.mechanisms.shocks import HouseholdDamage, Recovery, Scenario, standing, today
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 from shockmesh.kernels.step import initial_state, placed, step
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import assert_slope
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
 DAYS = np.array([0, 2.5, np.inf, 5, 0, np.inf, 1.5])  # of each product; 0: the buyer's own

@@ -12,13 +12,14 @@ import pytest
 from arrays import assert_slope
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import lesser, look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.shocks import Damage, Failures, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Rationing, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import RECORDABLE, baseline, rollout
+from shockmesh.kernels.rollout import RECORDABLE, baseline
 from shockmesh.kernels.step import State, initial_state, placed, step
 
 ORDERS = [
@@ -188,12 +189,8 @@ def _any_network(seed: int, firms: int) -> FirmNetwork:
 
 
 def _outputs(network: FirmNetwork, model: Parameters, scenario: Scenario, switches: Switches, days: int = 25):
-    return np.asarray(_simulated(laid_out(network), switches, model, scenario, days))
-
-
-@partial(jax.jit, static_argnums=(1, 4))
-def _simulated(layout: Layout, switches: Switches, model: Parameters, scenario: Scenario, days: int) -> jax.Array:
-    return rollout(layout, switches, model, scenario, days=days, record={"output": None})["output"]
+    record = {"output": None}
+    return np.asarray(rollout(laid_out(network), switches, model, scenario, days=days, record=record)["output"])
 
 
 # A firm that stops completely may end at 0 or at round-off: hence the absolute part.

@@ -10,6 +10,7 @@ import pytest
 from arrays import column
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import segment_sum
 from shockmesh.kernels.mechanisms.capacity import level_today, level_tomorrow
@@ -18,7 +19,6 @@ from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scenario
 from shockmesh.kernels.model import Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import rollout
 
 
 def numbers(**given: float) -> Parameters:

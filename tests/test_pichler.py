@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from arrays import column
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
 from shockmesh.kernels.model import PRESETS, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import rollout
 
 FOLDER = Path(__file__).parent / "data" / "uk_covid2020"
 DAYS, LOCKDOWN, REOPENING, EASING = 140, 10, 70, 40  # the shocks hold from day 10 to 70, then fade until day 110

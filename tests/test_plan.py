@@ -105,7 +105,7 @@ def test_a_calibration_has_room_for_the_states_of_its_backward_pass(
     sizes = replace(SIZES, firms=network.n_firms, links=network.n_links)
     fit = sweep.model_copy(update={"infer": Infer(parameters={})})
     assert worker_bytes(fit, sizes, 4) - worker_bytes(sweep, sizes, 4) == pytest.approx(
-        kept_states(180, affordable_states(180, 8 * network.n_links * members, LITTLE)) * state, abs=1
+        kept_states(180, affordable_states(180, math.ceil(state), LITTLE)) * state, abs=kept_states(180, 500)
     )
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import firm_network
-from shockmesh.kernels.rollout import rollout
 
 FIXTURES = sorted((Path(__file__).parent / "data" / "inoue_todo").glob("*.npz"))
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from rollouts import rollout
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE
@@ -21,7 +22,6 @@ from shockmesh.kernels.esri import esri
 from shockmesh.kernels.mechanisms.shocks import HouseholdDamage, Recovery, Scenario, Table
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.sensitivity import importance, per_firm, sensitivity
 
 DAYS = 30

@@ -14,14 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
-from rollouts import EVERY_SWITCH, Inputs, assert_close, both_ways, inputs_of, loss_of, record_of
+from rollouts import EVERY_SWITCH, Inputs, assert_close, both_ways, inputs_of, loss_of, record_of, rollout
 from shockmesh.kernels import rollout as rollouts_of_kernels
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import cut_of, partition, partition_by_region
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Consumption, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
 DAYS = 20

@@ -240,7 +240,7 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
     state = block * width * (_per_link(spec) * links + (12 + sizes.failures) * firms)
     records = 3 * block * days * width * recorded(spec, sizes)
-    gradients = 0 if spec.infer is None else math.ceil(_kept_bytes(spec, days, block * width, links))
+    gradients = 0 if spec.infer is None else _kept_bytes(spec, days, block * width, links)
     return state + gradients + records + tables * 12 * days * sizes.firms
 
 
@@ -250,10 +250,10 @@ def _per_link(spec: Spec) -> int:
     return 6 + cuts + 3 * detours + 2 * damages
 
 
-def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> float:
+def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> int:
     """What a backward pass keeps of all its states, at `width` bytes for a number of all members."""
-    states = affordable_states(days, 2 * width * links, LITTLE)
-    return width * links * kept_numbers(spec) * kept_states(days, states)
+    state_bytes = math.ceil(width * links * kept_numbers(spec))
+    return state_bytes * kept_states(days, affordable_states(days, state_bytes, LITTLE))
 
 
 def kept_numbers(spec: Spec) -> float:
