@@ -21,9 +21,13 @@ def random_way(like: Any, seed: int) -> Any:
     return jax.tree.unflatten(structure, random)
 
 
-def assert_slope(value: Callable[[Any], jax.Array], gradient: Any, at: Any, seed: int) -> None:
-    """The gradient along a random way is the central difference of the value."""
-    way = random_way(at, seed)
-    up, down = (value(jax.tree.map(lambda a, d, h=h: a + h * d, at, way)) for h in (1e-7, -1e-7))
-    exact = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(way), strict=True))
-    np.testing.assert_allclose(exact, (up - down) / 2e-7, rtol=2e-5)
+def checked_slopes(value: Callable[[Any], jax.Array], at: Any, ways: int = 1) -> Any:
+    """The gradient of a value, which along each of some random ways is the value's central difference."""
+    both = jax.jit(jax.value_and_grad(value))
+    _, gradient = both(at)
+    for seed in range(ways):
+        way = random_way(at, seed)
+        (up, _), (down, _) = (both(jax.tree.map(lambda a, d, h=h: a + h * d, at, way)) for h in (1e-7, -1e-7))
+        exact = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(way), strict=True))
+        np.testing.assert_allclose(exact, (up - down) / 2e-7, rtol=2e-5)
+    return gradient

@@ -59,9 +59,10 @@ def markers(path: Path) -> dict[int, bytes]:
 
 
 @pytest.mark.timeout(280)
-def test_writers_that_are_killed_at_any_moment(processes: ForkServerContext, tmp_path: Path) -> None:
+@pytest.mark.parametrize("least", [40, pytest.param(CRASHES, marks=pytest.mark.slow)])
+def test_writers_that_are_killed_at_any_moment(processes: ForkServerContext, tmp_path: Path, least: int) -> None:
     draw, crashes, runs = Random(7), 0, 0
-    while crashes < CRASHES:
+    while crashes < least:
         path, known = tmp_path / f"run{runs}", dict[int, bytes]()
         lay_out(path)
         while len(known) < BLOCKS:
@@ -81,7 +82,7 @@ def test_writers_that_are_killed_at_any_moment(processes: ForkServerContext, tmp
         with open_run(path) as run:
             np.testing.assert_array_equal(run.output, np.concatenate([values(block) for block in range(BLOCKS)]))
         runs += 1
-    assert runs > 1
+    assert runs > 0
 
 
 @pytest.mark.slow

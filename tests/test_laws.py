@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import assert_slope
+from arrays import checked_slopes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import rollout
@@ -267,10 +267,7 @@ def test_gradient_equals_finite_differences(float64, random_network, switches):
         records = rollout(layout, switches, *inputs, days=23, record=record)
         return records["output"].sum() + records["final_consumption"].sum() + 0.1 * records["inventory"].sum()
 
-    value, at = jax.jit(loss), (model, scenario)
-    gradient = jax.jit(jax.grad(loss))(at)
-    for seed in range(4):
-        assert_slope(value, gradient, at, seed)
+    checked_slopes(loss, (model, scenario), ways=4)
 
 
 def test_gradients_are_the_same_whatever_may_be_kept(float64, random_network):
