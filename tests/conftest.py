@@ -75,6 +75,12 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "scatters_in_order", lambda: False)
 
 
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backward pass runs days again, as it does for large networks."""
+    monkeypatch.setattr("shockmesh.kernels.rollout.LITTLE", 0)
+
+
 @pytest.fixture(scope="session")
 def random_network() -> Callable[..., FirmNetwork]:
     """A balanced random network whose firms all add value: firms, links and sectors as asked, by seed."""

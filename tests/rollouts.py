@@ -16,7 +16,7 @@ from shockmesh.kernels.rollout import Record
 
 rollout = jax.jit(kernels.rollout, static_argnames=("switches", "days", "states"))  # whole, not by operations
 
-MEMBERS = 4
+DAYS, MEMBERS = 12, 4
 
 EVERY_SWITCH = [
     Switches("output", "output"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rollouts import EVERY_SWITCH, assert_close, both_ways, inputs_of, record_of, rollout
+from rollouts import DAYS, EVERY_SWITCH, assert_close, both_ways, inputs_of, record_of, rollout
 from shockmesh.kernels.devices.gathers import WIDTHS, Gathers, gathers
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
@@ -84,7 +84,7 @@ def test_rollouts_and_gradients_are_those_of_plain_segments(float64, random_netw
 
     def run() -> Any:
         layout, record = lay_out(network, "f8", critical), record_of(network)
-        return both_ways(lambda *of: rollout(layout, switches, *of, days=9, record=record), inputs)
+        return both_ways(lambda *of: rollout(layout, switches, *of, days=DAYS, record=record), inputs)
 
     expected = run()
     monkeypatch.setattr("shockmesh.kernels.devices.segments.scatters_in_order", lambda: False)
@@ -98,10 +98,10 @@ def test_shards_read_alike(float64, random_network, as_on_a_gpu):
     layout, record = lay_out(network, "f8"), record_of(network)
 
     def parts(*inputs: Any) -> dict[str, jax.Array]:
-        return sharded_rollout(in_shards, mesh_of(2, 2), switches, *inputs, days=6, record=record)
+        return sharded_rollout(in_shards, mesh_of(2, 2), switches, *inputs, days=DAYS, record=record)
 
     def whole(*inputs: Any) -> dict[str, jax.Array]:
-        return rollout(layout, switches, *inputs, days=6, record=record)
+        return rollout(layout, switches, *inputs, days=DAYS, record=record)
 
     found, expected = (both_ways(run, inputs) for run in (parts, whole))
     assert_close(found, expected, 1e-11)

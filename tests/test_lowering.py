@@ -48,7 +48,7 @@ MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("shards", [0, 4], ids=["whole", "sharded"])
 @pytest.mark.parametrize("backwards", [False, True], ids=["value", "gradient"])
-def test_lowers_for_cuda(random_network, as_on_a_gpu, model, shards, backwards):
+def test_lowers_for_cuda(random_network, as_on_a_gpu, little_memory, model, shards, backwards):
     network, switches = random_network(), MODELS[model]
     critical = np.full((len(network.sectors), len(network.sectors)), 0.5)
     layout, inputs = lay_out(network, criticality=critical), inputs_of(members=4)

@@ -77,8 +77,8 @@ def test_the_integers_of_a_sweep():
 DETOUR, QUAKE = {"kind": "cut", "detour_days": 3.0}, {"kind": "damage", "loss": 0.5, "builders": {"F": 1.0}}
 
 
-@pytest.mark.parametrize(("days", "states"), [(10, 12), (60, 20), (180, 32), (60, 500)])
-@pytest.mark.parametrize("shocks", [(), (DETOUR,), (DETOUR, DETOUR), (DETOUR, QUAKE)], ids=["", "1", "2", "quake"])
+@pytest.mark.parametrize(("days", "states"), [(10, 12), (180, 32), (60, 500)])
+@pytest.mark.parametrize("shocks", [(), (DETOUR, DETOUR), (DETOUR, QUAKE)], ids=["", "two detours", "a quake"])
 def test_a_calibration_has_room_for_the_states_of_its_backward_pass(
     days: int, states: int, shocks: tuple[dict[str, Any], ...], random_network: Callable
 ):
