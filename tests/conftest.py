@@ -19,6 +19,11 @@ from toy import MakeSpec, spec_maker, toy_network
 jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """From Z to A: the last files are among the longest, and no process should be left alone with one."""
+    items.sort(key=lambda item: item.path.name, reverse=True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compile_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
     """Tests, and the processes that they start or that share them, share what they compile."""
@@ -28,6 +33,7 @@ def compile_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
         "jax_persistent_cache_min_compile_time_secs": 0.0,
     }
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # other tests use this machine, and Ray's workers would starve
         for name, value in settings.items():
             jax.config.update(name, value)
             patch.setenv(name.upper(), str(value))

@@ -110,7 +110,7 @@ def cluster() -> Iterator[Cluster]:
     quick = {"health_check_period_ms": 500, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 4}
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
-        for name, value in (QUIET_RAY | {"RAY_worker_niceness": "0"}).items():  # others may use this machine
+        for name, value in QUIET_RAY.items():
             patch.setenv(name, value)
         nodes = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": quick}

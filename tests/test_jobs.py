@@ -52,7 +52,7 @@ def head(short_folder: Path) -> Iterator[Head]:
     token.write_text(secrets.token_hex(32))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "XLA_"))} | {
         "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_metrics_report_interval_ms": "300",
+        "RAY_metrics_report_interval_ms": "300", "RAY_worker_niceness": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "JAX_PLATFORMS": "cpu",
     }  # fmt: skip
     command = [

@@ -143,10 +143,11 @@ close_to_others()
 import ray
 from shockmesh.cluster.running.ray_executor import ray_cluster
 with ray_cluster(None, 1):
-    print(ray.get_runtime_context().gcs_address.split(":")[0], oct(token_file().stat().st_mode))
+    told = [ray.get_runtime_context().gcs_address.split(":")[0], oct(token_file().stat().st_mode)]
     join = f"import ray; ray.init('{ray.get_runtime_context().gcs_address}', log_to_driver=False)"
     for token in ({}, {"RAY_AUTH_MODE": "disabled"}):
-        print(subprocess.run([sys.executable, "-c", join], env=os.environ | token).returncode == 0)
+        told.append(subprocess.run([sys.executable, "-c", join], env=os.environ | token).returncode == 0)
+print(*told)
 """
 
 

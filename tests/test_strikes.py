@@ -69,7 +69,7 @@ def cluster() -> Iterator[str]:
     """A node of two cores; this process is not connected to it."""
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
-        for name, value in (QUIET_RAY | {"RAY_worker_niceness": "0"}).items():  # others may use this machine
+        for name, value in QUIET_RAY.items():
             patch.setenv(name, value)
         nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
         yield str(nodes.address)
