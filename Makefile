@@ -21,8 +21,8 @@ demo: setup
 	$(BIN)/shockmesh run demo/lockdown.yaml --out demo/run
 	$(BIN)/shockmesh report demo/run
 
-# Four processes for two cores: those that wait for a cluster leave a core to others. A file stays whole.
-SHARED := -n 4 --dist loadfile --no-loadscope-reorder
+# Three processes for two cores: one that waits for a cluster leaves its core to another. A file stays whole.
+SHARED := -n 3 --dist loadfile --no-loadscope-reorder
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow" $(SHARED)

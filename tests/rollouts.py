@@ -17,6 +17,7 @@ from shockmesh.kernels.rollout import Record
 rollout = jax.jit(kernels.rollout, static_argnames=("switches", "days", "states"))  # whole, not by operations
 
 DAYS, MEMBERS = 12, 4
+QUICKLY = {"xla_backend_optimization_level": 0}  # for laws of our program, which is not what LLVM makes of it
 
 EVERY_SWITCH = [
     Switches("output", "output"),
@@ -83,5 +84,6 @@ def both_ways(run: Callable[..., dict[str, jax.Array]], inputs: Inputs) -> tuple
         found = run(*inputs)
         return mean_square(found), found
 
-    (_, records), gradients = jax.jit(jax.value_and_grad(loss_and_records, has_aux=True))(inputs)
+    program = jax.value_and_grad(loss_and_records, has_aux=True)
+    (_, records), gradients = jax.jit(program, compiler_options=QUICKLY)(inputs)
     return jax.device_get(jax.tree.leaves(records)), jax.device_get(jax.tree.leaves(gradients))
