@@ -25,11 +25,11 @@ from shockmesh.io.stores import journal, seals
 from shockmesh.io.stores.disks import naming
 from shockmesh.io.stores.engines import COMPLETE, FAILED, PENDING, Commit, Engine, ZarrEngine
 from shockmesh.io.stores.icechunk_engine import IcechunkEngine
+from shockmesh.io.stores.journal import MANIFEST
 from shockmesh.io.stores.places import Place, place, sizes
 from shockmesh.io.stores.schemas import mismatch
 from shockmesh.io.stores.template import SCHEMA, STATUS, Template, create_variable, fill, write_baseline
 
-MANIFEST = "RUN.json"
 ENGINES: dict[str, Callable[[Place], Engine]] = {"zarr": ZarrEngine, "icechunk": IcechunkEngine}
 
 

@@ -102,8 +102,7 @@ def calibrate(job: Job, network: FirmNetwork, address: str | None, quiet: bool) 
     again = [told for folder in (CHECKPOINTS, MEMBERS) for told in discard_damaged(job.run / folder)]
     with Progress(quiet) as progress, seeing(job.run, job.plan, progress) as tell:
         try:
-            with interruptible():
-                ended, found = _work(job, spec, network, address, progress, tell)
+            ended, found = _work(job, spec, network, address, progress, tell)
         except (KeyboardInterrupt, SystemExit):  # Ray, while it starts, exits on SIGTERM
             ended, found = _so_far(job, interrupted=True), None
         tell(RunEnded(ended.done, ended.of, ended.stopped, ended.interrupted, time.monotonic() - began))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shockmesh.io.results import MANIFEST, read_manifest
+from shockmesh.io.results import MANIFEST, is_calibration, read_manifest
 from shockmesh.io.stores.damage import reading
 from shockmesh.io.stores.places import Place, place
 
@@ -79,7 +79,7 @@ def size_of(path: str | Place) -> dict[str, Any]:
 def _kind(path: Place) -> str | None:
     """What the path holds, as it says itself: in its RUN.json, or by its `shockmesh_schema`, table/1 or network/1."""
     if (path / MANIFEST).is_file():
-        return "calibration" if read_manifest(path).get("spec", {}).get("infer") else "run"
+        return "calibration" if is_calibration(path) else "run"
     for file in (path / "zarr.json", path / "network" / "zarr.json"):
         if file.is_file():
             schema = _schema(file)

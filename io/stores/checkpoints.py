@@ -42,14 +42,20 @@ def read_arrays(path: Place) -> dict[str, np.ndarray]:
 
 def discard_damaged(folder: Place) -> list[str]:
     """Remove a folder's files that are cut short or changed, so that their work is done again; one line for each."""
-    found = list[str]()
+    found = damaged(folder)
+    for file in found:
+        file.unlink()
+    return [*found.values()]
+
+
+def damaged(folder: Place) -> dict[Place, str]:
+    """A folder's files that are cut short or changed, each with what is wrong."""
+    found = dict[Place, str]()
     for number in numbered(folder):
-        file = folder / f"{number}.npz"
         try:
-            read_arrays(file)
+            read_arrays(folder / f"{number}.npz")
         except ArraysError as error:
-            file.unlink()
-            found.append(str(error))
+            found[folder / f"{number}.npz"] = str(error)
     return found
 
 

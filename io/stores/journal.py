@@ -8,7 +8,7 @@ from typing import Any
 
 from shockmesh.io.stores.places import Place, create
 
-JOURNAL = "journal"
+MANIFEST, JOURNAL = "RUN.json", "journal"
 WRITTEN = ("block", "shards", "members")  # of a marker, whatever its writer notes
 
 

@@ -8,18 +8,20 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from shockmesh.io.stores.checkpoints import CHECKPOINTS, ArraysError, numbered, read_arrays
+from shockmesh.io.stores.checkpoints import CHECKPOINTS, damaged, numbered
 from shockmesh.io.stores.disks import PARTIAL
-from shockmesh.io.stores.journal import JOURNAL, JournalError
-from shockmesh.io.stores.places import ROOT, Place, name_below, replace
+from shockmesh.io.stores.journal import JOURNAL, MANIFEST, JournalError
+from shockmesh.io.stores.places import ROOT, Place, checksum, name_below, replace
 
-MANIFEST, MEMBERS, POSTERIOR, SEAL = "RUN.json", "members", "posterior.zarr", "posterior.json"
+MEMBERS, POSTERIOR, SEAL = "members", "posterior.zarr", "posterior.json"
 
 
 def seal(run: Place, tree: Path) -> None:
     """Note the files of a calibration, and those of the tree that will be its posterior."""
-    inside = {f"{POSTERIOR}/{file.relative_to(tree)}": _sum(file) for file in sorted(tree.rglob("*")) if file.is_file()}
-    beside = {name_below(run, file): _sum(file) for file in [run / MANIFEST, *_arrays(run)]}
+    inside = {
+        f"{POSTERIOR}/{file.relative_to(tree)}": checksum(file) for file in sorted(tree.rglob("*")) if file.is_file()
+    }
+    beside = {name_below(run, file): checksum(file) for file in [run / MANIFEST, *_arrays(run)]}
     files = beside | inside
     replace(run / JOURNAL / SEAL, json.dumps({"files": files, "crc32": _crc(files)}, indent=1).encode())
 
@@ -47,24 +49,13 @@ def _arrays(run: Place) -> list[Place]:
     return [run / folder / f"{number}.npz" for folder in (MEMBERS, CHECKPOINTS) for number in numbered(run / folder)]
 
 
-def _sum(file: Place) -> list[int]:
-    content = file.read_bytes()
-    return [len(content), zlib.crc32(content)]
-
-
 def _crc(files: dict[str, Any]) -> int:
     """Of the seal itself."""
     return zlib.crc32(json.dumps(files).encode())
 
 
 def _damaged(run: Place) -> list[str]:
-    found = list[str]()
-    for file in _arrays(run):
-        try:
-            read_arrays(file)
-        except ArraysError as error:
-            found.append(str(error))
-    return found
+    return [told for folder in (MEMBERS, CHECKPOINTS) for told in damaged(run / folder).values()]
 
 
 def _being_written(run: Place) -> bool:
@@ -85,7 +76,7 @@ def _sealed(run: Place) -> dict[str, Any]:
 
 def _wrong(file: Place, said: Any) -> str:
     try:
-        has = _sum(file)
+        has = checksum(file)
     except FileNotFoundError:
         return f"{file}: missing"
     return "" if has == said else f"{file}: contents changed since the posterior was written"
