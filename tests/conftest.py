@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 import jax
 import numpy as np
 import pytest
+from calibrations import economy, with_data
+from shockmesh.inference.problem import Problem, member_keys, prior_draws
 from shockmesh.kernels.devices import segments
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
@@ -129,6 +131,19 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return file
+
+
+@pytest.fixture(scope="session")
+def of_24_firms(random_network: Callable[..., FirmNetwork]) -> Problem:
+    with jax.enable_x64(True):
+        unknown = economy(random_network(firms=24, links=90, sectors=3, seed=2))
+        return with_data(unknown, prior_draws(unknown, member_keys(1, [0])))
+
+
+@pytest.fixture
+def small(of_24_firms: Problem, float64: None) -> Problem:
+    """A calibration with data, in double precision."""
+    return of_24_firms
 
 
 @pytest.fixture(scope="session")

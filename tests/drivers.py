@@ -35,10 +35,9 @@ def alive(process: int) -> bool:
         return False
 
 
-def drive(words: list[str], said: Path, settings: dict[str, str]) -> None:
+def drive(words: list[str], said: Path) -> None:
     """The command line in this process, a session of its own; what it says goes to files."""
     os.setsid()
-    os.environ.update(settings)
     for number, name in ((1, "out"), (2, "err")):
         with (said / name).open("wb") as file:
             os.dup2(file.fileno(), number)

@@ -37,19 +37,6 @@ from shockmesh.inference.svi import (
 from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
-
-@pytest.fixture(scope="module")
-def of_24_firms(random_network: Callable[..., FirmNetwork]) -> Problem:
-    with jax.enable_x64(True):
-        unknown = economy(random_network(firms=24, links=90, sectors=3, seed=2))
-        return with_data(unknown, prior_draws(unknown, member_keys(1, [0])))
-
-
-@pytest.fixture
-def small(of_24_firms: Problem, float64: None) -> Problem:
-    return of_24_firms
-
-
 # -- latent fields
 
 

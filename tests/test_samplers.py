@@ -1,7 +1,6 @@
 """Guides, ensembles, HMC and methods without gradients: against an exact posterior, and against each other."""
 
 import logging
-from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -18,21 +17,9 @@ from shockmesh.inference.problem import Latents, Problem, losses, member_keys, p
 from shockmesh.inference.rejection import accept, prior_losses, sequential
 from shockmesh.inference.smoother import smooth
 from shockmesh.inference.svi import State, Variational, advance, log_weights, posterior_draws, variational
-from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.network import firm_network
 
 LOG = logging.getLogger(__name__)
-
-
-@pytest.fixture(scope="module")
-def of_24_firms(random_network: Callable[..., FirmNetwork]) -> Problem:
-    with jax.enable_x64(True):
-        unknown = economy(random_network(firms=24, links=90, sectors=3, seed=2))
-        return with_data(unknown, prior_draws(unknown, member_keys(1, [0])))
-
-
-@pytest.fixture
-def small(of_24_firms: Problem, float64: None) -> Problem:
-    return of_24_firms
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 from uuid import uuid4
 
-import jax
 import pytest
 from drivers import drive, wait_for
 from ray.cluster_utils import Cluster
@@ -48,7 +47,6 @@ class Ground:
     folder: Path
     cluster: str
     processes: ForkServerContext
-    settings: dict[str, str]
     scenes: list[Scene] = field(default_factory=list)
 
     def address(self, where: str) -> list[str]:
@@ -58,7 +56,7 @@ class Ground:
         """A driver, and the folder of what it says."""
         said = self.folder / uuid4().hex
         said.mkdir()
-        driver = self.processes.Process(target=drive, args=([*map(str, words)], said, self.settings))
+        driver = self.processes.Process(target=drive, args=([*map(str, words)], said))
         driver.start()
         self.scenes.append(Scene(path, driver, draw))
         return self.scenes[-1], said
@@ -77,23 +75,14 @@ def cluster() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def ground(
-    short_folder: Path, processes: ForkServerContext, random_network: Callable, cluster: str
-) -> Iterator[Ground]:
-    """Programs are compiled once, however small: there are a hundred processes."""
+def ground(short_folder: Path, processes: ForkServerContext, random_network: Callable, cluster: str) -> Ground:
     write_network(random_network(firms=60, links=240), short_folder / "economy.zarr")
     write_inputs(short_folder)
-    everything, before = (
-        "jax_persistent_cache_min_compile_time_secs",
-        jax.config.jax_persistent_cache_min_compile_time_secs,
-    )
-    jax.config.update(everything, 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoints, "KEPT", 1000)
         for name in KINDS:
             assert run(short_folder / f"{name}.yaml", short_folder / name, address="local", quiet=True).complete
-    yield Ground(short_folder, cluster, processes, {everything.upper(): "0"})
-    jax.config.update(everything, before)
+    return Ground(short_folder, cluster, processes)
 
 
 @pytest.mark.parametrize("name", STRIKES)
