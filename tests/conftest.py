@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import jax
@@ -21,17 +22,23 @@ from toy import MakeSpec, spec_maker, toy_network
 jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs that earlier runs compiled are kept, unless they have become many."""
+    compiled = config.cache.mkdir("compiled")
+    if not hasattr(config, "workerinput") and sum(file.stat().st_size for file in compiled.iterdir()) > 2**29:
+        rmtree(compiled)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """From Z to A: the last files are among the longest, and no process should be left alone with one."""
     items.sort(key=lambda item: item.path.name, reverse=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compile_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
-    """Tests, and the processes that they start or that share them, share what they compile."""
-    own = tmp_path_factory.getbasetemp()
+def compile_once(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Tests, the processes that they start or that share them, and later runs share what they compile."""
     settings = {
-        "jax_compilation_cache_dir": str((own if worker_id == "master" else own.parent) / "compiled"),
+        "jax_compilation_cache_dir": str(pytestconfig.cache.mkdir("compiled")),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -44,8 +51,19 @@ def compile_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs() -> Iterator[None]:
-    """Drop what a test file compiled: programs map memory, and Linux ends a process of 65,530 maps by a fault."""
+    """Drop what was compiled once it is much: programs map memory, and Linux ends a process of 65,530 maps."""
     yield
+    if len(Path("/proc/self/maps").read_bytes().splitlines()) > 20_000:
+        jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def quickly() -> Iterator[None]:
+    """Programs without LLVM's optimiser: for laws of ours that hold to a tolerance, whatever it makes of them."""
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
     jax.clear_caches()
 
 
@@ -288,25 +306,25 @@ class DenseModel:
 
     def _attainable(self, base: np.ndarray, stock: np.ndarray) -> np.ndarray:
         """Output that stocks allow, as a multiple of baseline output."""
-        kind, limits = self.switches.production, []
+        kind, limits, products = self.switches.production, [], self._products()
+        use, held = (np.array([of[rows].sum(0) for rows in products]) for of in (base, stock))
+        first = np.array([rows[0] for rows in products])
         for i in range(self.network.n_firms):
-            rows = [rows for rows in self._products() if base[rows, i].sum() > 0]
-            days = np.array([self.days[of[0], i] for of in rows])
-            cover = np.array([stock[of, i].sum() / base[of, i].sum() for of in rows])
+            some = use[:, i] > 0
+            days, cover = self.days[first[some], i], held[some, i] / use[some, i]
             cover = np.where(days > 0, cover, np.inf)
-            weight = np.array([base[of, i].sum() for of in rows]) / base[:, i].sum()
-            sectors = [self.network.sector[of[0]] for of in rows]
+            weight = use[some, i] / base[:, i].sum()
             if "critical" in kind:
                 assert self.criticality is not None
-                chi = self.criticality[sectors, self.network.sector[i]]
+                chi = self.criticality[self.network.sector[first[some]], self.network.sector[i]]
             else:
-                chi = np.ones(len(rows))
+                chi = np.ones(len(cover))
             match kind:
                 case "linear":
-                    found = [(weight * cover).sum()] if rows else []
+                    found = [(weight * cover).sum()] if some.any() else []
                 case "ces":
                     power = 1 - 1 / self.numbers["elasticity"][i]
-                    found = [(weight * cover**power).sum() ** (1 / power)] if rows and cover.min() > 0 else list(cover)
+                    found = [(weight * cover**power).sum() ** (1 / power)] if some.any() and cover.min() > 0 else cover
                 case "threshold":
                     found = cover / self.numbers["inventory_threshold"][i] / np.maximum(days, 1)
                 case "half_critical":

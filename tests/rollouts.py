@@ -17,7 +17,6 @@ from shockmesh.kernels.rollout import Record
 rollout = jax.jit(kernels.rollout, static_argnames=("switches", "days", "states"))  # whole, not by operations
 
 DAYS, MEMBERS = 12, 4
-QUICKLY = {"xla_backend_optimization_level": 0}  # for laws of our program, which is not what LLVM makes of it
 
 EVERY_SWITCH = [
     Switches("output", "output"),
@@ -85,5 +84,5 @@ def both_ways(run: Callable[..., dict[str, jax.Array]], inputs: Inputs) -> tuple
         return mean_square(found), found
 
     program = jax.value_and_grad(loss_and_records, has_aux=True)
-    (_, records), gradients = jax.jit(program, compiler_options=QUICKLY)(inputs)
+    (_, records), gradients = jax.jit(program)(inputs)
     return jax.device_get(jax.tree.leaves(records)), jax.device_get(jax.tree.leaves(gradients))

@@ -16,6 +16,8 @@ from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS
 from shockmesh.kernels.network import FirmNetwork
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 
 def shocked(network: FirmNetwork, days: int) -> Problem:
     """Supply lost at every second firm and final demand at every third; each firm's output and consumption seen."""

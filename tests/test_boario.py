@@ -34,6 +34,8 @@ from shockmesh.kernels.mechanisms.shocks import Course, Damage, HouseholdDamage,
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 DAYS, OCCURRENCE, DURATION, TAU, MILLION = 90, 5, 10, 40, 10**6
 
 

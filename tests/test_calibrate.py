@@ -30,6 +30,8 @@ from shockmesh.io.reports.posterior import trust
 from shockmesh.io.results import ResultsError, open_run
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, discard_damaged, last_checkpoint, write_checkpoint
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 run = cast(Callable[..., CalibrationSummary], runs.run)  # of calibrations
 resume = cast(Callable[..., CalibrationSummary], runs.resume)
 

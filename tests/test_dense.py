@@ -14,6 +14,8 @@ from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import RECORDABLE
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 HALLEGATTE = PRESETS["hallegatte2014"].switches
 MODELS = {
     "hallegatte2014": HALLEGATTE,

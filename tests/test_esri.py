@@ -17,6 +17,8 @@ from shockmesh.io.rankings import read_essential
 from shockmesh.kernels.esri import esri, lay_out_cascade, propagate
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 TOY_LINKS = [(3, 6), (4, 6), (4, 7), (5, 7), (6, 1), (6, 2), (7, 10), (7, 11), (8, 1), (8, 2), (9, 11)]
 TOY_SECTORS = [1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5]
 # GLcascade's replication example of Diem et al. (2024), PNAS Nexus 3:pgae064: no replacement, w = max(inputs, sales).

@@ -26,6 +26,8 @@ from shockmesh.kernels.mechanisms.shocks import Failures, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 
 def failures(clock: Any, loss: Any = 1.0, onset: Any = 0.0, between: Any = 1.0, repair: Any = 1.0) -> Failures:
     return Failures(

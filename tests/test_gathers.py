@@ -16,6 +16,8 @@ from shockmesh.kernels.devices.segments import Segments, groups_on_device, look_
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 
 def plain(index: np.ndarray, n: int) -> Segments:
     return Segments(jnp.asarray(index, jnp.int32), n, is_sorted=False, is_identity=False)

@@ -18,6 +18,8 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 from shockmesh.kernels.step import initial_state, placed, step
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 MODELS = {
     "hamid2025": Switches(),
     "hallegatte2014": PRESETS["hallegatte2014"].switches,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from calibrations import DAYS, economy, with_data
+from calibrations import DAYS, economy
 from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
 from shockmesh.inference.ensemble import Pull, perturbed, pull
 from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
@@ -36,6 +36,8 @@ from shockmesh.inference.svi import (
 )
 from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.network import FirmNetwork, firm_network
+
+pytestmark = pytest.mark.usefixtures("quickly")
 
 # -- latent fields
 
@@ -272,10 +274,10 @@ def test_a_firm_that_no_data_touch_keeps_its_prior_exactly(random_network: Calla
 
 
 def test_steps_taken_in_two_parts_are_the_same_steps(small: Problem) -> None:
-    method = variational(small, make_guide("structured", small, np.arange(24) % 3), steps=12, particles=2)
-    whole, info = advance(method, small, method.init(), 12)
-    half, first = advance(method, small, method.init(), 6)
-    rest, second = advance(method, small, half, 6)
+    method = variational(small, make_guide("structured", small, np.arange(24) % 3), steps=4, particles=2)
+    whole, info = advance(method, small, method.init(), 4)
+    half, first = advance(method, small, method.init(), 2)
+    rest, second = advance(method, small, half, 2)
     jax.tree.map(np.testing.assert_array_equal, whole, rest)
     np.testing.assert_array_equal(info.loss, np.concatenate([first.loss, second.loss]))
 

@@ -15,6 +15,8 @@ from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 DAYS = np.array([0, 2.5, np.inf, 5, 0, np.inf, 1.5])  # of each product; 0: the buyer's own
 CRITICALITY = np.random.default_rng(5).choice([0, 0.5, 1], (7, 7))
 MODELS = {

@@ -20,6 +20,8 @@ from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scen
 from shockmesh.kernels.model import Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 
 def numbers(**given: float) -> Parameters:
     column = lambda value: jnp.full((1, 1), float(value))  # noqa: E731

@@ -14,6 +14,8 @@ from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import firm_network
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 SITE = "recovery_rate.sector"
 
 

@@ -24,6 +24,8 @@ from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
 from shockmesh.kernels.model import PRESETS, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 FOLDER = Path(__file__).parent / "data" / "uk_covid2020"
 DAYS, LOCKDOWN, REOPENING, EASING = 140, 10, 70, 40  # the shocks hold from day 10 to 70, then fade until day 110
 TAU, HIRING, FIRING = 10.0, 1 / 30, 1 / 15  # τ, γ_H, γ_F of the paper

@@ -56,7 +56,7 @@ LOSSES = [GAUSSIAN, Loss("relative", temperature=9), Loss("log", temperature=4)]
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 def test_randomised_maximum_likelihood_samples_the_exact_posterior_of_a_linear_model(loss: Loss, float64: None) -> None:
     exact = linear(loss)
-    found = pull(exact.problem, member_keys(3, range(600)), Pull(steps=400, rate=0.1))
+    found = pull(exact.problem, member_keys(3, range(600)), Pull(steps=100, rate=0.3))
     draws = np.concatenate([part for _, part in sorted(found.latents.items())])
     assert not found.failed.any()
     assert np.abs((draws.mean(axis=1) - exact.mean) / exact.sd).max() < 4.5 / np.sqrt(600)

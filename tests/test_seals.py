@@ -14,6 +14,8 @@ from shockmesh.io.stores.checkpoints import read_arrays, write_arrays
 from shockmesh.io.stores.journal import JournalError
 from strikes import CALIBRATION, write_inputs
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 METHODS = {"rml": "checkpoints", "svi": "members"}  # and the folder that it does not have
 SEAL = Path("journal/posterior.json")
 

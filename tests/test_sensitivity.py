@@ -24,6 +24,8 @@ from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.sensitivity import importance, per_firm, sensitivity
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 DAYS = 30
 
 

@@ -22,6 +22,8 @@ from shockmesh.kernels.model import PRESETS, Consumption, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 CASES = [("float64", *mesh) for mesh in [(1, 1), (3, 1), (4, 2), (8, 1), (2, 4)]] + [("float32", 4, 2)]
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
