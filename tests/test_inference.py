@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from calibrations import DAYS, economy
+from calibrations import DAYS, economy, with_data
 from shockmesh.inference.choices import GUIDES, GuideName, Penalty, Residual
 from shockmesh.inference.ensemble import Pull, perturbed, pull
 from shockmesh.inference.guides import Stretch, latent_neighbourhoods, make_guide
