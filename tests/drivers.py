@@ -1,5 +1,6 @@
 """Drivers as processes of their own, to be killed, and waiting for what becomes of them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,18 +8,66 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from uuid import uuid4
 
 from shockmesh.cluster.cli import main
+from shockmesh.cluster.running.executors import close_to_others, token_file
 
 
-def start(*arguments: object, folder: Path) -> subprocess.Popen[str]:
+@dataclass(frozen=True)
+class Driver:
+    """The command line in a process and a session of its own, and the folder of what it says."""
+
+    process: ForkServerProcess
+    said: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def end(self, within: float) -> tuple[int | None, str, str]:
+        """Wait for its end: its exit code (None: it goes on), what it told, and its errors."""
+        self.process.join(within)
+        return self.process.exitcode, (self.said / "out").read_text(), (self.said / "err").read_text()
+
+
+def start(processes: ForkServerContext, *words: object, folder: Path) -> Driver:
     """The command line, in a folder."""
-    command = [sys.executable, "-m", "shockmesh.cluster.cli", *map(str, arguments)]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    said = folder / f"said {uuid4().hex}"
+    said.mkdir()
+    process = processes.Process(target=drive, args=([*map(str, words)], folder, said))
+    process.start()
+    return Driver(process, said)
+
+
+def let_join(home: Path) -> None:
+    """Start a local cluster as a user does whose files all may read; join it with its token, and without."""
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        del os.environ[name]
+    os.environ["HOME"] = str(home)
+    os.umask(0o022)
+    close_to_others()  # before Ray is imported
+    from ray import get_runtime_context
+    from shockmesh.cluster.running.ray_executor import ray_cluster
+
+    with ray_cluster(None, 1):
+        address = get_runtime_context().gcs_address
+        join = [sys.executable, "-c", f"import ray; ray.init({address!r}, log_to_driver=False)"]
+        ends = [
+            subprocess.run(join, env=os.environ | token, capture_output=True, text=True, check=False)
+            for token in ({}, {"RAY_AUTH_MODE": "disabled"})
+        ]
+    token = token_file()
+    assert token is not None
+    found = {"address": address.split(":")[0], "mode": oct(token.stat().st_mode), "error": ends[1].stderr}
+    (home / "told.json").write_text(json.dumps(found | {"joins": [end.returncode for end in ends]}))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -35,9 +84,10 @@ def alive(process: int) -> bool:
         return False
 
 
-def drive(words: list[str], said: Path) -> None:
-    """The command line in this process, a session of its own; what it says goes to files."""
+def drive(words: list[str], folder: Path, said: Path) -> None:
+    """The command line in this process, a session of its own, in a folder; what it says goes to files."""
     os.setsid()
+    os.chdir(folder)
     for number, name in ((1, "out"), (2, "err")):
         with (said / name).open("wb") as file:
             os.dup2(file.fileno(), number)

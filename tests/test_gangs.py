@@ -98,7 +98,7 @@ economy: economy.zarr
 horizon: {days: 300}
 shocks:
   - {name: storm, kind: recovery, where: {share: 0.3}, loss: 0.6, onset: 2, recovery_start: 4, recovery_days: 50}
-sweep: {seed: 3, members: 12, vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}}}
+sweep: {seed: 3, members: 20, vary: {shocks.storm.loss: {uniform: [0.2, 0.9]}}}
 record: {output: [sector], final_consumption: [firm]}
 resources: {members_per_block: 1, gangs: 1, devices_per_gang: 2}
 """
@@ -106,21 +106,33 @@ resources: {members_per_block: 1, gangs: 1, devices_per_gang: 2}
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Three nodes of two cores, to which this process is connected."""
+    """A node of one core, to which this process is connected; tests add others."""
     quick = {"health_check_period_ms": 500, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 4}
+    spare = {"prestart_worker_first_driver": False}  # workers that no gang would use
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")
         for name, value in QUIET_RAY.items():
             patch.setenv(name, value)
-        nodes = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": quick}
-        )
-        for _ in range(3):
-            nodes.add_node(num_cpus=2, object_store_memory=100_000_000)
+        head = {"num_cpus": 0, "include_dashboard": False, "_system_config": quick | spare}
+        nodes = Cluster(initialize_head=True, head_node_args=head)
+        add_node(nodes, 1)
         ray.init(address=nodes.address, logging_level=logging.ERROR, log_to_driver=False)
         yield nodes
         ray.shutdown()
         nodes.shutdown()
+
+
+def add_node(nodes: Cluster, cores: int) -> str:
+    """Ray's name of it. A node that joins is a new program, to which JAX's threads do not matter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"os\.fork", RuntimeWarning)
+        return nodes.add_node(num_cpus=cores, object_store_memory=100_000_000).node_id
+
+
+def make_room(nodes: Cluster, cores: int) -> None:
+    """Have so many cores, by nodes of two."""
+    while ray.cluster_resources().get("CPU", 0) < cores:
+        add_node(nodes, 2)
 
 
 @pytest.fixture(scope="module")
@@ -181,14 +193,21 @@ class Attack:
 
 
 def attacked(
-    spec: Path, path: Path, attack: Attack, *overrides: str, patience: float = PATIENCE_SECONDS, tell: Tell = silent
-) -> Tally:
-    """Run a spec to its end under an attack."""
+    spec: Path, path: Path, attacks: list[Attack], *overrides: str, patience: float = PATIENCE_SECONDS,
+    tell: Tell = silent,
+) -> Tally:  # fmt: skip
+    """Run a spec to its end under one attack after the other."""
+
+    def watch(executor: RayExecutor, tally: Tally) -> None:
+        over = [attack for attack in attacks if attack.recovered]
+        if len(over) < len(attacks):
+            attacks[len(over)].watch(executor, tally)
+
     job, network = create(spec, path, overrides)
     with ray_cluster(None, 0) as own:
         executor = RayExecutor(job, network, job.plan.workers, own, tell, patience)
         try:
-            return execute(range(job.plan.blocks), executor, partial(attack.watch, executor), tell)
+            return execute(range(job.plan.blocks), executor, partial(watch, executor), tell)
         finally:
             executor.close()
 
@@ -207,42 +226,6 @@ def raising(rank: int) -> Strike:
 
 
 @pytest.mark.ray
-def test_the_ranks_of_a_gang(cluster, folder, tmp_path):
-    """Four ranks do not fit on one node of two cores."""
-    started(folder, tmp_path / "run", 4, "precision=float64")
-    assert_same(tmp_path / "run", folder, "float64")
-
-
-STRIKES = {
-    "a rank is killed": (signalled(1, signal.SIGKILL), 5.0),
-    "one rank raises": (raising(1), 10.0),
-}
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize(("strike", "within"), STRIKES.values(), ids=STRIKES)
-def test_a_gang_that_loses_a_rank_is_formed_anew(cluster, undisturbed, tmp_path, strike, within):
-    attack = Attack(strike, after=1)
-    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack)
-    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
-    assert 0 < attack.found - attack.struck < within
-    assert not attack.survivors()
-    assert_equal(tmp_path / "run", undisturbed)
-
-
-@pytest.mark.ray
-def test_a_node_that_goes_takes_its_gang_along(cluster, undisturbed, tmp_path):
-    """Two gangs on three nodes: one node goes, with all that runs there; its gang forms anew on the third."""
-    by_id = {node.node_id: node for node in cluster.worker_nodes}
-    attack = Attack(lambda gang: cluster.remove_node(by_id[gang.places[0].node], allow_graceful=False), after=2)
-    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack, "resources.gangs=2")
-    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
-    assert 0 < attack.found - attack.struck < 30
-    assert_equal(tmp_path / "run", undisturbed)
-
-
-@pytest.mark.ray
-@pytest.mark.filterwarnings(r"ignore:os\.fork:RuntimeWarning")  # a node that joins is a new program
 @pytest.mark.parametrize("gangs", ["auto", "one more than fit"])
 def test_nodes_that_join_are_used(cluster, undisturbed, tmp_path, monkeypatch, gangs):
     monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.5)
@@ -254,9 +237,9 @@ def test_nodes_that_join_are_used(cluster, undisturbed, tmp_path, monkeypatch, g
         executor = RayExecutor(job, network, job.plan.workers, own)
         try:
             wait_for_gangs(executor, cores)
-            node = cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+            node = add_node(cluster, 1)
             wait_for_gangs(executor, cores + 1)
-            assert node.node_id in {gang.places[0].node for gang in executor.gangs}
+            assert node in {gang.places[0].node for gang in executor.gangs}
         finally:
             executor.close()
 
@@ -271,21 +254,39 @@ def wait_for_gangs(executor: RayExecutor, formed: int) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.filterwarnings(r"ignore:os\.fork:RuntimeWarning")  # a node that joins is a new program
-def test_a_gang_leaves_a_node_that_is_to_be_taken_away(cluster, undisturbed, tmp_path, monkeypatch):
-    """It ends after the block it is at, without a charge, and another forms elsewhere."""
-    monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.1)
-    cluster.add_node(num_cpus=2, object_store_memory=100_000_000)
-    attack, told = Attack(lambda gang: drain(gang.places[0].node), after=1), list[Event]()
-    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack, tell=told.append)
-    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
-    (left,) = [i for i, event in enumerate(told) if isinstance(event, GangLeaves)]
-    lost = [event for event in told if isinstance(event, BlockLost)]
-    assert [(event.charged, event.message) for event in lost] == [(False, ray_executor.LEFT)] * len(lost)
-    assert len([event for event in told[left:] if isinstance(event, BlockDone) and event.gang == 0]) <= 1
-    assert [event.gang for event in told if isinstance(event, GangFormed)] == [0, 1]
-    assert not attack.survivors()
-    assert_equal(tmp_path / "run", undisturbed)
+def test_the_ranks_of_a_gang(cluster, folder, tmp_path):
+    """Four ranks do not fit on one node of two cores."""
+    make_room(cluster, 4)
+    started(folder, tmp_path / "run", 4, "precision=float64")
+    assert_same(tmp_path / "run", folder, "float64")
+
+
+@dataclass
+class Struck:
+    """A run whose gang was attacked in every way, one after the other, and what was told of it."""
+
+    path: Path
+    attacks: dict[str, Attack]
+    tally: Tally
+    told: list[Event]
+
+
+@pytest.fixture(scope="module")
+def struck(cluster, undisturbed) -> Struck:
+    """However the nodes are chosen, there is room for another gang once two of them are gone."""
+    make_room(cluster, 6)
+    attacks = {
+        "a rank is killed": Attack(signalled(1, signal.SIGKILL), after=1),
+        "one rank raises": Attack(raising(1), after=0),
+        "its node is to be taken away": Attack(lambda gang: drain(gang.places[0].node), after=0),
+        "its node goes": Attack(lambda gang: remove(cluster, gang.places[0].node), after=0),
+    }
+    told = list[Event]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_executor, "LOOK_SECONDS", 0.1)
+        path = undisturbed.parent / "struck"
+        tally = attacked(undisturbed.parent / "long.yaml", path, [*attacks.values()], tell=told.append)
+    return Struck(path, attacks, tally, told)
 
 
 def drain(node: str) -> None:
@@ -295,13 +296,49 @@ def drain(node: str) -> None:
     assert client.drain_node(node, reason, "spot", int(1000 * (time.time() + 600)))[0]
 
 
+def remove(nodes: Cluster, name: str) -> None:
+    """Take a node away, with all that runs there."""
+    (node,) = [node for node in nodes.worker_nodes if node.node_id == name]
+    nodes.remove_node(node, allow_graceful=False)
+
+
+@pytest.mark.ray
+def test_a_gang_that_is_struck_is_formed_anew_and_no_bit_differs(struck, undisturbed):
+    assert (set(struck.tally.done), struck.tally.given_up) == (set(range(20)), {})
+    assert [event.gang for event in struck.told if isinstance(event, GangFormed)] == [0, 1, 2, 3, 4]
+    assert_equal(struck.path, undisturbed)
+
+
+FOUND = {"a rank is killed": 5, "one rank raises": 10, "its node is to be taken away": 30, "its node goes": 30}
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(("what", "within"), FOUND.items(), ids=FOUND)
+def test_a_gang_that_is_struck_is_found_and_ends(struck, what, within):
+    attack = struck.attacks[what]
+    assert 0 < attack.found - attack.struck < within
+    assert not attack.survivors()
+
+
+@pytest.mark.ray
+def test_a_gang_leaves_a_node_that_is_to_be_taken_away(struck):
+    """It ends after the block it is at, without a charge."""
+    (left,) = [i for i, event in enumerate(struck.told) if isinstance(event, GangLeaves)]
+    gang = struck.attacks["its node is to be taken away"].gang.number
+    assert struck.told[left].gang == gang
+    lost = [event for event in struck.told if isinstance(event, BlockLost) and event.gang == gang]
+    assert [(event.charged, event.message) for event in lost] == [(False, ray_executor.LEFT)] * len(lost)
+    assert len([event for event in struck.told[left:] if isinstance(event, BlockDone) and event.gang == gang]) <= 1
+
+
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(cluster, undisturbed, tmp_path):
     """Alone it has no rank that would miss it; the driver's patience ends it."""
+    make_room(cluster, 2)
     attack = Attack(signalled(0, signal.SIGSTOP), after=1)
     alone = "resources.devices_per_gang=1"
-    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", attack, alone, patience=2.0)
-    assert (set(tally.done), tally.given_up) == (set(range(12)), {})
+    tally = attacked(undisturbed.parent / "long.yaml", tmp_path / "run", [attack], alone, patience=2.0)
+    assert (set(tally.done), tally.given_up) == (set(range(20)), {})
     assert 2 < attack.found - attack.struck < 60
     assert not attack.survivors()
 
@@ -322,11 +359,12 @@ def trials() -> Iterator[tuple[str, Attack]]:
 @pytest.mark.timeout(3600)
 def test_whatever_happens_at_whatever_moment(cluster, folder, tmp_path):
     """24 trials, each a whole run. `--log-cli-level=INFO` shows the table."""
-    (folder / "longer.yaml").write_text(LONG.replace("days: 300", "days: 2000"))
+    make_room(cluster, 4)
+    (folder / "longer.yaml").write_text(LONG.replace("days: 300", "days: 2000").replace("members: 20", "members: 12"))
     assert run(folder / "longer.yaml", folder / "longer", address="local", quiet=True).complete
     for i, (name, attack) in enumerate(trials()):
         start = time.monotonic()
-        tally = attacked(folder / "longer.yaml", tmp_path / str(i), attack)
+        tally = attacked(folder / "longer.yaml", tmp_path / str(i), [attack])
         seconds = time.monotonic() - start
         LOG.info(
             "%s | after %d blocks and %.2f s | found after %.2f s | next block after %.2f s | run %.1f s | %d again",

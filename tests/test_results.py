@@ -6,20 +6,19 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 import zarr
+from drivers import wait_for
 from shockmesh.io.results import (
     ResultsError,
     committed,
@@ -38,6 +37,7 @@ from shockmesh.io.stores import journal
 from shockmesh.io.stores import template as template_module
 from shockmesh.io.stores.template import CHUNK_BYTES, Template, Variable
 
+WRITER = "writer"  # the name under which a writer's process runs this file
 MEMBERS, BLOCK, DAYS = 7, 3, 5
 LABELS = {"region": np.array(["AUT", "DEU"]), "sector": np.array(["A", "B", "C"]), "firm": np.arange(9000)}
 DIMS = {"output": ("region", "sector"), "value_added": (), "demand": ("region",), "capacity": ("firm",)}
@@ -307,38 +307,30 @@ def test_what_a_power_cut_tore_is_written_anew(run, block, tear):
             np.testing.assert_array_equal(found[name], values)
 
 
-def test_a_killed_writer_leaves_whole_blocks(tmp_path):
+def test_a_killed_writer_leaves_whole_blocks(processes, tmp_path):
     """A process writes the blocks over and over into new runs and is killed at a random moment, ten times."""
-    script = tmp_path / "writer.py"
-    script.write_text(
-        textwrap.dedent(f"""
-            import importlib.util, sys
-            from pathlib import Path
-            told = importlib.util.spec_from_file_location("store", {str(Path(__file__))!r})
-            store = importlib.util.module_from_spec(told); told.loader.exec_module(store)
-            sys.stdout.write("ready\\n"); sys.stdout.flush()
-            for attempt in range(1000):
-                run = Path(sys.argv[1]) / str(attempt)
-                store.create_run(run, {{}}, store.template())
-                for block in range(3):
-                    store.write_block(run, block, store.values_of(block), {{}})
-        """)
-    )
     rng, seen = random.Random(0), 0
     for trial in range(10):
         folder = tmp_path / str(trial)
-        writer = subprocess.Popen([sys.executable, script, folder], stdout=subprocess.PIPE)
-        assert writer.stdout
-        writer.stdout.readline()
-        time.sleep(rng.uniform(0.02, 0.6))
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait()
-        writer.stdout.close()
+        writer = processes.Process(target=run_path, args=(__file__, {"FOLDER": folder}, WRITER))
+        writer.start()
+        wait_for(folder.exists, 60, "the first run")
+        time.sleep(rng.uniform(0, 0.5))
+        writer.kill()
+        writer.join()
+        assert writer.exitcode == -signal.SIGKILL
         for run in folder.glob("*"):
             if (run / "RUN.json").exists():
                 assert verify(run) == []
                 seen += _check_whole(run)
     assert seen > 0
+
+
+def write_on(folder: Path) -> None:
+    for attempt in range(1000):
+        create_run(run := folder / str(attempt), {}, template())
+        for block in range(3):
+            write_block(run, block, values_of(block), {})
 
 
 def _check_whole(run: Path) -> int:
@@ -348,3 +340,7 @@ def _check_whole(run: Path) -> int:
             for name, values in values_of(block).items():
                 np.testing.assert_array_equal(ds[name].sel(member=list(members)), values)
     return len(committed(run))
+
+
+if __name__ == WRITER:
+    write_on(globals()["FOLDER"])

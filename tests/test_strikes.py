@@ -16,7 +16,7 @@ from random import Random
 from uuid import uuid4
 
 import pytest
-from drivers import drive, wait_for
+from drivers import start, wait_for
 from ray.cluster_utils import Cluster
 from shockmesh.cluster.running.ray_executor import QUIET_RAY
 from shockmesh.cluster.running.run import resume, run
@@ -54,12 +54,9 @@ class Ground:
 
     def start(self, words: list[object], path: Path, draw: Random) -> tuple[Scene, Path]:
         """A driver, and the folder of what it says."""
-        said = self.folder / uuid4().hex
-        said.mkdir()
-        driver = self.processes.Process(target=drive, args=([*map(str, words)], said))
-        driver.start()
-        self.scenes.append(Scene(path, driver, draw))
-        return self.scenes[-1], said
+        driver = start(self.processes, *words, folder=self.folder)
+        self.scenes.append(Scene(path, driver.process, draw))
+        return self.scenes[-1], driver.said
 
 
 @pytest.fixture(scope="module")
