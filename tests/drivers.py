@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -38,11 +38,13 @@ class Driver:
         return self.process.exitcode, (self.said / "out").read_text(), (self.said / "err").read_text()
 
 
-def start(processes: ForkServerContext, *words: object, folder: Path) -> Driver:
-    """The command line, in a folder."""
+def start(
+    processes: ForkServerContext, *words: object, folder: Path, environment: Mapping[str, str] | None = None
+) -> Driver:
+    """The command line, in a folder and with more variables of the environment."""
     said = folder / f"said {uuid4().hex}"
     said.mkdir()
-    process = processes.Process(target=drive, args=([*map(str, words)], folder, said))
+    process = processes.Process(target=drive, args=([*map(str, words)], folder, said, environment or {}))
     process.start()
     return Driver(process, said)
 
@@ -84,10 +86,11 @@ def alive(process: int) -> bool:
         return False
 
 
-def drive(words: list[str], folder: Path, said: Path) -> None:
+def drive(words: list[str], folder: Path, said: Path, environment: Mapping[str, str]) -> None:
     """The command line in this process, a session of its own, in a folder; what it says goes to files."""
     os.setsid()
     os.chdir(folder)
+    os.environ.update(environment)  # Ray, which reads it when it is imported, is not yet
     for number, name in ((1, "out"), (2, "err")):
         with (said / name).open("wb") as file:
             os.dup2(file.fileno(), number)

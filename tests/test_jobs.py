@@ -11,9 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
+from drivers import start
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.verbs.jobs import JobError, submit
 from shockmesh.io.networks.store import write_network
@@ -53,6 +55,7 @@ def head(short_folder: Path) -> Iterator[Head]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "XLA_"))} | {
         "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_metrics_report_interval_ms": "300", "RAY_worker_niceness": "0",
+        "RAY_prestart_worker_first_driver": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "JAX_PLATFORMS": "cpu",
     }  # fmt: skip
     command = [
@@ -90,19 +93,25 @@ def spec(tmp_path: Path, random_network: Callable) -> Path:
     return tmp_path / "storm.yaml"
 
 
-def shockmesh(head: Head, *arguments: object, code: int = 0) -> str:
-    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(head.token)}
-    program = [sys.executable, "-m", "shockmesh.cluster.cli", *map(str, arguments), "--address", head.address]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def shockmesh(head: Head, processes: ForkServerContext, tmp_path: Path) -> Callable[..., str]:
+    """The command line as a user of the head calls it; what it says."""
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(head.token)}
+
+    def call(*words: object, code: int = 0) -> str:
+        called = start(processes, *words, "--address", head.address, folder=tmp_path, environment=environment)
+        found, out, error = called.end(200)
+        assert found == code, out + error
+        return out + error
+
+    return call
 
 
 def test_a_spec_is_shipped_followed_and_gone_on_with(
-    head: Head, spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    head: Head, shockmesh: Callable[..., str], spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    told = shockmesh(head, "submit", spec, "--out", out)
+    told = shockmesh("submit", spec, "--out", out)
     assert "4 of 4 members" in told
     assert committed(out) == {0, 1}
     with open_run(out) as found:
@@ -114,18 +123,18 @@ def test_a_spec_is_shipped_followed_and_gone_on_with(
     assert main(["logs", str(out)]) == 0
     events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
     assert events == ["run_began", "gang_formed", "block_done", "block_done", "run_ended"]
-    assert "succeeded" in shockmesh(head, "status", job)
-    assert "4 of 4 members" in shockmesh(head, "logs", job)
+    assert "succeeded" in shockmesh("status", job)
+    assert "4 of 4 members" in shockmesh("logs", job)
     journal.marker_path(out, 1).unlink()
-    assert "2 members in" in shockmesh(head, "submit", spec, "--out", out)
+    assert "2 members in" in shockmesh("submit", spec, "--out", out)
     assert committed(out) == {0, 1}
 
 
-def test_a_job_that_fails_gives_its_exit_code(head: Head, spec: Path, tmp_path: Path) -> None:
+def test_a_job_that_fails_gives_its_exit_code(shockmesh: Callable[..., str], spec: Path, tmp_path: Path) -> None:
     out = tmp_path / "taken"
     out.mkdir()
     (out / "file").touch()
-    assert "exists already" in shockmesh(head, "submit", spec, "--out", out, code=2)
+    assert "exists already" in shockmesh("submit", spec, "--out", out, code=2)
 
 
 def test_without_the_token_nothing_is_answered(head: Head) -> None:
@@ -141,7 +150,7 @@ def test_the_dashboard_is_bound_to_this_machine(head: Head) -> None:
             socket.create_connection((address, port), 2).close()
 
 
-def test_what_is_refused(head: Head, spec: Path, tmp_path: Path) -> None:
+def test_what_is_refused(head: Head, shockmesh: Callable[..., str], spec: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "run")
     with pytest.raises(JobError, match="absolute path that all nodes share"):
         submit(spec, head.address, "run")
@@ -149,4 +158,4 @@ def test_what_is_refused(head: Head, spec: Path, tmp_path: Path) -> None:
         submit(spec, f"http://127.0.0.1:{free_port()}", out)
     with pytest.raises(JobError, match="the dashboard of a cluster's head is wanted"):
         submit(spec, "ray://somewhere:10001", out)
-    assert "no such job" in shockmesh(head, "status", "no-such-job", code=2)
+    assert "no such job" in shockmesh("status", "no-such-job", code=2)

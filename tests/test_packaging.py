@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from shockmesh.io.results import open_run
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("cluster", "inference", "io", "kernels")
@@ -105,7 +106,7 @@ def test_the_wheel_runs_a_sweep_in_an_environment_of_its_own(tmp_path, dependenc
     files = ("links.csv", "chain.zarr", "--firms", "firms.csv", "--per", "day")
     run(shockmesh, "import", "links", *files, cwd=tmp_path / "chain")
     run(shockmesh, "run", "outage.yaml", "--out", "run", "--quiet", cwd=tmp_path / "chain")
-    total = "import shockmesh.io.results as r; print(float(r.open_run('run').output.isel(member=0).sum()))"
-    assert float(run(python, "-c", total, cwd=tmp_path / "chain")) == pytest.approx(150 - 117)
+    with open_run(tmp_path / "chain/run") as found:
+        assert float(found.output.isel(member=0).sum()) == pytest.approx(150 - 117)
     if dependencies != "as here":  # a table, a network, a sweep and a calibration
         run(python, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import stores; stores.write()")
