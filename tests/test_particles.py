@@ -21,7 +21,7 @@ from shockmesh.io.networks.store import write_network
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, last_checkpoint, numbered
 
 pytestmark = pytest.mark.timeout(240)
-STEPS = 40
+STEPS = 30
 SPEC = f"""
 economy: economy.zarr
 precision: float64
