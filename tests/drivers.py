@@ -123,3 +123,13 @@ def _processes() -> dict[int, tuple[int, int, bytes]]:
             said = (entry / "stat").read_text().rpartition(")")[2].split()
             found[int(entry.name)] = (int(said[1]), int(said[3]), (entry / "cmdline").read_bytes())
     return found
+
+
+def kill_raylet(leader: int) -> None:
+    """Kill the manager of the node that a session has started."""
+
+    def raylets() -> list[int]:
+        return [process for process, title in session(leader).items() if b"raylet/raylet" in title]
+
+    wait_for(lambda: bool(raylets()), 60, "a raylet")
+    os.kill(raylets()[0], signal.SIGKILL)

@@ -14,7 +14,7 @@ from typing import IO
 
 import numpy as np
 import pytest
-from drivers import alive, session, wait_for, workers_under
+from drivers import alive, kill_raylet, session, wait_for, workers_under
 from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.results import committed, open_run
 from shockmesh.io.stores.checkpoints import CHECKPOINTS, numbered, read_arrays
@@ -160,14 +160,6 @@ def stop_worker(scene: Scene) -> None:
     os.kill(scene.worker(), signal.SIGSTOP)
 
 
-def kill_raylet(scene: Scene) -> None:
-    def raylets() -> list[int]:
-        return [pid for pid, title in session(scene.pid).items() if b"raylet/raylet" in title]
-
-    wait_for(lambda: bool(raylets()), 60, "a raylet")
-    os.kill(raylets()[0], signal.SIGKILL)
-
-
 def stop_and_kill(scene: Scene) -> None:
     os.kill(scene.pid, signal.SIGSTOP)
     time.sleep(scene.draw.uniform(0, 2))
@@ -226,7 +218,7 @@ KILLED = (-signal.SIGKILL,)
 STRIKES: Mapping[str, Strike] = {
     "the driver's group is killed": Strike(kill_group, ("shared", "local", "own", "shared"), KILLED),
     "a worker is killed": Strike(kill_worker, ("shared", "own", "shared"), (0,)),
-    "the raylet is killed": Strike(kill_raylet, ("own", "own", "own"), (0, 3)),
+    "the raylet is killed": Strike(lambda scene: kill_raylet(scene.pid), ("own", "own", "own"), (0, 3)),
     "a worker is stopped": Strike(stop_worker, ("own", "shared"), (0,)),
     "the driver is stopped, then killed": Strike(stop_and_kill, ("shared", "own"), KILLED),
     "SIGTERM": Strike(send(signal.SIGTERM), ("shared", "own"), (3,), "interrupted; go on with: shockmesh resume {run}"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
-from drivers import alive, let_join, start, wait_for
+from drivers import alive, kill_raylet, let_join, start, wait_for
 from shockmesh.cluster.planning.plan import make_plan, sizes_of
 from shockmesh.cluster.running.execute import execute
 from shockmesh.cluster.running.ray_executor import RayExecutor, ray_cluster
@@ -147,6 +147,20 @@ def test_a_polite_end_says_how_to_go_on(quiet, processes, polite):
     assert f"interrupted; go on with: shockmesh resume {path}" in out.replace("\n", " ")
     workers = {worker_of(path, block) for block in committed(path)}
     wait_for(lambda: not any(map(alive, workers)), 30, "the end of the workers")
+    assert verify(path) == []
+
+
+def test_a_driver_that_loses_its_node_says_how_to_go_on(quiet, processes):
+    """Ray would end it with code 1 and no word as soon as it used a value."""
+    path = quiet / "node"
+    driver = start(processes, "run", "storm.yaml", "--out", path, folder=quiet)
+    wait_for(lambda: len(committed(path)) >= 1, 90, "the first block")
+    kill_raylet(driver.pid)
+    code, out, error = driver.end(60)
+    assert code == 3, error
+    said = " ".join(out.split())
+    assert "stopped early: Ray's processes on this machine have ended (Connection refused)" in said
+    assert f"go on with: shockmesh resume {path}" in said
     assert verify(path) == []
 
 

@@ -132,7 +132,7 @@ def struck(scene: Scene, strike: Strike, said: Path, kind: Kind) -> tuple[int, d
     out, err = ((said / name).read_text() for name in ("out", "err"))
     assert scene.driver.exitcode in strike.ends, f"exit code {scene.driver.exitcode}\n{out}\n{err}"
     assert "Traceback" not in err, err
-    assert "raylet" not in out, out  # standard output is for results
+    assert "Raylet is terminated" not in out, out  # standard output is for results
     assert re.search(strike.says.format(run=re.escape(str(scene.run))), out), f"{out}\n{err}"
     wait_for(lambda: not any(b"ray::Rank" in title for title in scene.left().values()), WORKERS_END, "the workers' end")
     return pieces, known

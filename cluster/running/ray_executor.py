@@ -15,6 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import ray
+from ray._private.worker import global_worker
 from shockmesh.cluster.running.execute import ATTEMPTS, Outcome, WorkersError
 from shockmesh.cluster.running.gang import FAILED, LOST, Gang, why
 from shockmesh.cluster.running.work import Job
@@ -138,12 +139,14 @@ class RayExecutor:
         return sum(not gang.calls for gang in self._formed)
 
     def share(self, value: Any) -> None:
+        require_node()
         self._shared = ray.put(value)
 
     def submit(self, block: int) -> None:
         min(self._formed, key=lambda gang: len(gang.calls)).submit(block, self._shared)
 
     def outcomes(self) -> list[Outcome]:
+        require_node()
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
             self._heed_notices()
@@ -253,6 +256,24 @@ class RayExecutor:
         self.gangs.remove(gang)
         gang.end()
         self._tell(GangEnded(gang.number, message))
+
+
+def require_node() -> None:
+    """See that Ray's own processes still run on this machine, whose shared memory a driver needs.
+
+    Without them Ray ends a driver that reads or writes a value: at once, with code 1, and without a word.
+
+    Raises:
+        WorkersError: they do not.
+    """
+    node = global_worker.node
+    if node is None:  # through Ray's client: its driver is elsewhere
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as to_node:
+            to_node.connect(node.raylet_socket_name)
+    except OSError as error:
+        raise WorkersError(f"Ray's processes on this machine have ended ({error.strerror or error})") from error
 
 
 def nodes_that_leave() -> set[str]:
