@@ -10,7 +10,7 @@ import pytest
 import yaml
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.spec.binding import bind
-from shockmesh.cluster.spec.cautions import cautions, spectral_radius
+from shockmesh.cluster.spec.cautions import cautions, needs_told, spectral_radius
 from shockmesh.cluster.spec.load import parse_spec
 from shockmesh.cluster.verbs.printing import DONE
 from shockmesh.io.networks.store import write_network
@@ -45,6 +45,60 @@ def test_what_is_said(model: dict[str, Any], shocks: list[dict[str, Any]], begin
     spec = parse_spec({"economy": ".", "horizon": {"days": 9}, "model": model, "shocks": shocks})
     said = list(cautions(spec, bind(spec, ECONOMY), ECONOMY))
     assert [sentence[: len(start)] for sentence, start in zip(said, begin, strict=True)] == begin
+
+
+RATINGS = "x,BUILD,LOSS,FINE\nBUILD,1,1,0.5\nLOSS,0,0,0.25\nFINE,0.75,0,0\n"  # links of 7, 2, 1 and 8 in all
+NEEDS: dict[str, tuple[dict[str, Any], str]] = {
+    "all": ({}, "every input is critical (leontief)"),
+    "all but what never runs short": (
+        {"inventory_by_product": {"BUILD": "inf"}}, "every input is critical (leontief); never short: BUILD"
+    ),
+    "all, early": ({"production": "threshold"}, "every input is critical, from a low stock on (threshold)"),
+    "all, in part": (
+        {"production": "ces"}, "every input is critical, others make up for a part of what is missing (ces)"
+    ),
+    "none": ({"production": "linear"}, "no input is critical, any makes up for any other (linear)"),
+    "some stop, some slow": (
+        {"production": "half_critical"},
+        "criticality of own.csv (half_critical): inputs that stop a firm are 25 % of links and 39 % of purchases, "
+        "those that slow it down 75 % of links and 61 % of purchases; the others only cost",
+    ),
+    "from a half on": (
+        {"production": "strongly_critical"},
+        "criticality of own.csv (strongly_critical): inputs that stop a firm are 75 % of links and 94 % of purchases; "
+        "the others only cost",
+    ),
+    "only the highest": (
+        {"production": "weakly_critical"},
+        "criticality of own.csv (weakly_critical): inputs that stop a firm are 25 % of links and 39 % of purchases; "
+        "the others only cost",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "told"), NEEDS.values(), ids=NEEDS)
+def test_which_inputs_stop_a_firm_is_said(model: dict[str, Any], told: str, tmp_path: Path):
+    (tmp_path / "own.csv").write_text(RATINGS, encoding="utf-8")
+    own = {"criticality": "own.csv"} if "critical" in model.get("production", "") else {}
+    spec = parse_spec({"economy": ".", "horizon": {"days": 9}, "model": model | own}, folder=tmp_path)
+    assert needs_told(spec, bind(spec, ECONOMY), ECONOMY) == f"production: {told}"
+
+
+def test_a_survey_that_was_not_asked_for_is_said_by_every_verb(
+    toy: FirmNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+):
+    monkeypatch.chdir(tmp_path)
+    write_network(toy, tmp_path / "economy.zarr")
+    Path("s.yaml").write_text("economy: economy.zarr\nhorizon: {days: 3}\nmodel: {preset: pichler2022}\n")
+    begins = "production: surveyed criticality (half_critical): inputs that stop a firm are "
+    for verb in (["validate", "s.yaml"], ["plan", "s.yaml"], ["run", "s.yaml", "--address", "local", "-o", "out"]):
+        assert main([*verb, "--json"]) == DONE
+        told = json.loads(capsys.readouterr().out)["notes"][-1]
+        assert told.startswith(begins)
+    assert main(["report", "out", "--quiet"]) == DONE
+    assert told in Path("out/report.html").read_text("utf-8")
+    said = json.loads(Path("out/RUN.json").read_text("utf-8"))
+    assert (said["notes"], said["spec"]["model"]["criticality"]) == ([told], "surveyed")
 
 
 def test_the_growth_of_a_deviation_is_an_eigenvalue(random_network: Callable[..., FirmNetwork]):

@@ -52,7 +52,10 @@ def test_examples_are_listed(capsys: Any):
 
 def test_a_good_spec_is_valid(chain: Path, capsys: Any):
     assert main(["validate", "outage.yaml"]) == DONE
-    assert capsys.readouterr().out == "outage.yaml: valid: 1 members, 5 firms\n"
+    assert (
+        capsys.readouterr().out
+        == "outage.yaml: valid: 1 members, 5 firms\nnote: production: every input is critical (leontief)\n"
+    )
 
 
 def test_a_plan_is_printed(chain: Path, capsys: Any):

@@ -81,11 +81,6 @@ BAD = {
         "benefit_share: 0.5, inventory_days: {default",
         "2: model.benefit_share: 0.5: is not read by production: leontief and capacity_rule: constant",
     ),
-    "no criticality": (
-        "inventory_days: {default",
-        "production: half_critical, inventory_days: {default",
-        "2: model.criticality: missing: required with production: half_critical",
-    ),
     "a path that nothing reads": (
         "model.inventory_days:",
         "model.hiring_days:",

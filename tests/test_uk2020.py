@@ -11,6 +11,7 @@ import pytest
 from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.running.run import run
+from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.inference.baselines import first_order, through_leontief, weighted_error
 from shockmesh.io.examples import copy_example
@@ -205,6 +206,15 @@ def test_presets_give_the_errors_of_the_readme(example, row, overrides):
     found = Simulator(spec, example.network).simulate(range(1))["value_added"][0]
     daily = found / found[0]
     np.testing.assert_allclose(errors(example, daily), stated(example, row), atol=0.06)
+
+
+@pytest.mark.parametrize("name", ["lockdown.yaml", "calibration.yaml"])
+def test_criticality_is_as_published(example, name):
+    file = Path(__file__).parent / "data" / "uk_covid2020" / "ihs_input_criticality_wiod55.csv"
+    sectors = list(example.network.sectors)  # T has no ratings
+    published = pd.read_csv(file, index_col=0).reindex(index=sectors, columns=sectors).fillna(0)
+    bound = bind(load_spec(example.folder / name), example.network)
+    np.testing.assert_array_equal(bound.criticality, published)
 
 
 def test_leontief_without_a_shock_is_no_change():

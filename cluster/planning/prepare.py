@@ -9,7 +9,7 @@ from numpy import ndarray
 from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.planning.plan import Plan, Sizes, make_plan, shards_of, sizes_of
 from shockmesh.cluster.spec.binding import bind
-from shockmesh.cluster.spec.cautions import cautions
+from shockmesh.cluster.spec.cautions import cautions, needs_told
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.io.networks.store import read_network
@@ -42,5 +42,6 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
     of_fit = () if spec.infer is None else bind_calibration(spec, network).cautions
     shard_of = shards_of(spec, network)
     sizes = sizes_of(spec, network, shard_of)
-    told = (*remarks(spec.model_dump(mode="json")), *cautions(spec, bound, network), *of_fit)
+    of_spec = (*remarks(spec.model_dump(mode="json")), *cautions(spec, bound, network))
+    told = (*of_spec, *of_fit, needs_told(spec, bound, network))
     return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes), told)

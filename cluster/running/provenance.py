@@ -15,6 +15,7 @@ from typing import Any
 
 from shockmesh.cluster.planning.plan import Plan
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.io.inputs.survey import SURVEY, SURVEYED
 from shockmesh.io.networks.store import content_hash
 from shockmesh.io.results import MANIFEST, read_manifest
 from shockmesh.io.stores.places import Place, place
@@ -121,7 +122,7 @@ def _files(node: Any, at: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in entries:
         if key in FILES and isinstance(value, str):
-            yield ".".join((*at, str(key))), value
+            yield ".".join((*at, str(key))), str(SURVEY) if (key, value) == ("criticality", SURVEYED) else value
         else:
             yield from _files(value, (*at, str(key)))
 

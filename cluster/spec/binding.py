@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
+from shockmesh.cluster.spec.criticality import read_ratings, without_rating
 from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.fields import PerFirm
 from shockmesh.cluster.spec.members import Members, draw_members
@@ -30,7 +31,7 @@ from shockmesh.cluster.spec.shocks import (
 )
 from shockmesh.cluster.spec.source import Problem, SpecError
 from shockmesh.cluster.spec.values import Field, group_names, make_field
-from shockmesh.io.inputs.scenarios import read_criticality, read_factors
+from shockmesh.io.inputs.scenarios import read_factors
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -73,6 +74,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     members = draw_members(spec)
     directory = Directory(network)
     problems = [*_beyond_precision(spec, network), *_unknown_names(spec, directory, members)]
+    problems += without_rating(spec, network)
     if problems:
         raise SpecError(problems)
     model, swept = spec.model, spec.sweep.paths
@@ -80,11 +82,10 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
         name: make_field(getattr(model, name), f"model.{name}", model.default(name), DOMAINS[name], swept, network)
         for name in model.numbers
     }
-    critical = None if model.criticality is None else read_criticality(model.criticality, network)
     shocks = tuple(_bind_shock(spec, shock, directory, members) for shock in spec.shocks)
     by_product = model.inventory_by_product
     days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
-    bound = Bound(members, parameters, shocks, critical, days)
+    bound = Bound(members, parameters, shocks, read_ratings(spec, network), days)
     problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members, network)]
     if problems:
         raise SpecError(problems)

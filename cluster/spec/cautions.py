@@ -1,6 +1,7 @@
 """What a spec does on its economy that its author may not expect: sentences for a plan, a run and its report."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -10,9 +11,18 @@ from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.selection import named
 from shockmesh.cluster.spec.shocks import DamageShock, FailuresShock, RecoveryShock
 from shockmesh.cluster.spec.values import Field
+from shockmesh.io.inputs.survey import SURVEYED
+from shockmesh.kernels.devices.layout import criticality_of
 from shockmesh.kernels.network import FirmNetwork
 
 STEPS = 50  # of the power iteration, which give the growth of a deviation to two digits
+ALIKE = {  # production function that reads no criticality → what it says of inputs
+    "leontief": "every input is critical",
+    "threshold": "every input is critical, from a low stock on",
+    "ces": "every input is critical, others make up for a part of what is missing",
+    "linear": "no input is critical, any makes up for any other",
+}
+STOPS = {"strongly_critical": 0.5, "half_critical": 1.0, "weakly_critical": 1.0}  # → the least χ that stops a firm
 SPARE = {  # capacity rule → the number by which a loss of capacity is not felt at once
     "constant": "capacity",
     "hiring": "capacity",
@@ -28,6 +38,33 @@ def cautions(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
         yield from _swallowed(spec, bound, shock, network)
         if isinstance(shock, BoundShock) and isinstance(shock.shock, DamageShock):
             yield from _without_capital(shock, bound.members, network)
+
+
+def needs_told(spec: Spec, bound: Bound, network: FirmNetwork) -> str:
+    """Which inputs stop a firm that runs out of them, and which only cost, in one sentence."""
+    rule, held = spec.model.switches.production, _never_short(bound, network)
+    if bound.criticality is None:
+        return f"production: {ALIKE[rule]} ({rule}){held}"
+    named = str(spec.model.criticality)
+    source = "surveyed criticality" if named == SURVEYED else f"criticality of {Path(named).name}"
+    chi = criticality_of(network, bound.criticality, network.product, network.buyer)
+    stops = chi >= STOPS[rule]
+    slows = (chi > 0) & ~stops & (rule == "half_critical")
+    slowing = f", those that slow it down {_shares(slows, network)}" if slows.any() else ""
+    told = f"inputs that stop a firm are {_shares(stops, network)}{slowing}; the others only cost"
+    return f"production: {source} ({rule}): {told}{held}"
+
+
+def _shares(chosen: Bool[np.ndarray, " link"], network: FirmNetwork) -> str:
+    """Which part of all links, and of what they carry, some links are."""
+    links, paid = chosen.sum() / max(1, network.n_links), network.amount[chosen].sum() / (network.amount.sum() or 1)
+    return f"{100 * links:.0f} % of links and {100 * paid:.0f} % of purchases"
+
+
+def _never_short(bound: Bound, network: FirmNetwork) -> str:
+    days = np.zeros(0) if bound.product_days is None else bound.product_days
+    names = [network.sectors[product] for product in np.flatnonzero(np.isinf(days))]
+    return f"; never short: {', '.join(names)}" if names else ""
 
 
 def spectral_radius(network: FirmNetwork, weight: Float[np.ndarray, " link"]) -> float:

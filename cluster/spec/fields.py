@@ -21,6 +21,7 @@ from pydantic import (
 )
 from shockmesh.cluster.spec.distributions import Distribution, Scalar, parse_distribution, same_kind
 from shockmesh.cluster.spec.domains import DOMAINS
+from shockmesh.io.inputs.survey import SURVEYED
 
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
@@ -71,6 +72,7 @@ class Frozen(BaseModel):
 
 
 FilePath = Annotated[str, AfterValidator(_in_folder)]
+SurveyOrFile = Annotated[str, AfterValidator(lambda name, info: name if name == SURVEYED else _in_folder(name, info))]
 
 
 class PerFirm[N](Frozen):

@@ -19,6 +19,7 @@ from shockmesh.cluster.spec.models import KEYS, Spec
 from shockmesh.cluster.spec.problems import pydantic_problems
 from shockmesh.cluster.spec.rules import Broken, broken_rules, missing_files
 from shockmesh.cluster.spec.source import Source, SpecError, read_source
+from shockmesh.io.inputs.survey import SURVEYED
 
 __all__ = ["Spec", "SpecError", "load_spec", "parse_spec"]
 
@@ -45,12 +46,19 @@ def parse_spec(data: dict[str, Any], name: str = "spec", folder: Path | None = N
 
 def _parse(source: Source, folder: Path | None) -> Spec:
     try:
-        spec = Spec.model_validate(source.data, context={"folder": folder})
+        spec = _complete(Spec.model_validate(source.data, context={"folder": folder}))
     except ValidationError as error:
         raise SpecError(pydantic_problems(error, source, KEYS)) from error
     spec._source = source
     _refuse(spec, broken_rules(spec))
     return spec
+
+
+def _complete(spec: Spec) -> Spec:
+    """The spec with the surveyed criticality, where its model needs one and it names none."""
+    if spec.model.criticality is not None or not spec.model.switches.needs_criticality:
+        return spec
+    return spec.model_copy(update={"model": spec.model.model_copy(update={"criticality": SURVEYED})})
 
 
 def _refuse(spec: Spec, broken: Iterable[Broken]) -> None:

@@ -37,6 +37,7 @@ from shockmesh.cluster.spec.fields import (
     Rate,
     Spread,
     StockDays,
+    SurveyOrFile,
     Temperature,
     Value,
     Window,
@@ -89,7 +90,8 @@ class Model(Renamed):
     household_share: Value[HouseholdShare] | None = None  # s, of final demand
     consumption_persistence: Value[ConsumptionPersistence] | None = None  # ρ, of a day
     benefit_share: Value[BenefitShare] | None = None  # b, of lost labour income that is replaced
-    criticality: FilePath | None = None  # CSV of sectors by sectors, see shockmesh.io.inputs.scenarios
+    # `surveyed` (see shockmesh.io.inputs.survey), or a CSV of sectors by sectors (see shockmesh.io.inputs.scenarios)
+    criticality: SurveyOrFile | None = None
     order_target: OrderTarget | None = None
     order_basis: OrderBasis | None = None
     order_split: Annotated[OrderSplit | None, either_name(ORDER_TYPES)] = None

@@ -19,6 +19,7 @@ from shockmesh.cluster.spec.shocks import (
     domain_of,
 )
 from shockmesh.cluster.spec.source import KeyPath
+from shockmesh.io.inputs.survey import SURVEYED
 from shockmesh.kernels.model import DEFAULTS
 from shockmesh.kernels.rollout import quantity
 
@@ -62,8 +63,6 @@ def _mechanisms(spec: Spec) -> Iterator[Broken]:
     for name in MODEL_VALUES:
         if name not in model.numbers and getattr(model, name) is not None:
             yield ("model", name), getattr(model, name), f"is not read by {chosen}"
-    if switches.needs_criticality and model.criticality is None:
-        yield ("model", "criticality"), "missing", f"required with production: {switches.production}"
     if switches.consumption == "labour_income" and switches.capacity_rule != "hiring":
         yield ("model", "consumption"), switches.consumption, "needs labour: capacity_rule: hiring"
     if model.criticality is not None and not switches.needs_criticality:
@@ -277,7 +276,7 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
         fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
         if isinstance(shock, TableShock):
             yield ("shocks", i, "file"), shock.file
-    if spec.model.criticality is not None:
+    if spec.model.criticality not in (None, SURVEYED):
         yield ("model", "criticality"), spec.model.criticality
     for i, observe in enumerate(spec.observe):
         yield ("observe", i, "file"), observe.file

@@ -15,7 +15,7 @@ def read_cells(path: str | Path, network: FirmNetwork, refuse: type[ValueError])
     Raises:
         refuse: no CSV, a sector of the network is missing or named twice, or its products are not its sectors.
     """
-    if not np.array_equal(network.product, network.sector[network.supplier]):
+    if not products_are_sectors(network):
         raise refuse(f"{path}: the network's products are not its sectors, which this file is about")
     table = read_csv_text(path, refuse)
     table = table.set_index(table.columns[0])
@@ -24,6 +24,11 @@ def read_cells(path: str | Path, network: FirmNetwork, refuse: type[ValueError])
         if absent:
             raise refuse(f"{path}: {axis}: {', '.join(absent[:5])}: each sector must be named once")
     return table.loc[list(network.sectors), list(network.sectors)].to_numpy(str)
+
+
+def products_are_sectors(network: FirmNetwork) -> bool:
+    """Whether every firm sells what its sector is named for."""
+    return np.array_equal(network.product, network.sector[network.supplier])
 
 
 def name_cell(network: FirmNetwork, cells: np.ndarray, wrong: np.ndarray) -> str:
