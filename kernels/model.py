@@ -32,6 +32,7 @@ Production = Literal[
 CapacityRule = Literal["constant", "literal", "overproduction", "hiring"]
 
 Consumption = Literal["exogenous", "labour_income"]
+Prices = Literal["fixed", "cost"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Switches:
     production: output that stocks of inputs allow: see `production.py`.
     capacity_rule: output that everything else allows: see `capacity.py`.
     consumption: what households ask for: see `consumption.py`. Labour income takes the capacity rule hiring.
+    prices: 1 for ever (fixed), or on the way to what production costs (cost), to which buyers respond: see `prices.py`.
     """
 
     order_target: OrderTarget = "fixed"
@@ -56,13 +58,13 @@ class Switches:
     production: Production = "leontief"
     capacity_rule: CapacityRule = "constant"
     consumption: Consumption = "exogenous"
+    prices: Prices = "fixed"
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The optional parameters that these mechanisms read."""
-        return tuple(
-            name for of in (self.production, self.capacity_rule, self.consumption) for name in _NEEDS.get(of, ())
-        )
+        chosen = self.production, self.capacity_rule, self.consumption, self.prices
+        return tuple(name for of in chosen for name in _NEEDS.get(of, ()))
 
     @property
     def needs_criticality(self) -> bool:
@@ -75,6 +77,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "overproduction": ("base_capacity", "overproduction_days"),
     "hiring": ("hiring_days", "firing_days"),
     "labour_income": ("household_share", "consumption_persistence", "benefit_share"),
+    "cost": ("pass_through", "scarcity", "elasticity_within", "elasticity_between", "elasticity_final"),
 }
 
 
@@ -82,7 +85,8 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     jax.tree_util.register_dataclass,
     data_fields=["inventory_days", "adjustment_days", "capacity", "elasticity", "inventory_threshold",
                  "base_capacity", "overproduction_days", "hiring_days", "firing_days", "household_share",
-                 "consumption_persistence", "benefit_share"],
+                 "consumption_persistence", "benefit_share", "pass_through", "scarcity", "elasticity_within",
+                 "elasticity_between", "elasticity_final"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -101,6 +105,11 @@ class Parameters:
     household_share: Float[Array, "#firm #member"] | None = None  # s, of final demand, 0 … 1
     consumption_persistence: Float[Array, "#firm #member"] | None = None  # ρ, of a day, 0 … 1
     benefit_share: Float[Array, "#firm #member"] | None = None  # b, of lost labour income that is replaced, 0 … 1
+    pass_through: Float[Array, "#firm #member"] | None = None  # θ, of the gap between price and cost, a day, 0 … 1
+    scarcity: Float[Array, "#firm #member"] | None = None  # ξ, premium on the price per share of unmet demand, ≥ 0
+    elasticity_within: Float[Array, "#firm #member"] | None = None  # σ of a buyer, between suppliers of a product, ≥ 0
+    elasticity_between: Float[Array, "#firm #member"] | None = None  # ς of a buyer, between products, ≥ 0
+    elasticity_final: Float[Array, "#firm #member"] | None = None  # ε of a region's final demand, its firms' mean, ≥ 0
 
 
 # Numbers that neither a spec nor its preset gives, because the preset's model lacks the mechanism.
@@ -115,6 +124,13 @@ DEFAULTS = MappingProxyType(
         "household_share": 0.56,  # of the world's final demand in 2014 (WIOD 2016, CONS_h over all five kinds)
         "consumption_persistence": 1 - (1 - 0.6) / 90,  # 0.6 a quarter: Pichler et al. (2022)
         "benefit_share": 0.8,  # the United Kingdom's job retention scheme of 2020: Pichler et al. (2022)
+        # 21 % of producer prices change in a month: Vermeulen et al. (2012), Journal of Money, Credit and Banking 44(8)
+        "pass_through": 1 - (1 - 0.21) ** (12 / 365),
+        "scarcity": 0.0,  # prices follow costs alone: Miller, Blair (2009), Input-Output Analysis, section 2.6
+        # of trade in the year after a tariff: Boehm, Levchenko, Pandalai-Nayar (2023), American Economic Review 113(4)
+        "elasticity_within": 0.76,
+        "elasticity_between": 0.1,  # Atalay (2017), as elasticity above
+        "elasticity_final": 0.9,  # between consumption goods: Baqaee, Farhi (2019), Econometrica 87(4), benchmark
     }
 )
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
-from shockmesh.kernels.devices.segments import GROUPED, Pools, Segments, segment_sum
+from shockmesh.kernels.devices.segments import GROUPED, Pools, Segments, look_up, safe_ratio, segment_sum, whole
 from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.step import Flows, State, initial_state, step
@@ -21,7 +21,18 @@ RECORDABLE: tuple[str, ...] = (
     "demand",
     "capacity",
     "inventory",
+    "price",
+    "unit_cost",
+    "consumer_price_index",
+    "tariff_revenue",
+    "nominal_output",
+    "nominal_value_added",
 )
+MEANS: dict[str, Callable[[Layout], Float[Array, "firm 1"]]] = {  # what is no sum → what its means are weighted by
+    "price": lambda layout: layout.output,
+    "unit_cost": lambda layout: layout.output,
+    "consumer_price_index": lambda layout: layout.final_demand,
+}
 
 Record = Mapping[str, Segments | None]
 
@@ -43,16 +54,21 @@ def rollout(
 
     `record` names what to keep and over which groups of firms to sum it; None keeps every firm. One quantity may be
     kept several times: `output`, and beside it `output_by_firm`, or `_by_` any other word. Values are in the
-    network's unit per day (inventory: in the unit). Reverse mode holds `kept_states(days, states)` of the states that
-    one day hands to the next (two numbers a link). The more `states` it may hold, the fewer days it runs again; without
-    `states` it holds `affordable_states`: those of all days where they are little.
+    network's unit per day (inventory: in the unit). Prices are relative to the baseline, and of a group the mean: of
+    `price` and `unit_cost` weighted by baseline output, of `consumer_price_index`, which is a region's, by baseline
+    final demand; 0 of a group without any. Where prices are fixed, they are 1.
+
+    Reverse mode holds `kept_states(days, states)` of the states that one day hands to the next (two numbers a link).
+    The more `states` it may hold, the fewer days it runs again; without `states` it holds `affordable_states`: those of
+    all days where they are little.
 
     Raises:
-        ValueError: an unknown observable, days < 1, a number that the switches need and that is missing, or a layout
-            as a table that the switches or the scenario do not allow.
+        ValueError: an unknown observable, days < 1, a number that the switches need and that is missing, a layout
+            as a table that the switches or the scenario do not allow, or tariffs and costs where prices are fixed.
     """
     _check(days, record)
     _check_complete(layout, switches, parameters)
+    _check_prices(switches, scenario)
     _check_table(layout, switches, scenario)
     members = members_of(parameters, scenario)
     state = initial_state(layout, switches, parameters, scenario, members) if start is None else start
@@ -83,7 +99,9 @@ def baseline(layout: Layout, record: Record) -> dict[str, Float[Array, "group"]]
 
 
 def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[str, Float[Array, "group member"]]:
-    """The recorded quantities of a day, summed over their groups."""
+    """The recorded quantities of a day, summed over their groups, or their means: see `MEANS`."""
+    money = flows.accounts
+    one = jnp.ones_like(layout.output)
     quantities = {
         "output": lambda: flows.output,
         "value_added": lambda: flows.output * layout.value_added_share,
@@ -92,14 +110,28 @@ def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[
         "demand": lambda: flows.demand,
         "capacity": lambda: flows.capacity,
         "inventory": lambda: segment_sum(flows.pool_stock, layout.pool_buyer),
+        "price": lambda: money.price if money else one,
+        "unit_cost": lambda: money.unit_cost if money else one,
+        "consumer_price_index": lambda: money.consumer_price if money else one,
+        "tariff_revenue": lambda: money.tariff_revenue if money else 0 * one,
+        "nominal_output": lambda: money.price * flows.output if money else flows.output,
+        "nominal_value_added": lambda: money.nominal_value_added if money else flows.output * layout.value_added_share,
     }
 
     def grouped(name: str, groups: Segments | None) -> Array:
         values = quantities[quantity(name)]()
         by_firm = jnp.broadcast_to(values, (values.shape[0], members))
-        return by_firm if groups is None else segment_sum(by_firm, groups)
+        if groups is None:
+            return by_firm
+        weight = MEANS.get(quantity(name))
+        return segment_sum(by_firm if weight is None else by_firm * _shares(layout, weight(layout), groups), groups)
 
     return {name: grouped(name, groups) for name, groups in record.items()}
+
+
+def _shares(layout: Layout, weight: Float[Array, "firm 1"], groups: Segments) -> Float[Array, "firm 1"]:
+    """The part of each firm in its group, on all shards."""
+    return safe_ratio(weight, look_up(whole(segment_sum(weight, groups), layout.supplier), groups))
 
 
 def _scan(
@@ -184,12 +216,17 @@ def _check(days: int, record: Record) -> None:
 
 
 def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None:
-    by_link = switches.order_split == "link" or switches.rationing == "water_filling" or scenario.cuts
-    if isinstance(layout.pool, Pools) and (by_link or scenario.damages):
+    by_link = switches.order_split == "link" or switches.rationing == "water_filling" or switches.prices != "fixed"
+    if isinstance(layout.pool, Pools) and (by_link or scenario.cuts or scenario.damages):
         raise ValueError(
             "layout: links are a table, which holds no numbers of single links as order_split = link, rationing = "
-            "water_filling, cuts and damages need; see suits_table"
+            "water_filling, prices = cost, cuts and damages need; see suits_table"
         )
+
+
+def _check_prices(switches: Switches, scenario: Scenario) -> None:
+    if switches.prices == "fixed" and (scenario.tariffs or scenario.costs):
+        raise ValueError("scenario: tariffs and costs act by prices, and prices = fixed")
 
 
 def _check_complete(layout: Layout, switches: Switches, parameters: Parameters) -> None:

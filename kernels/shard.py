@@ -122,6 +122,7 @@ def _layout(
         buyer=groups(links, local[buyer], firms.size),
         pool=groups(links, pools.place_of[pool] % pools.size, pools.size),
         pool_buyer=groups(pools, local[buyer[first]], firms.size),
+        region=groups_on_device(firms.put(network.region, 0), len(network.regions), shards=firms.shards),
         criticality=None if criticality is None else column(pools, criticality[order][first], 1),
         product_days=None if product_days is None else column(pools, product_days[order][first], 1),
     )

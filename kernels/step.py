@@ -20,6 +20,16 @@ from shockmesh.kernels.devices.segments import Links, Segments, at_most, lesser,
 from shockmesh.kernels.mechanisms.capacity import initial_level, level_today, level_tomorrow, utmost
 from shockmesh.kernels.mechanisms.consumption import final_demand_today, initial_spending, spending_today
 from shockmesh.kernels.mechanisms.inventories import is_held, pool_target
+from shockmesh.kernels.mechanisms.prices import (
+    Accounts,
+    Recipe,
+    accounts,
+    basket_today,
+    initial_price,
+    market_today,
+    price_tomorrow,
+    recipe_today,
+)
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.shocks import Day, Scenario, outstanding
@@ -45,6 +55,7 @@ class State(NamedTuple):
     homes: tuple[Float[Array, "firm member"], ...] = ()  # R, what households still ask of the firm to rebuild
     transit: tuple[Float[Array, "holding member"], ...] = ()  # T, what is on the way by each detour
     spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
+    price: Float[Array, "firm member"] | None = None  # p of `prices.py`
 
 
 class Flows(NamedTuple):
@@ -56,6 +67,7 @@ class Flows(NamedTuple):
     final_demand: Float[Array, "firm #member"]  # C of the day
     final_consumption: Float[Array, "firm member"]  # c, final demand met
     pool_stock: Float[Array, "pool member"]  # S of each pool at the start of the day
+    accounts: Accounts | None = None  # in money; None where prices are fixed
 
 
 def initial_state(
@@ -74,25 +86,29 @@ def initial_state(
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
     homes = _homes(layout, scenario, members)
     transit = tuple(jnp.zeros_like(stock) for cut in scenario.cuts if cut.detour_days is not None)
-    return State(stock, wish, level, output, rebuild, homes, transit, initial_spending(layout, switches, members))
+    spending, price = initial_spending(layout, switches, members), initial_price(layout, switches, members)
+    return State(stock, wish, level, output, rebuild, homes, transit, spending, price)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
     """Advance one day."""
-    orders = placed(layout, switches, parameters, state)
+    market = market_today(layout, parameters, day, state.price)
+    recipe = recipe_today(layout, parameters, market)
+    orders = placed(layout, switches, parameters, state, recipe)
     orders = orders if day.passing is None else orders * day.passing
     asked = [left * look_up(work.pace, layout.buyer) for left, work in zip(state.rebuild, day.rebuilding, strict=True)]
     claims = sum(asked, orders)
     received = segment_sum(claims, layout.supplier)
     productivity = _productivity(layout, day, state)
     spending = spending_today(layout, switches, parameters, productivity, state.level, state.spending)
-    usual = final_demand_today(parameters, day.final_demand, spending)
+    basket = basket_today(layout, parameters, market, final_demand_today(parameters, day.final_demand, spending))
+    usual = basket.final_demand
     repairs = [left * pace for left, pace in zip(state.homes, day.repairing, strict=True)]
     final_demand = sum(repairs, usual)
     demand = received + final_demand
     holding = _holding(layout, switches)
     pool_stock = segment_sum(state.stock, holding)
-    inputs = attainable(layout, switches, parameters, pool_stock)
+    inputs = attainable(layout, switches, parameters, _by_recipe(pool_stock, recipe and recipe.of_pool))
     level = level_today(switches, parameters, state.level, state.output, demand)
     most = utmost(switches, parameters, productivity, inputs, level)
     output = lesser(demand, lesser(inputs, most) * layout.output)
@@ -100,7 +116,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     consumption, repaired = _consumed(met, usual, final_demand, repairs)
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     delivered, transit = _by_detours(layout, switches, day, state.transit, share * orders)
-    stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity)
+    stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity, recipe)
     if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
         held = look_up(is_held(layout.product_days), holding)
         stock, transit = stock * held, tuple(of * held for of in transit)
@@ -110,10 +126,14 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, lesser(pressure, inputs))
     flows = Flows(output, demand, most * layout.output, usual, consumption, pool_stock)
+    if market is not None:
+        stored = segment_sum(sum(transit, stock) - sum(state.transit, state.stock), holding)
+        flows = flows._replace(accounts=accounts(layout, day, market, basket, output, share * claims, built, stored))
     rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
     homes = tuple(left - done for left, done in zip(state.homes, repaired, strict=True))
     remembered = None if state.output is None else output
-    return State(stock, wish, level, remembered, rebuild, homes, transit, spending), flows
+    price = price_tomorrow(parameters, state.price, market, demand, output)
+    return State(stock, wish, level, remembered, rebuild, homes, transit, spending, price), flows
 
 
 def _homes(layout: Layout, scenario: Scenario, members: int) -> tuple[Float[Array, "firm member"], ...]:
@@ -173,18 +193,25 @@ def _stocks(
     pool_stock: Array,
     delivered: Array,
     activity: Array,
+    recipe: Recipe | None,
 ) -> Float[Array, "holding m"]:
     """S ← S + Z − use, the use of a pool drawn from its holdings in proportion to their stocks.
 
     Where every product is needed, use never exceeds the stock. Elsewhere use is drawn from stock and today's deliveries
     together, and stops when both are used up: S ← [S + Z − use]⁺ (Pichler et al. 2022).
     """
-    use = layout.pool_amount * look_up(activity, layout.pool_buyer)
+    use, asked = layout.pool_amount * look_up(activity, layout.pool_buyer), recipe and recipe.of_pool
     amount = layout.amount if switches.order_split == "link" else layout.pool_amount
     if switches.production == "leontief":
-        return _drawn(stock, look_up(_kept(pool_stock, use, layout.pool_amount), holding), amount) + delivered
-    kept = _kept(pool_stock + segment_sum(delivered, holding), use, layout.pool_amount)
+        kept = _kept(_by_recipe(pool_stock, asked), use, layout.pool_amount)
+        return _drawn(stock, look_up(kept, holding), amount) + delivered
+    kept = _kept(_by_recipe(pool_stock + segment_sum(delivered, holding), asked), use, layout.pool_amount)
     return _drawn(stock + delivered, look_up(kept, holding), amount)
+
+
+def _by_recipe(stock: Array, asked: Array | None) -> Array:
+    """A stock as the baseline's recipe counts it: divided by what today's asks for. Whole, as a stock itself is."""
+    return stock if asked is None else jax.lax.optimization_barrier(stock / asked)
 
 
 def _least(amount: Array) -> Array:
@@ -260,27 +287,38 @@ def _wish(switches: Switches, levels: dict[str, Array], most: Float[Array, "firm
     )
 
 
-def placed(layout: Layout, switches: Switches, parameters: Parameters, state: State) -> Links:
+def placed(
+    layout: Layout, switches: Switches, parameters: Parameters, state: State, recipe: Recipe | None = None
+) -> Links:
     """The orders of yesterday evening, after the stocks that it left.
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
     the capacity of j (capacity). S here includes what is on the way by a detour. Where all suppliers of a pool have no
     capacity at all, the split jumps: nothing is ordered, and the derivative does not see the effect of a first bit.
+    Where prices change the recipe, Z⁰ is what it asks for.
     """
     stock, wish = sum(state.transit, state.stock), state.wish
-    pace = 1 / parameters.adjustment_days
-    if switches.order_split == "link":
+    pace, by_pool = 1 / parameters.adjustment_days, switches.order_split != "link"
+    if recipe is not None:
+        stock = _by_recipe(stock, recipe.of_pool if by_pool else recipe.of_link)
+    if not by_pool:
         wanted = _wanted(layout, parameters, wish, pace)
-        return _asked(layout.amount, wanted, stock, look_up(pace, layout.buyer))
+        return _asked_by(recipe, _asked(layout.amount, wanted, stock, look_up(pace, layout.buyer)))
     target, cover = pool_target(layout, parameters, wish.target), stock / layout.pool_amount
     gap = target - lesser(cover, target)
     wanted = look_up(wish.use, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)
     if wish.capacity is None:
-        return layout.amount * look_up(wanted, layout.pool)
-    weight = layout.amount * look_up(wish.capacity, layout.supplier)
+        return _asked_by(recipe, layout.amount * look_up(wanted, layout.pool))
+    weight = _asked_by(recipe, layout.amount * look_up(wish.capacity, layout.supplier))
     weights = segment_sum(weight, layout.pool)
+    wanted = wanted if recipe is None else wanted * recipe.of_pool
     return weight * look_up(safe_ratio(layout.pool_amount * wanted, weights), layout.pool)
+
+
+def _asked_by(recipe: Recipe | None, links: Links) -> Links:
+    """Numbers of links times what the recipe asks of each. Whole, as orders are."""
+    return links if recipe is None else jax.lax.optimization_barrier(links * recipe.of_link)
 
 
 def _wanted(layout: Layout, parameters: Parameters, wish: Wish, pace: Array) -> Float[Array, "#link #member"]:

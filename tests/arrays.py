@@ -1,4 +1,4 @@
-"""Arrays as the kernels take them, and derivatives against differences."""
+"""Arrays as the kernels take them, derivatives against differences, and a firm in two halves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from shockmesh.kernels.network import FirmNetwork, firm_network
 
 
 def column(value: Any) -> jax.Array:
@@ -31,3 +32,19 @@ def checked_slopes(value: Callable[[Any], jax.Array], at: Any, ways: int = 1) ->
         exact = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(way), strict=True))
         np.testing.assert_allclose(exact, (up - down) / 2e-7, rtol=2e-5)
     return gradient
+
+
+def split_last(network: FirmNetwork) -> FirmNetwork:
+    """Replace the last firm by two halves that buy and sell half as much each."""
+    last, new = network.n_firms - 1, network.n_firms
+    touched = (network.supplier == last) | (network.buyer == last)
+    amount = np.where(touched, network.amount / 2, network.amount)
+    twin = lambda ends: np.concatenate([ends, np.where(ends[touched] == last, new, ends[touched])])  # noqa: E731
+    final_demand = np.append(network.final_demand, network.final_demand[-1] / 2)
+    final_demand[last] /= 2
+    return firm_network(
+        twin(network.supplier), twin(network.buyer), np.concatenate([amount, amount[touched]]), final_demand,
+        product=np.concatenate([network.product, network.product[touched]]),
+        sector=np.append(network.sector, network.sector[-1]), sectors=network.sectors,
+        region=np.append(network.region, network.region[-1]), regions=network.regions,
+    )  # fmt: skip

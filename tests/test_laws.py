@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import checked_slopes
+from arrays import checked_slopes, split_last
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import rollout
@@ -230,26 +230,11 @@ def test_homogeneity_permutation_and_split(float64, random_network, switches):
     moved_x = _outputs(moved, jax.tree.map(take, model), jax.tree.map(take, scenario), switches)
     assert_same(moved_x[:, to], x)
 
-    halves = _split_last(network)
+    halves = split_last(network)
     doubled = lambda leaf: jnp.concatenate([leaf, leaf[-1:]]) if leaf.shape[0] == n else leaf  # noqa: E731
     split_x = _outputs(halves, jax.tree.map(doubled, model), jax.tree.map(doubled, scenario), switches)
     assert_same(split_x[:, : n - 1], x[:, : n - 1])
     assert_same(split_x[:, n - 1 :].sum(1), x[:, n - 1])
-
-
-def _split_last(network: FirmNetwork) -> FirmNetwork:
-    """Replace the last firm by two halves that buy and sell half as much each."""
-    last, new = network.n_firms - 1, network.n_firms
-    touched = (network.supplier == last) | (network.buyer == last)
-    amount = np.where(touched, network.amount / 2, network.amount)
-    twin = lambda ends: np.concatenate([ends, np.where(ends[touched] == last, new, ends[touched])])  # noqa: E731
-    final_demand = np.append(network.final_demand, network.final_demand[-1] / 2)
-    final_demand[last] /= 2
-    return firm_network(
-        twin(network.supplier), twin(network.buyer), np.concatenate([amount, amount[touched]]), final_demand,
-        product=np.concatenate([network.product, network.product[touched]]),
-        sector=np.append(network.sector, network.sector[-1]), sectors=network.sectors,
-    )  # fmt: skip
 
 
 def test_members_do_not_see_each_other(precision, random_network):
@@ -377,7 +362,7 @@ def test_baseline_is_what_an_unshocked_day_records(precision, random_network):
 
 @pytest.mark.parametrize(
     ("days", "names", "says"),
-    [(0, ["output"], "days = 0: a rollout has at least one day"), (3, ["price"], r"record: unknown \['price'\]")],
+    [(0, ["output"], "days = 0: a rollout has at least one day"), (3, ["profit"], r"record: unknown \['profit'\]")],
 )
 def test_a_wrong_call_is_refused(random_network, days, names, says):
     layout = lay_out(random_network())

@@ -19,7 +19,7 @@ BLOCK = 2**17  # links put into a table at a time
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
-                 "pool_buyer", "criticality", "product_days"],
+                 "pool_buyer", "region", "criticality", "product_days"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Layout:
     buyer: Segments  # links → firms that buy; none where the links are a table
     pool: Segments | Pools  # links → pools
     pool_buyer: Segments  # pools → firms that buy
+    region: Segments  # firms → regions; of a shard's firms, where there are several
     criticality: Float[Array, "pool 1"] | None = None  # χ, how much the buyer needs the product, 0 … 1
     product_days: Float[Array, "pool 1"] | None = None  # n of the product [days of use], see `lay_out`
 
@@ -85,6 +86,7 @@ def lay_out(
         buyer=segments(links.buyer, network.n_firms),
         pool=links.pool,
         pool_buyer=segments(links.pool_buyer, network.n_firms),
+        region=segments(network.region, len(network.regions)),
         criticality=None
         if criticality is None
         else _column(criticality_of(network, criticality, links.pool_product, links.pool_buyer), dtype),
@@ -153,11 +155,12 @@ def _product_of_firm(network: FirmNetwork) -> Int[np.ndarray, " firm"]:
 def suits_table(network: FirmNetwork, switches: Switches, *, by_link: bool = False) -> bool:
     """Whether a layout as a table holds all that the model needs, and little else.
 
-    The model needs no number of a single link if stocks are kept by pool and rationing treats all links of a supplier
-    alike; `by_link` says that a scenario has cuts or damages, which differ by link. The network suits if links fill a
-    tenth of the table or more, and each firm sells one product.
+    The model needs no number of a single link if stocks are kept by pool, rationing treats all links of a supplier
+    alike and prices are fixed; `by_link` says that a scenario has cuts or damages, which differ by link. The network
+    suits if links fill a tenth of the table or more, and each firm sells one product.
     """
-    if by_link or switches.order_split == "link" or switches.rationing == "water_filling" or not network.n_links:
+    by_link = by_link or switches.order_split == "link" or switches.rationing == "water_filling"
+    if by_link or switches.prices != "fixed" or not network.n_links:
         return False
     one_product = np.array_equal(_product_of_firm(network)[network.supplier], network.product)
     return 10 * network.n_links >= table_cells(network) and one_product

@@ -179,9 +179,9 @@ class Exchange:
         ghosts = self._swap(self.serve.look_up(values))
         return self.slot.look_up(jnp.concatenate([values, ghosts]))
 
-    def total(self, values: Float[Array, "group member"]) -> Float[Array, "1 member"]:
-        """Σ of all groups of all shards."""
-        return checkpoint_name(jax.lax.psum(values.sum(axis=0, keepdims=True), self.axis), GROUPED)
+    def whole(self, parts: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Σ over all shards of what each of them has."""
+        return checkpoint_name(jax.lax.psum(parts, self.axis), GROUPED)
 
     def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
         """Whether any flag is set on any shard."""
@@ -243,7 +243,12 @@ def anywhere(flags: Bool[Array, "..."], groups: Segments | Exchange | Sellers) -
 
 def total(values: Float[Array, "group member"], groups: Segments | Exchange | Sellers) -> Float[Array, "1 member"]:
     """Σ over all groups, those of other shards too."""
-    return groups.total(values) if isinstance(groups, Exchange) else values.sum(axis=0, keepdims=True)
+    return whole(values.sum(axis=0, keepdims=True), groups)
+
+
+def whole(parts: Float[Array, "..."], groups: Segments | Exchange | Sellers) -> Float[Array, "..."]:
+    """Σ over all shards of what each of them has, such as its part of a sum by region."""
+    return groups.whole(parts) if isinstance(groups, Exchange) else parts
 
 
 @jax.custom_jvp

@@ -1,6 +1,6 @@
 """Shocks: what happens to firms and links on day t.
 
-A scenario holds any number of shocks of five kinds; those on one firm or link multiply. All are pytrees of arrays
+A scenario holds any number of shocks of seven kinds; those on one firm or link multiply. All are pytrees of arrays
 (firm|1, member|1), so that a sweep's members are one batch, gradients flow into every field, and shards hold their own.
 
     productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it; on the former
@@ -9,6 +9,8 @@ A scenario holds any number of shocks of five kinds; those on one firm or link m
                                  goods that make a detour and come later
     damages                      capital destroyed, and rebuilt by suppliers who are asked for it
     homes                        what households lost, and ask of those who build
+    tariffs                      what buyers pay beside the price of what they buy from a group of firms
+    costs                        a factor over time on the price of a firm's value added
 """
 
 from collections.abc import Callable
@@ -73,8 +75,36 @@ class Recovery:
     course: Course = field(default="exponential", kw_only=True)
 
     def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
-        elapsed = self.recovery_rate * jnp.maximum(day - self.recovery_start, 0)
-        return 1 - self.loss * jnp.where(day >= self.onset, _REMAINING[self.course](elapsed, self.recovery_rate), 0)
+        return 1 - self.loss * _left(self, day)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["rate", "onset", "recovery_start", "recovery_rate"],
+    meta_fields=["course"],
+)
+@dataclass(frozen=True)
+class Rise:
+    """A price that rises, by a share that goes back as a loss recovers: w = 1 + ρ r(λ (t − t*)⁺) from the onset on."""
+
+    rate: Float[Array, "#firm #member"]  # ρ, > −1
+    onset: Float[Array, "#firm #member"]  # t0 [day]
+    recovery_start: Float[Array, "#firm #member"]  # t* [day]
+    recovery_rate: Float[Array, "#firm #member"]  # λ [1/day]
+    course: Course = field(default="exponential", kw_only=True)
+
+    def today(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
+        """The share by which the price is up."""
+        return self.rate * _left(self, day)
+
+    def factor(self, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
+        return 1 + self.today(day)
+
+
+def _left(shock: Recovery | Rise, day: Float[Array, ""]) -> Float[Array, "#firm #member"]:
+    """r of a day: 0 before the onset, 1 until the recovery starts."""
+    elapsed = shock.recovery_rate * jnp.maximum(day - shock.recovery_start, 0)
+    return jnp.where(day >= shock.onset, _REMAINING[shock.course](elapsed, shock.recovery_rate), 0)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["path"], meta_fields=[])
@@ -194,9 +224,24 @@ class HouseholdDamage:
     rebuild_days: Float[Array, "#firm #member"]  # τ [days]
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=["origin", "destination", "rise"], meta_fields=[])
+@dataclass(frozen=True)
+class Tariff:
+    """A tariff or tax: destinations pay (1 + τ) p for what they buy from origins, and τ p of it is revenue.
+
+    On the part of a link that both ends are in, τ = origin · destination · rate. It acts only where prices are not
+    fixed (`prices.py`). Departures: it is on deliveries, those that rebuild capital included; none is on goods for
+    final demand, whose buyers have no place in a network.
+    """
+
+    origin: Float[Array, "#firm #member"]  # how far a firm's sales are taxed, 0 … 1
+    destination: Float[Array, "#firm #member"]  # how far a firm's purchases are, 0 … 1
+    rise: Rise  # numbers (1, member|1)
+
+
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["productivity", "final_demand", "cuts", "damages", "homes"],
+    data_fields=["productivity", "final_demand", "cuts", "damages", "homes", "tariffs", "costs"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -208,6 +253,8 @@ class Scenario:
     cuts: tuple[RouteCut, ...] = ()
     damages: tuple[Damage, ...] = ()
     homes: tuple[HouseholdDamage, ...] = ()
+    tariffs: tuple[Tariff, ...] = ()
+    costs: tuple[Rise, ...] = ()  # of value added
 
 
 class Standing(NamedTuple):
@@ -215,6 +262,7 @@ class Standing(NamedTuple):
 
     exposed: tuple[Float[Array, "#link #member"], ...]  # how far each link goes by the route of each cut, 0 … 1
     ruined: tuple[Float[Array, "firm #member"], ...]  # share of a firm's capital that no supplier can rebuild
+    taxed: tuple[Float[Array, "#link #member"], ...]  # how far each tariff is on each link, 0 … 1
 
 
 class Rebuilding(NamedTuple):
@@ -241,9 +289,13 @@ class Day(NamedTuple):
     rebuilding: tuple[Rebuilding, ...] = ()
     repairing: tuple[Float[Array, "#firm #member"], ...] = ()  # part of each R that households ask for [1/day]
     detours: tuple[Detour, ...] = ()
+    duty: Float[Array, "#link #member"] | None = (
+        None  # log (1 + τ), all tariffs on a link together; None: there are none
+    )
+    value_added_price: Float[Array, "..."] | None = None  # w, (firm|1, member|1); None: 1
 
 
-def total_factor(shocks: tuple[Recovery | Table | Failures, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
+def total_factor(shocks: tuple[Recovery | Table | Failures | Rise, ...], day: Float[Array, ""]) -> Float[Array, "..."]:
     """The product of all factors on a day; 1 without a shock."""
     return reduce(mul, (shock.factor(day) for shock in shocks), jnp.ones((), day.dtype))
 
@@ -252,9 +304,15 @@ def standing(layout: Layout, scenario: Scenario) -> Standing:
     """What is the same on every day of a scenario."""
     cuts, damages = scenario.cuts, scenario.damages
     return Standing(
-        tuple(look_up(cut.origin, layout.supplier) * look_up(cut.destination, layout.buyer) for cut in cuts),
+        tuple(_exposed(layout, cut) for cut in cuts),
         tuple(of.loss * (1 - segment_sum(_building_shares(layout, of), layout.buyer)) for of in damages),
+        tuple(_exposed(layout, tariff) for tariff in scenario.tariffs),
     )
+
+
+def _exposed(layout: Layout, shock: RouteCut | Tariff) -> Float[Array, "#link #member"]:
+    """How far a link goes from the origin to the destination of a shock, 0 … 1."""
+    return look_up(shock.origin, layout.supplier) * look_up(shock.destination, layout.buyer)
 
 
 def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array, ""]) -> Day:
@@ -273,7 +331,16 @@ def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array,
             for of, cut in cuts
             if cut.detour_days is not None
         ),
+        _duty(scenario, fixed, day),
+        total_factor(scenario.costs, day) if scenario.costs else None,
     )
+
+
+def _duty(scenario: Scenario, fixed: Standing, day: Float[Array, ""]) -> Float[Array, "#link #member"] | None:
+    """Log (1 + τ) of each link."""
+    on = zip(fixed.taxed, scenario.tariffs, strict=True)
+    duties = [jnp.log1p(share * tariff.rise.today(day)) for share, tariff in on]
+    return sum(duties[1:], duties[0]) if duties else None
 
 
 def outstanding(layout: Layout, damage: Damage, members: int) -> Float[Array, "link member"]:
