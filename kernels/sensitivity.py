@@ -61,8 +61,9 @@ def sensitivity_function(
     derivative = jax.jit(jax.value_and_grad(total, has_aux=True))
 
     def function(parameters: Parameters, scenario: Scenario) -> Sensitivity:
-        of_firms = per_firm(layout, (parameters, replace(scenario, cuts=())))  # a cut's course is not a firm's
-        (_, losses), gradient = derivative((of_firms[0], replace(of_firms[1], cuts=scenario.cuts)), layout)
+        of_links = {"cuts": scenario.cuts, "tariffs": scenario.tariffs}  # their courses are not a firm's
+        of_firms = per_firm(layout, (parameters, replace(scenario, **dict.fromkeys(of_links, ()))))
+        (_, losses), gradient = derivative((of_firms[0], replace(of_firms[1], **of_links)), layout)
         return Sensitivity(losses, *gradient)
 
     return function

@@ -173,9 +173,9 @@ def sharded_rollout(
         ValueError: the mesh does not have one device per shard along firm, or does not divide the members.
     """
     _check_mesh(sharded, mesh, parameters, scenario)
-    moved = jax.tree.map(partial(_move, sharded), (parameters, scenario))
+    inputs = jax.tree.map(partial(moved, sharded), (parameters, scenario))
     groups = groups_of_places(sharded, record)
-    found = rollout_in_places(sharded.layout, mesh, switches, *moved, days=days, record=groups)
+    found = rollout_in_places(sharded.layout, mesh, switches, *inputs, days=days, record=groups)
     return {name: values if record[name] else values[:, sharded.place_of] for name, values in found.items()}
 
 
@@ -256,7 +256,7 @@ def _check_mesh(sharded: Sharded, mesh: Mesh, parameters: Parameters, scenario: 
         raise ValueError(f"mesh: {shape[MEMBER]} devices along member do not divide {sorted(members) or 1} members")
 
 
-def _move(sharded: Sharded, leaf: Array) -> Array:
+def moved(sharded: Sharded, leaf: Array) -> Array:
     """An array (…, firm|1, member) with firms at their places."""
     return leaf if leaf.shape[-2] == 1 else leaf[..., sharded.firm_at, :]
 

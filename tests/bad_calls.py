@@ -145,6 +145,7 @@ CALLS: dict[str, list[str]] = {  # of every verb, one that is right
     "report": ["sweep", "--out", "out.html"],
     "esri": ["network.zarr", "--out", "out.csv"],
     "sensitivity": ["table.yaml", "--out", "out.csv"],
+    "prices": ["prices.yaml", "--out", "out.csv"],
     "doctor": [],
     "bench": ["kernels"],
 }
@@ -161,13 +162,18 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "generate --mean-degree": ("0", "-1", "3.9", "nan", "inf", "1e30"),
     "esri --tolerance": ("0", "-1", "nan", "inf"),
     "esri --batch": ("0", "-1"),
-    **{f"{verb} --seed": ("-1", "4294967296") for verb in ("validate", "plan", "run", "submit", "sensitivity")},
+    **{
+        f"{verb} --seed": ("-1", "4294967296")
+        for verb in ("validate", "plan", "run", "submit", "sensitivity", "prices")
+    },
     "submit --out": ("out", "../out", ""),
     "submit --address": ("nonsense", "ray://nowhere:1", "127.0.0.1:8265", ""),
     "status --address": ("nonsense", ""),
     "logs --address": ("nonsense",),
     "esri --out": ("network.zarr", "links.csv", "."),
     "sensitivity --out": ("links.csv", "."),
+    "prices --out": ("links.csv", "."),
+    "prices --member": ("-1", "1", "99999999999"),
     "run --out": ("sweep", "links.csv", "network.zarr", ""),
     "report --out": ("network.zarr", "links.csv/report.html"),
 }

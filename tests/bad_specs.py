@@ -50,6 +50,20 @@ SPECS: dict[str, dict[str, Any]] = {
             "base_capacity": 1.1, "overproduction_days": 9,
         },
     },
+    "prices": {
+        "model": {
+            "prices": {"pass_through": 0.5, "scarcity": 0.1, "elasticity_within": 2, "elasticity_between": 0.5,
+                       "elasticity_final": {"default": 1, "by_region": {"AA": 0.5}}},
+        },
+        "shocks": [
+            {"name": "duty", "kind": "tariff", "from": {"region": ["AA"]}, "to": {"region": ["BB"]}, "rate": 0.25,
+             "recovery_start": 1, "recovery_days": 3},
+            {"name": "wages", "kind": "cost", "rate": {"default": 0.1, "by_sector": {"s1": 0.2}}, "recovery_start": 1,
+             "recovery_days": 3},
+            {"name": "fuel", "kind": "cost", "on": "energy", "energy": ["s1"], "rate": 0.5},
+        ],
+        "record": {"price": ["sector"], "consumer_price_index": ["region"], "tariff_revenue": []},
+    },
     "table": {"shocks": [{"name": "gap", "kind": "table", "file": "factors.csv"}]},
     "files": {
         "model": {"production": "half_critical", "criticality": "critical.csv", "capacity": {"file": "numbers.csv"}},
@@ -90,6 +104,7 @@ COUNT = Domain(1, MOST)
 BOUNDS = {
     **DOMAINS, "seed": Domain(0, 2**32 - 1), "window": Domain(0, MOST), "held_out": Domain(0, MOST),
     "inventory_by_product": DOMAINS["inventory_days"], "builders": DOMAINS["share"],
+    "TariffShock.rate": DOMAINS["rise"], "CostShock.rate": DOMAINS["rise"],
 }  # fmt: skip
 NO_NUMBER = {
     "text": "lots", "empty": "''", "bool": "true", "list": "[1]", "mapping": "{lots: 1}", "NaN": ".nan",
@@ -133,7 +148,7 @@ class Leaf:
 
     def out_of_bounds(self) -> dict[str, str]:
         """A number below and one above all that it may be."""
-        known = BOUNDS.get(self.field.partition(".")[2], COUNT)
+        known = BOUNDS.get(self.field, BOUNDS.get(self.field.partition(".")[2], COUNT))
         low, high = known.low, known.high
         below = {"below": repr(low / 2 if 0 < low < 1 else low - 1)}
         return below if high == math.inf else below | {"above": repr(2 * high + 1)}
@@ -161,7 +176,7 @@ def leaves(spec: str, value: Any, field: str = "", at: tuple[str | int, ...] = (
             for name, about in type(value).model_fields.items():
                 own = field if isinstance(value, PerFirm) else f"{type(value).__name__}.{name}"
                 null = type(None) in getattr(about.annotation, "__args__", ())
-                yield from leaves(spec, getattr(value, name), own, (*at, name), null)
+                yield from leaves(spec, getattr(value, name), own, (*at, about.alias or name), null)
         case dict() | tuple():
             entries = value.items() if isinstance(value, dict) else enumerate(value)
             yield from (found for key, of in entries for found in leaves(spec, of, field, (*at, key)))

@@ -12,8 +12,18 @@ import pytest
 from rollouts import rollout
 from shockmesh.cluster.running.batch import Simulator, failed_members
 from shockmesh.kernels.devices.layout import lay_out, suits_table
-from shockmesh.kernels.mechanisms.shocks import Course, Damage, HouseholdDamage, Recovery, RouteCut, Scenario, Table
-from shockmesh.kernels.model import PRESETS, Parameters, Switches
+from shockmesh.kernels.mechanisms.shocks import (
+    Course,
+    Damage,
+    HouseholdDamage,
+    Recovery,
+    Rise,
+    RouteCut,
+    Scenario,
+    Table,
+    Tariff,
+)
+from shockmesh.kernels.model import DEFAULTS, PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from toy import DAYS, REGIONS, SECTORS, TABLES, MakeSpec, expected_factors
 
@@ -31,6 +41,9 @@ def by_hand(
     cuts: Any = (),
     damages: Any = (),
     homes: Any = (),
+    tariffs: Any = (),
+    costs: Any = (),
+    record: Any = ("output", "final_consumption"),
     **parameters: Any,
 ) -> dict[str, np.ndarray]:
     """Firm-level output and consumption [member, time, firm] by the kernels alone, in float64."""
@@ -41,8 +54,8 @@ def by_hand(
         as_table = suits_table(network, switches, by_link=bool(cuts or damages))
         found = rollout(
             lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches, Parameters(**arrays),
-            Scenario(productivity, final_demand, cuts, damages, homes), days=DAYS,
-            record={"output": None, "final_consumption": None},
+            Scenario(productivity, final_demand, cuts, damages, homes, tariffs, costs), days=DAYS,
+            record=dict.fromkeys(record),
         )  # fmt: skip
         return {name: np.moveaxis(np.asarray(values), -1, 0) for name, values in found.items()}
 
@@ -139,6 +152,53 @@ def test_every_preset_is_chosen_by_its_name(toy: FirmNetwork, make: MakeSpec, tm
     assert expected["output"].sum() < 0.9 * DAYS * toy.output.sum()
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+def test_prices_tariffs_and_costs_reach_the_kernels(toy: FirmNetwork, make: MakeSpec):
+    """A tariff on region ESP's C10 at GBR that fades, dearer value added of a sector, a levy on what I sells."""
+    prices = {"pass_through": 0.3, "elasticity_within": {"default": 2, "by_region": {"ESP": 1}}, "scarcity": 0.5}
+    duty = {"name": "duty", "kind": "tariff", "from": {"region": "ESP", "sector": "C10"}, "to": {"region": "GBR"}}
+    duty |= {"rate": 0.25, "onset": 2, "recovery_start": 4, "recovery_days": 5}
+    wages = {
+        "name": "wages",
+        "kind": "cost",
+        "where": {"sector": "A01"},
+        "rate": {"default": 0.1, "by_region": {"FRA": 0.2}},
+    }
+    fuel = {"name": "fuel", "kind": "cost", "on": "energy", "energy": "I", "where": {"region": "FRA"}, "rate": 0.5}
+    strike = {"name": "strike", "kind": "recovery", "loss": 0.5}
+    record = FIRM | {"price": ["firm"], "tariff_revenue": ["firm"]}
+    spec = make(model={"prices": prices}, record=record, shocks=[strike, duty, wages, fuel])
+    found = Simulator(spec, toy).simulate(range(1))
+    esp, fra, gbr = (toy.region == k for k in range(3))
+    rise = lambda rate, *dates: Rise(*columns(np.reshape(rate, (-1, 1)), *dates))  # noqa: E731
+    with jax.enable_x64(True):
+        tariffs = (
+            Tariff(*columns((esp & (toy.sector == 1))[:, None], gbr[:, None]), rise(0.25, 2, 4, 1 / 5)),
+            Tariff(*columns((toy.sector == 3)[:, None], fra[:, None]), rise(0.5 * fra, 0, 0, 0)),
+        )
+        costs = (rise(np.where(toy.sector == 0, np.where(fra, 0.2, 0.1), 0), 0, 0, 0),)
+    expected = by_hand(
+        toy, (recovery(0.5),), switches=Switches(prices="cost"), tariffs=tariffs, costs=costs, record=record,
+        **{name: DEFAULTS[name] for name in ("elasticity_between", "elasticity_final")}, pass_through=0.3, scarcity=0.5,
+        elasticity_within=np.where(esp, 1.0, 2.0)[:, None],
+    )  # fmt: skip
+    assert expected["tariff_revenue"][0, :, gbr | fra].any(axis=0).all()
+    assert np.ptp(expected["price"]) > 0.1
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+
+def test_numbers_of_prices_may_be_swept(toy: FirmNetwork, make: MakeSpec):
+    """A member of a sweep over the rate of a tariff and over elasticities is what a spec of those numbers gives."""
+    duty = {"name": "duty", "kind": "tariff", "to": {"region": "GBR"}, "rate": 0.1}
+    sweep = {"grid": {"shocks.duty.rate": [0.1, 0.3], "model.prices.elasticity_within": [0.0, 1.0]}}
+    top = {"shocks": [duty], "record": {"price": ["sector"], "output": []}}
+    together = Simulator(make(model={"prices": {}}, sweep=sweep, **top), toy).simulate(range(4))
+    last = {"prices": {"elasticity_within": 1.0}}
+    alone = Simulator(make(model=last, **top | {"shocks": [duty | {"rate": 0.3}]}), toy).simulate(range(1))
+    for name, values in alone.items():
+        np.testing.assert_allclose(together[name][3:], values, rtol=1e-12)
 
 
 def test_a_route_that_is_cut_and_capital_that_is_rebuilt(toy: FirmNetwork, make: MakeSpec):

@@ -42,6 +42,7 @@ def lowered_for_cuda(run: Any, inputs: Any) -> str:
 MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
     "water": Switches(rationing="water_filling"),
     "income": replace(PRESETS["pichler2022"].switches, consumption="labour_income"),
+    "prices": Switches(prices="cost"),
 }
 
 

@@ -31,7 +31,7 @@ from shockmesh.cluster.planning.plan import (
     sizes_of,
     worker_bytes,
 )
-from shockmesh.cluster.spec.models import Infer, Model, Spec
+from shockmesh.cluster.spec.models import Infer, Model, Prices, Spec
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import Cut
 from shockmesh.kernels.devices.roofline import CORE, DEVICES
@@ -144,6 +144,15 @@ def test_what_is_rebuilt_and_what_is_cut_takes_memory():
     swept = spec(shocks=({"name": "strait", "kind": "cut"},))
     sweep = swept.sweep.model_copy(update={"grid": {"shocks.strait.detour_days": (2.0, 9.0)}})
     assert by_link(swept.model_copy(update={"sweep": sweep})) == (0, 1, 0)
+
+
+def test_prices_take_memory():
+    duty = {"name": "duty", "kind": "tariff", "rate": 0.25}
+    moving = {"model": Model(prices=Prices())}
+    priced, taxed = (spec(shocks=of).model_copy(update=moving) for of in ((), (duty,)))
+    assert worker_bytes(priced, SIZES, 8) - worker_bytes(spec(), SIZES, 8) == 8 * 4 * 4 * 200_000
+    assert worker_bytes(taxed, SIZES, 8) - worker_bytes(priced, SIZES, 8) == 8 * 4 * 200_000
+    assert (kept_numbers(spec()), kept_numbers(priced)) == (2, 3.4)
 
 
 def test_the_memory_formula():

@@ -25,6 +25,8 @@ MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
     "ces": Switches(production="ces"),
     "income": replace(PRESETS["pichler2022"].switches, consumption="labour_income"),
     "final_demand_last": Switches(rationing="final_demand_last"),
+    "prices": Switches(prices="cost"),
+    "prices of pools": Switches(order_split="capacity", prices="cost"),
 }
 ONE = jnp.ones((1, 1))
 MEASURED_WITHIN = 4  # stated is 2.5, on the machine of DESIGN.md, Roofline
@@ -200,5 +202,7 @@ def test_collectives_take_their_latency_and_their_rows():
     assert replace(shard, switches=Switches(rationing="water_filling")).collectives == 12
     hiring = replace(shard, switches=Switches(capacity_rule="hiring"))
     income = replace(shard, switches=replace(hiring.switches, consumption="labour_income"))
+    priced = replace(shard, switches=Switches(prices="cost"))
+    assert (priced.collectives, priced.sums, replace(priced, rows=0).sums) == (3, 2, 0)
     moved = 365 * (income.day_bytes - hiring.day_bytes) / device.bandwidth
     assert income.seconds(device) - hiring.seconds(device) == pytest.approx(moved + 365 * device.latency)

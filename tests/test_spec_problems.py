@@ -71,6 +71,31 @@ BAD = {
         "consumption: labour_income, inventory_days: {default",
         "2: model.consumption: labour_income: needs labour: capacity_rule: hiring",
     ),
+    "a tariff where prices are fixed": (
+        "kind: recovery, where: {region: GBR, sector: [I, G47]}, loss: 0.6, onset: 10, recovery_days: 40",
+        "kind: tariff, from: {region: GBR}, rate: 0.25",
+        "5: shocks.lockdown.kind: tariff: needs prices that move: model.prices, {} for all its defaults",
+    ),
+    "prices that are fixed, recorded": (
+        "value_added: [region]",
+        "price: [region]",
+        "12: record.price: ['region']: needs prices that move: model.prices, {} for all its defaults",
+    ),
+    "the consumer prices of a sector": (
+        "value_added: [region]",
+        "consumer_price_index: [sector]",
+        "12: record.consumer_price_index: ['sector']: is of regions: [region], or [] for their mean",
+    ),
+    "a tariff that takes all": (
+        "kind: recovery, where: {region: GBR, sector: [I, G47]}, loss: 0.6, onset: 10, recovery_days: 40",
+        "kind: tariff, rate: -1",
+        "5: shocks.lockdown.rate: -1: must be ≥ -0.99 and ≤ 100",
+    ),
+    "a premium of a sector below zero": (
+        "inventory_days: {default",
+        "prices: {scarcity: {by_sector: {I: -1}}}, inventory_days: {default",
+        "2: model.prices.scarcity.by_sector.I: -1: must be ≥ 0 and ≤ 100",
+    ),
     "benefits above one": (
         "inventory_days: {default",
         "consumption: labour_income, capacity_rule: hiring, benefit_share: 1.5, inventory_days: {default",
@@ -113,7 +138,7 @@ BAD = {
         "kind: recovery",
         "kind: storm",
         "5: shocks.lockdown.kind: storm: no such kind; "
-        "there are recovery, failures, damage, household_damage, cut, table",
+        "there are recovery, failures, damage, household_damage, cut, table, tariff, cost",
     ),
     "linear recovery misspelt": (
         "kind: recovery",
@@ -211,7 +236,8 @@ BAD = {
         "value_added",
         "profit",
         "12: record.profit: profit: no such variable; there are output, value_added, final_consumption, final_demand, "
-        "demand, capacity, inventory",
+        "demand, capacity, inventory, price, unit_cost, consumer_price_index, tariff_revenue, nominal_output, "
+        "nominal_value_added",
     ),
     "no such dim": (
         "[region, sector]",

@@ -7,10 +7,11 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.calibrating.checks import check_inside, check_ratios, check_windows
-from shockmesh.cluster.running.batch import Simulator, part_of
+from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.fields import Window
 from shockmesh.cluster.spec.models import Infer, Observe, Spec, Spreads, Unknown
+from shockmesh.cluster.spec.shocks import part_of
 from shockmesh.inference.latents import Effect, LatentField, Support
 from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
 from shockmesh.inference.problem import Experiment, Problem, problem
@@ -127,7 +128,7 @@ def _for_all(periods: Bool[np.ndarray, " period"], names: int) -> Bool[np.ndarra
 
 def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork, series: np.ndarray) -> LatentField:
     *_, owner, name = path.split(".")
-    target = ("parameters", name) if owner == "model" else _shock_target(spec, owner, name)
+    target = ("parameters", name) if path.startswith("model.") else _shock_target(spec, owner, name)
     prior = infer_of(spec).parameters[unknown.like] if unknown.like else unknown
     effects = tuple(
         Effect(level, _level(level, network, series), spread, prior.doubt) for level, spread in prior.spread.items()

@@ -83,7 +83,7 @@ def _values(bound: Bound, path: str) -> Float[np.ndarray, " firm"]:
     """The value in the spec of a number to be inferred, for each firm that it concerns; of no firm if there is none."""
     *_, owner, name = path.split(".")
     n = bound.parameters["inventory_days"].n_firms
-    if owner == "model":
+    if path.startswith("model."):
         field, hit = bound.parameters[name], np.ones(n, bool)
     else:
         shock = next(of for of in bound.shocks if isinstance(of, BoundShock) and of.shock.name == owner)

@@ -7,17 +7,19 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
 
     process    PROCESS                       interpreter, JAX and Ray
     network    48 E + 96 N                   on the host, and its layout on the device
-    state      m w ((6 + 2 D + C + 3 V) E′ + (12 + F) N′)  stocks and orders of two days, and what a step needs in
+    state      m w ((6 + 2 D + C + 3 V + P) E′ + (12 + F) N′)  stocks and orders of two days, and what a step needs in
                                              between; what each of D damages still asks for, each of C cuts lets
-                                             through, each of V detours has on the way; F failures of a firm
-    gradients  m w (2 + 1.2 (D + V)) k E′    a calibration: k = `kept_states`, for its backward pass: those of all days
-                                             where `LITTLE` bytes hold them, else about 2 ⌈√T⌉ + 4
+                                             through, each of V detours has on the way; F failures of a firm; P = 4
+                                             where prices move, and 1 more for each tariff
+    gradients  m w (2 + 1.2 (D + V) + P′) k E′  a calibration: k = `kept_states`, for its backward pass: those of all
+                                             days where `LITTLE` bytes hold them, else about 2 ⌈√T⌉ + 4; P′ = 1.4 where
+                                             prices move
     records    3 m T w G                     twice on the device while days are turned innermost, and those of before
     tables     12 T N per table shock        read in float64, kept on the device
 
 A calibration's driver evaluates draws, b = `EVALUATED` at once, and keeps U fields of all d of them, of the prior too:
 
-    driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C + 3 V) E + (12 + F) N) + 4 d w U N
+    driver     PROCESS + 48 E + 96 N + b w ((6 + 2 D + C + 3 V + P) E + (12 + F) N) + 4 d w U N
 
 Measured: a driver with a million unknown numbers of 500,000 firms takes 4.7 GB (formula 5.5); a worker with 200,000
 links, m = 16, T = 60 takes 0.52 GB (formula 0.70), with 3 million links 1.56 GB (formula 1.93), without Ray's own
@@ -40,7 +42,7 @@ from shockmesh.cluster.planning.amounts import human_bytes
 from shockmesh.cluster.spec.binding import BoundShock, bind
 from shockmesh.cluster.spec.fields import parse_bytes
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.shocks import CutShock, Shock, TableShock
+from shockmesh.cluster.spec.shocks import CutShock, Shock, TableShock, part_of
 from shockmesh.kernels.devices.layout import pools_of, suits_table, table_cells
 from shockmesh.kernels.devices.partition import Cut, cut_of, partition
 from shockmesh.kernels.devices.roofline import CORE, Device, Work
@@ -247,7 +249,7 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
 def _per_link(spec: Spec) -> int:
     """Numbers that a member has for each link."""
     cuts, detours, damages = by_link(spec)
-    return 6 + cuts + 3 * detours + 2 * damages
+    return 6 + cuts + 3 * detours + 2 * damages + 4 * _priced(spec) + tariffs_of(spec)
 
 
 def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> int:
@@ -259,10 +261,20 @@ def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> int:
 def kept_numbers(spec: Spec) -> float:
     """How many numbers of a link a backward pass keeps in a state: stock and orders, and what each shock hands on.
 
-    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of what is kept without.
+    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of what is kept without, prices
+    that move add 0.3 to 0.7.
     """
     _, detours, damages = by_link(spec)
-    return 2 + 1.2 * (detours + damages)
+    return 2 + 1.2 * (detours + damages) + 1.4 * _priced(spec)
+
+
+def _priced(spec: Spec) -> bool:
+    return spec.model.switches.prices != "fixed"
+
+
+def tariffs_of(spec: Spec) -> int:
+    """How many shocks put a tariff or a levy on links."""
+    return sum(part_of(shock) == "tariff" for shock in spec.shocks)
 
 
 def by_link(spec: Spec) -> tuple[int, int, int]:
@@ -303,7 +315,8 @@ def _work(spec: Spec, sizes: Sizes, block: int) -> Work:
     return Work(
         spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
         pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=cuts, detours=detours,
-        damages=damages, failures=sizes.failures, rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
+        damages=damages, tariffs=tariffs_of(spec), failures=sizes.failures,
+        rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
     )  # fmt: skip
 
 

@@ -11,15 +11,34 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.planning.plan import kept_as_table
 from shockmesh.cluster.running.devices import Batch, many_devices, on_host, one_device
-from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, asked_to_build, bind
+from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, asked_to_build, bind, sells_energy
 from shockmesh.cluster.spec.members import arrivals
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.shocks import DamageShock, FailuresShock, HouseholdShock, RecoveryShock, Shock, TableShock
+from shockmesh.cluster.spec.shocks import (
+    CostShock,
+    CutShock,
+    DamageShock,
+    FailuresShock,
+    HouseholdShock,
+    RecoveryShock,
+    part_of,
+)
 from shockmesh.cluster.spec.values import Drawn
 from shockmesh.io.stores.template import Template, Variable
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import Segments, segments
-from shockmesh.kernels.mechanisms.shocks import Damage, Failures, HouseholdDamage, Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.mechanisms.shocks import (
+    Course,
+    Damage,
+    Failures,
+    HouseholdDamage,
+    Recovery,
+    Rise,
+    RouteCut,
+    Scenario,
+    Table,
+    Tariff,
+)
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import baseline, quantity
@@ -33,7 +52,14 @@ LONG_NAMES = {
     "demand": "demand from firms and final demand",
     "capacity": "largest output that productivity allows",
     "inventory": "stock of inputs at base prices",
+    "price": "price relative to the undisturbed day, mean weighted by undisturbed output",
+    "unit_cost": "unit cost relative to the undisturbed day, mean weighted by undisturbed output",
+    "consumer_price_index": "price of what a region's firms sell for final demand, relative to the undisturbed day",
+    "tariff_revenue": "tariffs and levies, counted at the firm that buys",
+    "nominal_output": "output at today's prices",
+    "nominal_value_added": "value added at today's prices",
 }
+RELATIVE = ("price", "unit_cost", "consumer_price_index")  # to the undisturbed day: of no unit
 
 
 class Simulator:
@@ -87,7 +113,7 @@ class Simulator:
             numbers = {name: field.at(drawn) for name, field in self.bound.parameters.items()}
             days = numbers["inventory_days"]
             numbers["inventory_days"] = np.broadcast_to(days, (days.shape[0], len(ids)))
-            kinds = ("production", "final_demand", "cut", "damage", "household_damage")
+            kinds = ("production", "final_demand", "cut", "damage", "household_damage", "tariff", "value_added")
             shocks: dict[str, list[Any]] = {kind: [] for kind in kinds}
             for bound in self.bound.shocks:
                 shocks[part_of(bound.shock)].append(self._shock(bound, drawn, ids))
@@ -136,7 +162,7 @@ class Simulator:
     def _variable(self, name: str, steady: np.ndarray) -> Variable:
         dims = canonical(self.spec.record[name])
         of, unit = quantity(name), self.network.unit
-        unit = unit.removesuffix(" / day") if of == "inventory" else unit
+        unit = unit.removesuffix(" / day") if of == "inventory" else "1" if of in RELATIVE else unit
         return Variable(name, dims, unit, LONG_NAMES[of], steady.reshape(self._sizes(dims)))
 
     def _shaped(self, name: str, values: Float[np.ndarray, "member group time"]) -> np.ndarray:
@@ -149,7 +175,7 @@ class Simulator:
 
     def _shock(
         self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray
-    ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage:
+    ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage | Tariff | Rise:
         if isinstance(bound, BoundTable):
             return Table(self._array(bound.factors[:, :, None]))
         shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
@@ -167,9 +193,22 @@ class Simulator:
             return Failures(jnp.stack([self._array(times) for times in clock]), **self._arrays(numbers))
         if isinstance(shock, RecoveryShock):
             return Recovery(**self._arrays(_recovery(given, hit["where"])), course=shock.course)
-        course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
-        detour = self._array(given["detour_days"]) if "detour_days" in given else None
-        return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course, detour)
+        if isinstance(shock, CutShock):
+            course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
+            detour = self._array(given["detour_days"]) if "detour_days" in given else None
+            return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course, detour)
+        if isinstance(shock, CostShock):
+            rise = self._rise(given, hit["where"], shock.course)
+            energy = sells_energy(shock, self.network)[:, None]
+            levied = self._array(energy), self._array(hit["where"])
+            return rise if shock.on == "value_added" else Tariff(*levied, rise)
+        rise = self._rise(given, np.ones((1, 1), bool), shock.course)
+        return Tariff(self._array(hit["from"]), self._array(hit["to"]), rise)
+
+    def _rise(self, given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"], course: Course) -> Rise:
+        """A price that rises for the firms that are hit."""
+        numbers = {**_dates(given), "rate": _where_hit(given["rate"], hit)}
+        return Rise(**self._arrays(numbers), course=course)
 
     def _arrays(self, numbers: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         return {name: self._array(values) for name, values in numbers.items()}
@@ -204,17 +243,16 @@ def _places_of_firms(network: FirmNetwork) -> dict[str, np.ndarray]:
     }
 
 
-def part_of(shock: Shock) -> str:
-    """The part of a scenario that a shock belongs to: production, final_demand, or its kind."""
-    return shock.on if isinstance(shock, RecoveryShock | FailuresShock | TableShock) else shock.kind
-
-
 def _recovery(given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"]) -> dict[str, np.ndarray]:
     """Loss, onset, start and rate of recovery, each (firm|1, member|1), without loss where no firm is hit."""
+    return {"loss": _where_hit(given["loss"], hit), **_dates(given)}
+
+
+def _dates(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Onset, start and rate of recovery, each (firm|1, member|1)."""
     onset = np.nan_to_num(given["onset"])
     days = given.get("recovery_days")
     return {
-        "loss": _where_hit(given["loss"], hit),
         "onset": onset,
         "recovery_start": np.nan_to_num(given["recovery_start"]) if "recovery_start" in given else onset,
         "recovery_rate": np.zeros((1, 1)) if days is None else np.nan_to_num(1 / days),

@@ -15,11 +15,13 @@ from shockmesh.cluster.spec.criticality import read_ratings, without_rating
 from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.fields import PerFirm
 from shockmesh.cluster.spec.members import Members, draw_members
-from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.models import Spec, path_of
 from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.rules import MODEL_VALUES, WHERE_NAMES
 from shockmesh.cluster.spec.selection import Directory, Selection, named
 from shockmesh.cluster.spec.shocks import (
+    ENERGY,
+    CostShock,
     CutShock,
     DamageShock,
     FailuresShock,
@@ -27,7 +29,9 @@ from shockmesh.cluster.spec.shocks import (
     RecoveryShock,
     Shock,
     TableShock,
+    TariffShock,
     domain_of,
+    place_of,
 )
 from shockmesh.cluster.spec.source import Problem, SpecError
 from shockmesh.cluster.spec.values import Field, group_names, make_field
@@ -39,8 +43,8 @@ from shockmesh.kernels.network import FirmNetwork
 class BoundShock:
     """A shock on its firms."""
 
-    shock: RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock
-    places: dict[str, Selection]  # where, or origin and destination, or none
+    shock: RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TariffShock | CostShock
+    places: dict[str, Selection]  # where, or origin and destination, or from and to, or none
     fields: dict[str, Field | None]  # its numbers
     failures: int = 0  # of each firm that are drawn, where the shock is failures
 
@@ -79,7 +83,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
         raise SpecError(problems)
     model, swept = spec.model, spec.sweep.paths
     parameters = {
-        name: make_field(getattr(model, name), f"model.{name}", model.default(name), DOMAINS[name], swept, network)
+        name: make_field(model.given(name), path_of(name), model.default(name), DOMAINS[name], swept, network)
         for name in model.numbers
     }
     shocks = tuple(_bind_shock(spec, shock, directory, members) for shock in spec.shocks)
@@ -104,7 +108,8 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
         for name in shock.NUMBERS
     }
     places = {
-        place: Selection(f"{path}.{place}", getattr(shock, place), spec.sweep.seed, directory) for place in shock.PLACES
+        place: Selection(f"{path}.{place}", place_of(shock, place), spec.sweep.seed, directory)
+        for place in shock.PLACES
     }
     between = fields.get("days_between_failures")
     return BoundShock(
@@ -145,18 +150,20 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
 def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
     products = spec.model.inventory_by_product or {}
     yield from ((f"model.inventory_by_product.{name}", "sector", name) for name in products)
-    values = [(f"model.{name}", getattr(spec.model, name)) for name in MODEL_VALUES]
+    values = [(path_of(name), spec.model.given(name)) for name in MODEL_VALUES]
     for shock in spec.shocks:
         path = f"shocks.{shock.name}"
         values += [(f"{path}.{name}", getattr(shock, name)) for name in shock.NUMBERS]
         for place, key in itertools.product(shock.PLACES, WHERE_NAMES):
-            yield from ((f"{path}.{place}.{key}", key, name) for name in getattr(getattr(shock, place), key))
+            yield from ((f"{path}.{place}.{key}", key, name) for name in getattr(place_of(shock, place), key))
             swept = members.values.get(f"{path}.{place}.{key}", np.array([]))
             yield from ((f"{path}.{place}.{key}", key, name) for name in np.unique(swept))
         if isinstance(shock, DamageShock | HouseholdShock):
             yield from ((f"{path}.builders.{name}", "sector", name) for name in shock.builders)
         if isinstance(shock, HouseholdShock):
             yield from ((f"{path}.region", "region", name) for name in shock.region)
+        if isinstance(shock, CostShock):
+            yield from ((f"{path}.energy", "sector", name) for name in shock.energy)
     for path, value in values:
         per_firm = value if isinstance(value, PerFirm) else PerFirm[float]()
         for part, key, given in (
@@ -195,6 +202,13 @@ def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members, network
             yield from _uncovered(spec, f"{path}.{name}", field, hit, members, network)
     if isinstance(bound.shock, DamageShock):
         yield from _not_rebuilt(spec, bound.shock, hit, network)
+    if (
+        isinstance(bound.shock, CostShock)
+        and bound.shock.on == "energy"
+        and not sells_energy(bound.shock, network).any()
+    ):
+        told = f"none of the economy's sectors is one of {', '.join(ENERGY)}"
+        yield spec.problem(f"{path}.energy", "missing", f"{told}: name those that sell energy")
 
 
 def ever_hit(selection: Selection, members: Members) -> Bool[np.ndarray, " firm"]:
@@ -214,6 +228,11 @@ def asked_to_build(shock: HouseholdShock, network: FirmNetwork, sector: str) -> 
     """The final demand of the firms of a sector that households ask to build, 0 elsewhere."""
     here = np.isin(np.array(network.regions)[network.region], shock.region) if shock.region else True
     return network.final_demand * (here & (np.array(network.sectors)[network.sector] == sector))
+
+
+def sells_energy(shock: CostShock, network: FirmNetwork) -> Bool[np.ndarray, " firm"]:
+    """The firms whose product is energy to a cost shock."""
+    return np.isin(np.array(network.sectors)[network.sector], shock.energy or ENERGY)
 
 
 def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]]:

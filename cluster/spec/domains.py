@@ -57,6 +57,12 @@ DOMAINS = {
     "household_share": SHARE,
     "consumption_persistence": SHARE,
     "benefit_share": SHARE,
+    "pass_through": SHARE,
+    "scarcity": Domain(0.0, 100.0),
+    "elasticity_within": Domain(0.0, 20.0),  # to this power single precision holds the ratio of two prices, up to 80
+    "elasticity_between": Domain(0.0, 20.0),
+    "elasticity_final": Domain(0.0, 20.0),
+    "rise": Domain(-0.99, 100.0),  # rate of a tariff or a cost, share of a price
     "loss": SHARE,
     "onset": DATE,
     "recovery_start": DATE,

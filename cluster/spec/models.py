@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import fields, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -33,10 +33,13 @@ from shockmesh.cluster.spec.fields import (
     Levels,
     NoiseShare,
     OverproductionDays,
+    PassThrough,
     PerFirm,
     Rate,
+    Scarcity,
     Spread,
     StockDays,
+    Substitution,
     SurveyOrFile,
     Temperature,
     Value,
@@ -45,6 +48,7 @@ from shockmesh.cluster.spec.fields import (
     known,
 )
 from shockmesh.cluster.spec.shocks import (
+    CostShock,
     CutShock,
     DamageShock,
     FailuresShock,
@@ -52,6 +56,7 @@ from shockmesh.cluster.spec.shocks import (
     RecoveryShock,
     Shock,
     TableShock,
+    TariffShock,
     Where,
 )
 from shockmesh.cluster.spec.source import KeyPath, Problem, Source, locate
@@ -70,6 +75,25 @@ from shockmesh.kernels.model import (
     Switches,
 )
 from shockmesh.kernels.rollout import RECORDABLE, quantity
+
+
+class Prices(Frozen):
+    """How prices follow costs and how buyers respond: see shockmesh.kernels.mechanisms.prices."""
+
+    pass_through: Value[PassThrough] | None = None  # θ, of the gap between a price and its cost, a day
+    scarcity: Value[Scarcity] | None = None  # ξ, premium per share of unmet demand
+    elasticity_within: Value[Substitution] | None = None  # σ of a buyer, between suppliers of a product
+    elasticity_between: Value[Substitution] | None = None  # ς of a buyer, between products
+    elasticity_final: Value[Substitution] | None = None  # ε of a region's final demand: the mean of its firms'
+
+
+def path_of(name: str) -> str:
+    """The path of a number of the model.
+
+    >>> path_of("capacity"), path_of("scarcity")
+    ('model.capacity', 'model.prices.scarcity')
+    """
+    return f"model.prices.{name}" if name in Prices.model_fields else f"model.{name}"
 
 
 class Model(Renamed):
@@ -99,6 +123,7 @@ class Model(Renamed):
     production: Production | None = None
     capacity_rule: CapacityRule | None = None
     consumption: Consumption | None = None
+    prices: Prices | None = None  # left out, prices are fixed
 
     @property
     def published(self) -> Preset:
@@ -106,13 +131,18 @@ class Model(Renamed):
 
     @property
     def switches(self) -> Switches:
-        names = [field.name for field in fields(Switches)]
-        return replace(self.published.switches, **{name: of for name in names if (of := getattr(self, name))})
+        names = [field.name for field in fields(Switches) if field.name != "prices"]
+        chosen = {name: of for name in names if (of := getattr(self, name))}
+        return replace(self.published.switches, **chosen, prices="fixed" if self.prices is None else "cost")
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """The numbers that the model's mechanisms read."""
         return ("inventory_days", "adjustment_days", "capacity", *self.switches.needs)
+
+    def given(self, name: str) -> Any:
+        """A number as the spec says it; None where it is silent."""
+        return getattr(self.prices if name in Prices.model_fields else self, name, None)
 
     def default(self, name: str) -> float:
         """A number where the spec is silent."""
@@ -250,6 +280,7 @@ KEYS = (  # every key that a spec may have
         for model in (
             Spec,
             Model,
+            Prices,
             Horizon,
             Where,
             RecoveryShock,
@@ -258,6 +289,8 @@ KEYS = (  # every key that a spec may have
             HouseholdShock,
             CutShock,
             TableShock,
+            TariffShock,
+            CostShock,
             Sweep,
             Resources,
             PerFirm,

@@ -7,15 +7,17 @@ from typing import Any
 
 from shockmesh.cluster.spec.domains import DOMAINS, Domain
 from shockmesh.cluster.spec.fields import MOST, PerFirm
-from shockmesh.cluster.spec.models import Observe, Spec, Spreads, Unknown
+from shockmesh.cluster.spec.models import Observe, Spec, Spreads, Unknown, path_of
 from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.shocks import (
+    CostShock,
     CutShock,
     FailuresShock,
     HouseholdShock,
     RecoveryShock,
     Shock,
     TableShock,
+    TariffShock,
     domain_of,
 )
 from shockmesh.cluster.spec.source import KeyPath
@@ -28,18 +30,31 @@ type Broken = tuple[KeyPath, object, str]
 MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
 LEVELS_OR_LIKE = "needs a level (all, region, series, sector or firm), or like in its place"
 WHERE_NAMES = ("region", "sector", "firm")
+PRICED = (  # what is recorded where prices move
+    "price", "unit_cost", "consumer_price_index", "tariff_revenue", "nominal_output", "nominal_value_added",
+)  # fmt: skip
 SHOWN = 12  # paths
 
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Every rule that the spec breaks, as (path, value, rule)."""
-    for rule in (_mechanisms, _shock_names, _s_shaped, _members, _sweep_paths, _sweep_values, _records, _calibration):
+    for rule in (
+        _mechanisms,
+        _prices,
+        _shock_names,
+        _s_shaped,
+        _members,
+        _sweep_paths,
+        _sweep_values,
+        _records,
+        _calibration,
+    ):
         yield from rule(spec)
 
 
 def targets(spec: Spec) -> dict[str, Domain | None]:
     """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
-    found: dict[str, Domain | None] = {f"model.{name}": DOMAINS[name] for name in spec.model.numbers}
+    found: dict[str, Domain | None] = {path_of(name): DOMAINS[name] for name in spec.model.numbers}
     for shock in spec.shocks:
         found |= {f"shocks.{shock.name}.{name}": domain_of(shock, name) for name in shock.NUMBERS}
         for place in shock.PLACES:
@@ -61,12 +76,30 @@ def _mechanisms(spec: Spec) -> Iterator[Broken]:
     chosen = f"production: {switches.production} and capacity_rule: {switches.capacity_rule}"
     chosen += f" and consumption: {switches.consumption}" if switches.consumption != "exogenous" else ""
     for name in MODEL_VALUES:
-        if name not in model.numbers and getattr(model, name) is not None:
-            yield ("model", name), getattr(model, name), f"is not read by {chosen}"
+        if name not in model.numbers and model.given(name) is not None:
+            yield ("model", name), model.given(name), f"is not read by {chosen}"
     if switches.consumption == "labour_income" and switches.capacity_rule != "hiring":
         yield ("model", "consumption"), switches.consumption, "needs labour: capacity_rule: hiring"
     if model.criticality is not None and not switches.needs_criticality:
         yield ("model", "criticality"), model.criticality, f"is not read by {chosen}"
+
+
+def _prices(spec: Spec) -> Iterator[Broken]:
+    """What acts by prices, or records them, needs prices that move."""
+    needs = "needs prices that move: model.prices, {} for all its defaults"
+    for i, shock in enumerate(spec.shocks):
+        if isinstance(shock, TariffShock | CostShock) and spec.model.prices is None:
+            yield ("shocks", i, "kind"), shock.kind, needs
+        if isinstance(shock, CostShock) and shock.energy and shock.on != "energy":
+            yield ("shocks", i, "energy"), list(shock.energy), f"is not read by on: {shock.on}"
+    for name, dims in spec.record.items():
+        if quantity(name) in PRICED and spec.model.prices is None:
+            yield ("record", name), list(dims), needs
+        if quantity(name) == "consumer_price_index" and dims not in ((), ("region",)):
+            yield ("record", name), list(dims), "is of regions: [region], or [] for their mean"
+    for i, observe in enumerate(spec.observe):
+        if observe.variable in PRICED and spec.model.prices is None:
+            yield ("observe", i, "variable"), observe.variable, needs
 
 
 def _shock_names(spec: Spec) -> Iterator[Broken]:
@@ -79,7 +112,7 @@ def _shock_names(spec: Spec) -> Iterator[Broken]:
 def _s_shaped(spec: Spec) -> Iterator[Broken]:
     """The days of an s-shaped recovery as written: other courses admit more."""
     for i, shock in enumerate(spec.shocks):
-        if isinstance(shock, RecoveryShock | CutShock) and shock.course == "s_shaped":
+        if isinstance(shock, RecoveryShock | CutShock | TariffShock | CostShock) and shock.course == "s_shaped":
             domain = domain_of(shock, "recovery_days")
             for keys, days in _written(shock.recovery_days).items():
                 if days is not None and not domain.admits(days):
@@ -126,12 +159,12 @@ def _sweep_paths(spec: Spec) -> Iterator[Broken]:
 
 def _alike(spec: Spec) -> dict[str, str]:
     """The numbers of shocks that do not differ by firm, and the kind of shock."""
-    shocks = [shock for shock in spec.shocks if isinstance(shock, CutShock | HouseholdShock)]
+    shocks = [shock for shock in spec.shocks if isinstance(shock, CutShock | HouseholdShock | TariffShock)]
     return {f"shocks.{shock.name}.{name}": shock.kind for shock in shocks for name in shock.NUMBERS}
 
 
 def _unknown_path(path: str, known: Sequence[str]) -> str:
-    if base_of(path).removeprefix("model.") in MODEL_VALUES:
+    if base_of(path) in map(path_of, MODEL_VALUES):
         return "is not read by the model's mechanisms"
     if path.split(".")[0] in ("economy", "horizon", "record", "resources", "precision", "engine") or path.startswith(
         "model."
@@ -239,7 +272,7 @@ def _number(path: str) -> str:
 def inferable(spec: Spec) -> list[str]:
     """The numbers that a calibration may infer: the model's, and those of losses that recover and of failures."""
     of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in _inferable_numbers(shock)]
-    return [*(f"model.{name}" for name in spec.model.numbers), *of_shocks]
+    return [*map(path_of, spec.model.numbers), *of_shocks]
 
 
 def _inferable_numbers(shock: Shock) -> tuple[str, ...]:
@@ -271,7 +304,9 @@ def missing_files(spec: Spec) -> Iterator[Broken]:
 
 
 def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
-    fields: list[tuple[KeyPath, Any]] = [(("model", name), getattr(spec.model, name)) for name in MODEL_VALUES]
+    fields: list[tuple[KeyPath, Any]] = [
+        (tuple(path_of(name).split(".")), spec.model.given(name)) for name in MODEL_VALUES
+    ]
     for i, shock in enumerate(spec.shocks):
         fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
         if isinstance(shock, TableShock):

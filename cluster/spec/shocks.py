@@ -18,6 +18,7 @@ from shockmesh.cluster.spec.fields import (
     Name,
     Names,
     Onset,
+    PriceRise,
     RecoveryDays,
     RecoveryStart,
     RepairDays,
@@ -147,12 +148,71 @@ class TableShock(Frozen):
     file: FilePath  # CSV or Zarr, see shockmesh.io.inputs.scenarios
 
 
+class TariffShock(Frozen):
+    """A tariff or tax on what firms at `to` buy from firms at `from`, in addition to its price. It acts by prices
+    (model.prices). Goods for final demand are free of it: a network does not say where their buyers live."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("rate", "onset", "recovery_start", "recovery_days")
+    PLACES: ClassVar[tuple[str, ...]] = ("from", "to")
+    name: Name
+    kind: Literal["tariff"]
+    origin: Where = Field(Where(), alias="from")  # who sells; its sectors are the products that are taxed
+    destination: Where = Field(Where(), alias="to")  # who buys, and whose region has the revenue
+    course: Course = "exponential"
+    rate: PriceRise  # share of the price
+    onset: Onset = 0.0
+    recovery_start: RecoveryStart | None = None
+    recovery_days: RecoveryDays | None = None  # left out: it stays
+
+
+# Sectors that sell energy, by the codes of the tables that are read: coal, oil and gas (WIOD and FIGARO: all mining);
+# refined fuels; electricity, gas and steam.
+ENERGY = ("B", "B05", "B06", "B05_06", "D05T06", "C19", "D19", "D", "D35")
+
+
+class CostShock(Frozen):
+    """Dearer production, of firms at `where`, that reaches others by prices (model.prices).
+
+    value_added: the price of what a firm adds to its inputs, such as wages, rises by the rate.
+    energy: what a firm pays for energy rises by the rate: a levy on all its purchases from sectors that sell energy,
+        counted as tariff revenue. Energy that costs more to make is value_added where those sectors are.
+    """
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("rate", "onset", "recovery_start", "recovery_days")
+    PLACES: ClassVar[tuple[str, ...]] = ("where",)
+    name: Name
+    kind: Literal["cost"]
+    on: Literal["value_added", "energy"] = "value_added"
+    where: Where = Where()
+    energy: Names = ()  # sectors that sell energy; left out: those of `ENERGY` that the economy has
+    course: Course = "exponential"
+    rate: Value[PriceRise]  # share of the price
+    onset: Value[Onset] = 0.0
+    recovery_start: Value[RecoveryStart] | None = None
+    recovery_days: Value[RecoveryDays] | None = None  # left out: it stays
+
+
 type Shock = Annotated[
-    RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TableShock, Field(discriminator="kind")
+    RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TableShock | TariffShock | CostShock,
+    Field(discriminator="kind"),
 ]
+
+
+def place_of(shock: Shock, place: str) -> Where:
+    """The firms of one of a shock's PLACES."""
+    return getattr(shock, {"from": "origin", "to": "destination"}.get(place, place))
+
+
+def part_of(shock: Shock) -> str:
+    """The part of a scenario that a shock belongs to: production, final_demand, value_added, or its kind."""
+    if isinstance(shock, CostShock):
+        return "value_added" if shock.on == "value_added" else "tariff"
+    return shock.on if isinstance(shock, RecoveryShock | FailuresShock | TableShock) else shock.kind
 
 
 def domain_of(shock: Shock, name: str) -> Domain:
     """The numbers that a field of a shock admits."""
+    if name == "rate":
+        return DOMAINS["rise"]
     s_shaped = name == "recovery_days" and getattr(shock, "course", None) == "s_shaped"
     return DOMAINS["s_shaped_days" if s_shaped else name]

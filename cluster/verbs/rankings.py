@@ -1,4 +1,4 @@
-"""Verbs that rank firms: esri, sensitivity."""
+"""Verbs that rank firms: esri, sensitivity, prices."""
 
 import argparse
 from pathlib import Path
@@ -30,6 +30,27 @@ def sensitivity(options: argparse.Namespace) -> int:
     return _top(options, ranking, "importance", out, none)
 
 
+def prices(options: argparse.Namespace) -> int:
+    """Find the prices at which a spec's tariffs and costs come to rest, without simulating a day."""
+    from shockmesh.cluster.verbs.prices import solve_prices
+
+    found = solve_prices(options.spec, overrides=overrides_of(options), member=options.member, out=options.out)
+    told = found.as_dict()
+    if options.json:
+        return tell(options, told, "")
+    dearest = sorted(told["consumer_price_index"].items(), key=lambda of: -abs(of[1] - 1))[:10]
+    lines = {
+        "rounds": f"{found.rounds}; the largest gap left is {found.residual:.2g}",
+        "time": f"{found.solve_seconds:.2f} s, after {found.set_up_seconds:.2f} s to set up",
+        "prices": f"{found.price.min():.4g} to {found.price.max():.4g} of the baseline's",
+        "output": f"{100 * (told['output']['at_rest'] / told['output']['baseline'] - 1):+.3g} %",
+        "tariff revenue": f"{sum(told['tariff_revenue'].values()):.4g} {told['unit']}",
+        **{f"consumer prices, {region}": f"{100 * (level - 1):+.3g} %" for region, level in dearest},
+        **({} if options.out is None else {"firms": options.out}),
+    }
+    return show(options, lines, f"{options.spec}: prices at rest of {told['firms']:,} firms, {told['links']:,} links")
+
+
 def _top(options: argparse.Namespace, ranking: Any, by: str, out: str, none: str) -> int:
     """Print the ten firms that matter most, or that none does."""
     top = ranking[ranking[by] != 0].head(10)[["rank", "firm", "region", "sector", by]].to_dict("records")
@@ -57,3 +78,7 @@ def add_verbs(verbs: Any) -> None:
     ranked.add_argument("-o", "--out", help="the CSV file; default: SPEC with .sensitivity.csv")
     ranked.add_argument("--loss", choices=("output", "value_added", "final_consumption"), default="output")
     add_overrides(ranked)
+    at_rest = add_verb(verbs, "prices", prices, "find where a spec's prices come to rest, without days", "spec")
+    at_rest.add_argument("-o", "--out", help="a CSV of all firms, the dearest first; default: none")
+    at_rest.add_argument("--member", type=int, default=0, help="of the sweep")
+    add_overrides(at_rest)

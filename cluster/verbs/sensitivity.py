@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from shockmesh.cluster.planning.plan import kept_numbers
-from shockmesh.cluster.running.batch import Simulator, part_of
+from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.shocks import part_of
 from shockmesh.io.networks.store import read_network
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
-from shockmesh.kernels.mechanisms.shocks import Damage, Failures, HouseholdDamage, Recovery, Scenario
+from shockmesh.kernels.mechanisms.shocks import Damage, Failures, HouseholdDamage, Recovery, Rise, Scenario
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import affordable_states, few_states, kept_states
@@ -30,7 +31,7 @@ def rank_by_sensitivity(
 
     Columns, means over the spec's members: `importance`, the loss avoided per relative increase of the firm's capacity
     [the network's unit × days]; `d_<name>`, the derivative of the loss with respect to each parameter of the firm, and
-    to what each shock takes from the firm (`loss`) or asks of it (`worth`).
+    to what each shock takes from the firm (`loss`), asks of it (`worth`) or makes dearer (`rate`).
 
     Raises:
         SpecError, NetworkStoreError, ScenarioError: the spec, its economy or its files break a rule.
@@ -80,6 +81,8 @@ def _columns(
     for name, shock in _shocks(spec, found.scenario):
         if isinstance(shock, Recovery | Failures | Damage):
             yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)
+        if isinstance(shock, Rise):
+            yield f"d_shocks.{name}.rate", np.asarray(shock.rate, np.float64)
         if isinstance(shock, HouseholdDamage):
             yield f"d_shocks.{name}.worth", np.asarray(shock.worth, np.float64)
         if isinstance(shock, Failures):
@@ -94,6 +97,7 @@ def _shocks(spec: Spec, scenario: Scenario) -> Iterator[tuple[str, object]]:
         ("final_demand", scenario.final_demand),
         ("damage", scenario.damages),
         ("household_damage", scenario.homes),
+        ("value_added", scenario.costs),
     )
     for part, shocks in parts:
         names = [shock.name for shock in spec.shocks if part_of(shock) == part]

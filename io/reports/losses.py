@@ -22,7 +22,10 @@ MEASURES = {
     "final_demand": "Final demand",
     "capacity": "Capacity",
     "inventory": "Inventory",
+    "nominal_output": "Output at today's prices",
+    "nominal_value_added": "Value added at today's prices",
 }
+NO_FLOWS = ("price", "unit_cost", "consumer_price_index", "tariff_revenue")  # recorded, and no share of a baseline lost
 LOW, HIGH = 0.05, 0.95  # the interval that bands, whiskers and ranges show
 REGAINED = 0.1  # recovered: the loss stays below this part of its deepest
 SILENCE = 1e-6  # a smaller loss is round-off of float32 sums
@@ -131,16 +134,19 @@ def _regional(baseline: xr.DataArray, members: list[xr.DataArray]) -> xr.DataArr
 
 
 def recorded(ds: xr.Dataset, dim: str | None = None) -> list[str]:
-    """Names of the variables that have a baseline, the most telling first, and of one the most by place.
+    """Names of the variables that can be lost, those with a baseline, the most telling first, of one the most by place.
 
     With a dim, only those that have it.
 
     Raises:
-        ReportError: nothing at all was recorded.
+        ReportError: nothing at all was recorded, or prices alone.
     """
-    names = [str(name) for name in ds.data_vars if f"{name}_baseline" in ds]
-    if not names or not ds.sizes.get("member"):
+    known = [str(name) for name in ds.data_vars if f"{name}_baseline" in ds]
+    if not known or not ds.sizes.get("member"):
         raise ReportError("the run holds no finished member yet; finish it with `shockmesh resume`")
+    names = [name for name in known if quantity(name) not in NO_FLOWS]
+    if not names:
+        raise ReportError(f"the run recorded {', '.join(known)} alone: a report is of losses; record output too")
     order = list(MEASURES)
     names.sort(key=lambda name: (_place(quantity(name), order), -len({"region", "sector"} & {*ds[name].dims}), name))
     return [name for name in names if dim is None or dim in ds[name].dims]

@@ -13,6 +13,8 @@ def remarks(spec: Mapping[str, Any]) -> Iterator[str]:
     for shock in spec.get("shocks", []):
         if shock.get("kind") == "cut":
             yield f"{shock['name']}: a cut holds trade between firms only; goods for final demand still go by the route"
+        if shock.get("kind") == "tariff":
+            yield f"{shock['name']}: a tariff is on trade between firms only; goods for final demand are free of it"
 
 
 def notes_of(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -13,7 +13,8 @@ device, m members and w bytes a number:
     capacity      any            10   19    5   6
 
 f is 22, 28 with hiring, 38 with overproduction, 10 more where consumption follows labour income and 1 more for each
-failure of a firm that is drawn. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks are the pools')
+failure of a firm that is drawn. Prices that move add 18 to l (11 where orders are split), 24 to p, 32 to f, 6 to i (8)
+and 10 to j, and a tariff 1 to i. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks are the pools')
 and 1, a damage 7 and 5; water filling adds 13 to l for each Newton step, counted as 5. Links that are a table have
 l = i = 0; instead its C cells are read twice a day for all members together, three times where orders are split by
 capacity: 2 w C or 3 w C bytes.
@@ -24,7 +25,8 @@ account of a step and of its transpose, within a fifth and within two fifths (te
 
     time of a day = max(bytes / bandwidth, kernels · launch) + collectives · (latency + rows m w / exchange)
 
-and one latency more where consumption follows labour income, which is summed over all firms.
+and one latency more where consumption follows labour income, which is summed over all firms; two where prices move, for
+sums by region, and one collective more, by which prices come to buyers.
 
 NVIDIA's data sheets (H100 SXM5 80 GB and H200 SXM, product pages of 2024; A100 80 GB SXM4, sheet 1758950 of 2021;
 GeForce RTX 5090, product page of 2025) state, in this order, 3.35, 4.8, 2.039 and 1.792 TB/s of memory, and, both ways
@@ -84,6 +86,7 @@ class Work:
     cuts: int = 0  # without a detour
     detours: int = 0
     damages: int = 0
+    tariffs: int = 0
     failures: int = 0  # that are drawn for each firm
     rows: int = 0  # that the device sends by one collective
 
@@ -92,7 +95,7 @@ class Work:
         """Bytes that a day moves through the memory of the device."""
         per_link, per_pool, indices, pool_indices = self._counts()
         per_firm = {"hiring": 28, "overproduction": 38}.get(self.switches.capacity_rule, 22)
-        per_firm += self.failures + 10 * (self.switches.consumption == "labour_income")
+        per_firm += self.failures + 10 * (self.switches.consumption == "labour_income") + 32 * self._priced
         links = 0 if self.cells else self.links
         numbers = per_link * links + per_pool * self.pools + per_firm * self.firms
         shared = indices * links + pool_indices * self.pools
@@ -111,12 +114,18 @@ class Work:
             case _:
                 counts = 10, 19, 5, 6
         water = 13 * NEWTON_STEPS if self.switches.rationing == "water_filling" else 0
+        prices = (18, 24, 6, 10) if self.switches.order_split == "link" else (11, 24, 8, 10)
+        counts = tuple(one + self._priced * more for one, more in zip(counts, prices, strict=True))
         detour = 8 if self.switches.order_split == "link" else 16
         per_link, per_pool, indices, pool_indices = counts
         return (
             per_link + water + 2 * self.cuts + detour * self.detours + 7 * self.damages, per_pool,
-            indices + self.cuts + self.detours + 5 * self.damages, pool_indices,
+            indices + self.cuts + self.detours + 5 * self.damages + self.tariffs, pool_indices,
         )  # fmt: skip
+
+    @property
+    def _priced(self) -> bool:
+        return self.switches.prices != "fixed"
 
     @property
     def collectives(self) -> int:
@@ -125,12 +134,12 @@ class Work:
             return 0
         water = 2 * NEWTON_STEPS if self.switches.rationing == "water_filling" else 0
         rebuilt = self.damages > 0 and self.switches.order_target == "potential"
-        return 2 + water + (self.switches.order_split == "capacity") + rebuilt
+        return 2 + water + (self.switches.order_split == "capacity") + rebuilt + self._priced
 
     @property
     def sums(self) -> int:
-        """All-reduces of a day between them, of one number a member."""
-        return int(self.rows > 0 and self.switches.consumption == "labour_income")
+        """All-reduces of a day between them, of one number a member, or a few."""
+        return (self.rows > 0) * ((self.switches.consumption == "labour_income") + 2 * self._priced)
 
     def seconds(self, device: Device, *, gradient: bool = False) -> float:
         """Time of all days forwards, or of all days and their gradient."""

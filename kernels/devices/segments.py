@@ -183,6 +183,10 @@ class Exchange:
         """Σ over all shards of what each of them has."""
         return checkpoint_name(jax.lax.psum(parts, self.axis), GROUPED)
 
+    def greatest(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The greatest that any shard has."""
+        return jax.lax.pmax(values, self.axis)
+
     def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
         """Whether any flag is set on any shard."""
         return jax.lax.psum(flags.any().astype(jnp.int32), self.axis) > 0
@@ -249,6 +253,11 @@ def total(values: Float[Array, "group member"], groups: Segments | Exchange | Se
 def whole(parts: Float[Array, "..."], groups: Segments | Exchange | Sellers) -> Float[Array, "..."]:
     """Σ over all shards of what each of them has, such as its part of a sum by region."""
     return groups.whole(parts) if isinstance(groups, Exchange) else parts
+
+
+def greatest(values: Float[Array, "..."], groups: Segments | Exchange | Sellers) -> Float[Array, "..."]:
+    """The greatest that any shard has; NaN where one has that. Not to be differentiated."""
+    return groups.greatest(values) if isinstance(groups, Exchange) else values
 
 
 @jax.custom_jvp

@@ -236,7 +236,7 @@ class Tariff:
 
     origin: Float[Array, "#firm #member"]  # how far a firm's sales are taxed, 0 … 1
     destination: Float[Array, "#firm #member"]  # how far a firm's purchases are, 0 … 1
-    rise: Rise  # numbers (1, member|1)
+    rise: Rise  # of each destination
 
 
 @partial(
@@ -331,15 +331,17 @@ def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array,
             for of, cut in cuts
             if cut.detour_days is not None
         ),
-        _duty(scenario, fixed, day),
+        _duty(layout, scenario, fixed, day),
         total_factor(scenario.costs, day) if scenario.costs else None,
     )
 
 
-def _duty(scenario: Scenario, fixed: Standing, day: Float[Array, ""]) -> Float[Array, "#link #member"] | None:
+def _duty(
+    layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array, ""]
+) -> Float[Array, "#link #member"] | None:
     """Log (1 + τ) of each link."""
     on = zip(fixed.taxed, scenario.tariffs, strict=True)
-    duties = [jnp.log1p(share * tariff.rise.today(day)) for share, tariff in on]
+    duties = [jnp.log1p(share * look_up(tariff.rise.today(day), layout.buyer)) for share, tariff in on]
     return sum(duties[1:], duties[0]) if duties else None
 
 
