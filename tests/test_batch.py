@@ -171,17 +171,18 @@ def test_prices_tariffs_and_costs_reach_the_kernels(toy: FirmNetwork, make: Make
     spec = make(model={"prices": prices}, record=record, shocks=[strike, duty, wages, fuel])
     found = Simulator(spec, toy).simulate(range(1))
     esp, fra, gbr = (toy.region == k for k in range(3))
+    numbers: dict[str, Any] = {name: DEFAULTS[name] for name in ("elasticity_between", "elasticity_final")}
     rise = lambda rate, *dates: Rise(*columns(np.reshape(rate, (-1, 1)), *dates))  # noqa: E731
+    firms = lambda chosen: next(columns(chosen[:, None]))  # noqa: E731
     with jax.enable_x64(True):
         tariffs = (
-            Tariff(*columns((esp & (toy.sector == 1))[:, None], gbr[:, None]), rise(0.25, 2, 4, 1 / 5)),
-            Tariff(*columns((toy.sector == 3)[:, None], fra[:, None]), rise(0.5 * fra, 0, 0, 0)),
+            Tariff(firms(esp & (toy.sector == 1)), firms(gbr), rise(0.25, 2, 4, 1 / 5)),
+            Tariff(firms(toy.sector == 3), firms(fra), rise(0.5 * fra, 0, 0, 0)),
         )
         costs = (rise(np.where(toy.sector == 0, np.where(fra, 0.2, 0.1), 0), 0, 0, 0),)
     expected = by_hand(
         toy, (recovery(0.5),), switches=Switches(prices="cost"), tariffs=tariffs, costs=costs, record=record,
-        **{name: DEFAULTS[name] for name in ("elasticity_between", "elasticity_final")}, pass_through=0.3, scarcity=0.5,
-        elasticity_within=np.where(esp, 1.0, 2.0)[:, None],
+        **numbers, pass_through=0.3, scarcity=0.5, elasticity_within=np.where(esp, 1.0, 2.0)[:, None],
     )  # fmt: skip
     assert expected["tariff_revenue"][0, :, gbr | fra].any(axis=0).all()
     assert np.ptp(expected["price"]) > 0.1

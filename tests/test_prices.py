@@ -36,6 +36,7 @@ SPLITS = [COST, replace(COST, order_split="baseline"), replace(COST, order_split
 RESTING = [
     PRESETS["hamid2025"].switches,
     PRESETS["pichler2022"].switches,
+    PRESETS["hallegatte2014"].switches,
     Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
     Switches("fixed", "demand", "water_filling", "link", "linear", "literal"),
     Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring", "labour_income"),

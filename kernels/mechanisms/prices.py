@@ -101,7 +101,7 @@ def market_at(
     assert parameters.elasticity_within is not None
     assert parameters.elasticity_between is not None
     paid = look_up(price, layout.supplier)
-    paid = paid if duty is None else paid + duty
+    paid = jax.lax.optimization_barrier(paid if duty is None else paid + duty)  # read thrice, and far to look up
     within, between = 1 - parameters.elasticity_within, 1 - parameters.elasticity_between
     powers = layout.amount * _relative_power(paid, look_up(within, layout.buyer))
     index = _power_mean(segment_sum(powers, layout.pool) / layout.pool_amount, look_up(within, layout.pool_buyer))
@@ -125,8 +125,9 @@ def recipe_today(layout: Layout, parameters: Parameters, market: Market | None) 
     of_pool = jnp.exp(-look_up(parameters.elasticity_between, layout.pool_buyer) * dearer)
     dearer = market.of_link - look_up(market.of_pool, layout.pool)
     dearer = -look_up(parameters.elasticity_within, layout.buyer) * dearer
-    more = segment_sum(layout.amount * jnp.expm1(dearer), layout.pool) / layout.pool_amount
-    of_link = jnp.exp(dearer) * look_up(of_pool / (1 + more), layout.pool)
+    more = jax.lax.optimization_barrier(jnp.expm1(dearer))
+    sum_of_more = segment_sum(layout.amount * more, layout.pool) / layout.pool_amount
+    of_link = (1 + more) * look_up(of_pool / (1 + sum_of_more), layout.pool)
     return Recipe(*jax.lax.optimization_barrier((of_link, of_pool)))
 
 
