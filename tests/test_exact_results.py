@@ -1,16 +1,19 @@
 """Closed-form results that every implementation of the model must reproduce, in float64 and float32."""
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from priced import economy, numbers, single
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
-from shockmesh.kernels.model import CapacityRule, Parameters, Production, Switches
+from shockmesh.kernels.model import PRESETS, CapacityRule, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
+from shockmesh.kernels.rollout import RECORDABLE
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 FOREVER = 1e6
@@ -96,6 +99,31 @@ def assert_fixed_point(
     np.testing.assert_allclose(output, np.tile(network.output, (50, 1)), rtol=tolerance)
     np.testing.assert_allclose(consumption, np.tile(network.final_demand, (50, 1)), rtol=tolerance)
     np.testing.assert_allclose(inventory, np.tile(days * network.inputs, (50, 1)), rtol=tolerance)
+
+
+RESTING = [  # where the numbers of firms differ
+    PRESETS["hamid2025"].switches,
+    PRESETS["pichler2022"].switches,
+    PRESETS["hallegatte2014"].switches,
+    Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
+    Switches("fixed", "demand", "water_filling", "link", "linear", "literal"),
+    Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring", "labour_income"),
+]
+
+
+@pytest.mark.parametrize("switches", RESTING, ids=str)
+def test_without_a_shock_nothing_moves_to_the_last_bit(precision, switches):
+    network = economy()
+    critical = np.random.default_rng(5).choice([0, 0.5, 1], (4, 4))
+    layout, model = lay_out(network, precision, critical), numbers(network, members=2, base_capacity=1.0)
+    model, record = single(precision, model), dict.fromkeys(of for of in RECORDABLE if of != "nominal_value_added")
+    fixed, moving = (
+        rollout(layout, of, model, Scenario(), days=30, record=record)
+        for of in (switches, replace(switches, prices="cost"))
+    )
+    for name in record:
+        np.testing.assert_array_equal(moving[name], fixed[name], err_msg=name)
+    assert all((fixed[of] == 1).all() for of in ("price", "unit_cost", "consumer_price_index"))
 
 
 @pytest.mark.parametrize(

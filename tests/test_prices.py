@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import checked_slopes, column, split_last
-from priced import DensePrices
+from priced import RANGES, WAGES, DensePrices, between, cost_shares, economy, lasting, numbers, single, taxed
 from rollouts import assert_close, both_ways, rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.partition import partition
@@ -25,64 +25,16 @@ from shockmesh.kernels.mechanisms.shocks import (
     standing,
     today,
 )
-from shockmesh.kernels.model import PRESETS, Parameters, Switches
+from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
-from shockmesh.kernels.rollout import RECORDABLE
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 from shockmesh.kernels.step import State, initial_state, step
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
 COST = Switches(prices="cost")
 SPLITS = [COST, replace(COST, order_split="baseline"), replace(COST, order_split="capacity")]
-RESTING = [
-    PRESETS["hamid2025"].switches,
-    PRESETS["pichler2022"].switches,
-    PRESETS["hallegatte2014"].switches,
-    Switches("output", "demand", "final_demand_last", "baseline", "ces", "overproduction"),
-    Switches("fixed", "demand", "water_filling", "link", "linear", "literal"),
-    Switches("fixed", "demand", "proportional", "link", "strongly_critical", "hiring", "labour_income"),
-]
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
-RANGES = {
-    "inventory_days": (3, 9), "adjustment_days": (2, 9), "capacity": (1.1, 1.5), "pass_through": (0.1, 0.9),
-    "scarcity": (0.1, 1), "elasticity_within": (0.2, 4), "elasticity_between": (0.1, 1.5),
-    "elasticity_final": (0.3, 2), "elasticity": (0.3, 0.9), "base_capacity": (1, 1.1), "overproduction_days": (9, 30),
-    "inventory_threshold": (0.3, 0.9), "hiring_days": (5, 30), "firing_days": (3, 15), "household_share": (0.2, 0.9),
-    "consumption_persistence": (0.8, 0.95), "benefit_share": (0.1, 0.5),
-}  # fmt: skip
-
-
-def economy(firms: int = 30, seed: int = 0) -> FirmNetwork:
-    """A random network of three regions and four sectors whose firms all add value."""
-    rng = np.random.default_rng(seed)
-    pairs = np.unique(rng.integers(0, firms, (6 * firms, 2)), axis=0)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    amount = rng.uniform(0.1, 1, len(pairs))
-    sales, inputs = (np.bincount(pairs[:, side], amount, firms) for side in (0, 1))
-    return firm_network(
-        pairs[:, 0], pairs[:, 1], amount, np.maximum(inputs * rng.uniform(1.2, 2, firms) - sales, 0.1),
-        sector=rng.integers(0, 4, firms), sectors=list("abcd"), region=rng.integers(0, 3, firms), regions=list("xyz"),
-    )  # fmt: skip
-
-
-def numbers(network: FirmNetwork, seed: int = 1, members: int = 1, **given: Any) -> Parameters:
-    """Numbers that differ by firm and member, but those given."""
-    rng, shape = np.random.default_rng(seed), (network.n_firms, members)
-    drawn = {name: rng.uniform(*of, shape) for name, of in RANGES.items()}
-    return Parameters(**{name: jnp.asarray(values, float) for name, values in (drawn | given_to(given)).items()})
-
-
-def given_to(given: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {name: np.full((1, 1), value) for name, value in given.items()}
-
-
-def lasting(rate: Any) -> Rise:
-    """A rise from the first day on, for good."""
-    return Rise(column(rate), column(-1.0), column(1e6), column(0.0))
-
-
-def between(network: FirmNetwork, rise: Rise) -> Tariff:
-    """A tariff of region y on what comes from region x."""
-    return Tariff(column(network.region == 0), column(network.region == 1), rise)
 
 
 def shaken(network: FirmNetwork, members: int = 1) -> Scenario:
@@ -100,39 +52,6 @@ def shaken(network: FirmNetwork, members: int = 1) -> Scenario:
         ),
         costs=(wages,),
     )
-
-
-def cost_shares(network: FirmNetwork, tariff: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """A ∘ (1 + τ), rows sell, and v."""
-    a = np.zeros((network.n_firms, network.n_firms))
-    a[network.supplier, network.buyer] = network.amount / network.output[network.buyer]
-    return a * (1 + np.asarray(tariff)), 1 - a.sum(0)
-
-
-def taxed(network: FirmNetwork, rate: float) -> np.ndarray:
-    return rate * np.outer(network.region == 0, network.region == 1)
-
-
-def single(precision: np.dtype, tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.astype(precision), tree)
-
-
-@pytest.mark.parametrize("switches", RESTING, ids=str)
-def test_without_a_shock_nothing_moves_to_the_last_bit(precision, switches):
-    network = economy()
-    critical = np.random.default_rng(5).choice([0, 0.5, 1], (4, 4))
-    layout, model = lay_out(network, precision, critical), numbers(network, members=2, base_capacity=1.0)
-    model, record = single(precision, model), dict.fromkeys(of for of in RECORDABLE if of != "nominal_value_added")
-    fixed, moving = (
-        rollout(layout, of, model, Scenario(), days=30, record=record)
-        for of in (switches, replace(switches, prices="cost"))
-    )
-    for name in record:
-        np.testing.assert_array_equal(moving[name], fixed[name], err_msg=name)
-    assert all((fixed[of] == 1).all() for of in ("price", "unit_cost", "consumer_price_index"))
-
-
-WAGES = np.random.default_rng(7).uniform(0.8, 1.5, 30)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25])

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from arrays import checked_slopes, column
+from priced import WAGES, between, cost_shares, economy, lasting, numbers, single, taxed
 from rollouts import assert_close, rollout
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE
@@ -18,11 +19,14 @@ from shockmesh.io.networks.store import write_network
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.mechanisms.shocks import Scenario
+from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.prices import prices_at_rest, sharded_prices_at_rest
 from shockmesh.kernels.shard import mesh_of, shard
-from test_prices import COST, WAGES, between, cost_shares, economy, lasting, numbers, single, taxed
 
+pytestmark = pytest.mark.usefixtures("quickly")
+
+COST = Switches(prices="cost")
 at_rest = jax.jit(prices_at_rest)
 
 
