@@ -1,5 +1,6 @@
 """The README's code runs as it is printed, on an economy of a hundred firms."""
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -46,6 +47,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory, random_network: Callable[..
         patch.chdir(folder)
         assert main([*TRUTH, "--address", "local", "--quiet"]) == 0
     return folder
+
+
+def test_the_tariffs_of_the_readme_come_to_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_network: Callable[..., FirmNetwork],
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    random, regions, sectors = random_network(FIRMS, 500), ["CHN", "USA", "DEU"], ["C26", "C27", "C19", "D35"]
+    places: dict[str, Any] = {
+        "region": np.arange(FIRMS) % 3,
+        "sector": np.arange(FIRMS) % 4,
+        "regions": regions,
+        "sectors": sectors,
+    }
+    links = random.supplier, random.buyer, random.amount, random.final_demand
+    write_network(firm_network(*links, **places), tmp_path / "world2014-20k.zarr")
+    (tmp_path / "tariff.yaml").write_text(SPECS[2], "utf-8")
+    monkeypatch.chdir(tmp_path)
+    (words,) = re.findall(r"    shockmesh (prices .*?)(?: +#.*)?\n", README)
+    assert main(["validate", "tariff.yaml", "--quiet"]) == 0
+    assert main(shlex.split(words)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert all(level > 1 for level in found["consumer_price_index"].values())
+    assert found["tariff_revenue"]["USA"] > 0
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
