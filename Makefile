@@ -33,7 +33,7 @@ test-all: setup
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --threads 2
 
 findings:
 	@set -e; count=0; for script in findings/*.sh; do echo "== $$script"; PYTHON=$(PYTHON) "$$script"; count=$$((count + 1)); done; \
