@@ -15,6 +15,8 @@ from shockmesh.kernels.model import PRESETS, CapacityRule, Parameters, Productio
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import RECORDABLE
 
+pytestmark = pytest.mark.usefixtures("quickly")  # `doctor`'s own test has closed forms as users compile them
+
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 FOREVER = 1e6
 

@@ -1,5 +1,6 @@
 """The surveyed criticality: its crosswalk, the means of wide sectors, what a spec may leave out, what is refused."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -68,17 +69,17 @@ def test_rated_sectors_keep_their_ratings_to_the_bit():
 def test_wide_sectors_have_the_mean_of_what_they_cover_by_what_was_paid(sectors: list[str]):
     table = np.load(EXAMPLES / "tables" / "wiod2016_2014_parts.npz")
     paid = pd.DataFrame((table["Zd"].astype(float) + table["M"]).sum(axis=0) + 1, WIOD, WIOD)
-    found = pd.DataFrame(surveyed_criticality(sectors), sectors, sectors)
-    for product in sectors:
-        for buyer in sectors:
-            rows, columns = ([of for of in RATED if divisions(of) & divisions(code)] for code in (product, buyer))
-            ratings, weights = published().loc[rows, columns].to_numpy(), paid.loc[rows, columns].to_numpy()
-            if len(np.unique(ratings)) == 1:
-                assert found.loc[product, buyer] == ratings[0, 0]
-            elif ratings.size:
-                assert found.loc[product, buyer] == pytest.approx((ratings * weights).sum() / weights.sum(), rel=1e-12)
-            else:
-                assert found.loc[product, buyer] == 0
+    all_ratings, all_weights = published().to_numpy(), paid.loc[RATED, RATED].to_numpy()
+    covered = [[k for k, of in enumerate(RATED) if divisions(of) & divisions(sector)] for sector in sectors]
+    found = surveyed_criticality(sectors)
+    for (product, rows), (buyer, columns) in itertools.product(enumerate(covered), repeat=2):
+        ratings, weights = (of[np.ix_(rows, columns)] for of in (all_ratings, all_weights))
+        if len(np.unique(ratings)) == 1:
+            assert found[product, buyer] == ratings[0, 0]
+        elif ratings.size:
+            assert found[product, buyer] == pytest.approx((ratings * weights).sum() / weights.sum(), rel=1e-12)
+        else:
+            assert found[product, buyer] == 0
 
 
 def test_parts_of_a_rated_sector_have_its_ratings():
