@@ -154,9 +154,10 @@ def test_what_is_refused(head: Head, shockmesh: Callable[..., str], spec: Path, 
     out = str(tmp_path / "run")
     with pytest.raises(JobError, match="absolute path that all nodes share"):
         submit(spec, head.address, "run")
-    with socket.socket() as taken, pytest.raises(JobError, match="no cluster answers there"):
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # it does not listen, and no cluster of another test can
-        submit(spec, f"http://127.0.0.1:{taken.getsockname()[1]}", out)
+        with pytest.raises(JobError, match="no cluster answers there"):
+            submit(spec, f"http://127.0.0.1:{taken.getsockname()[1]}", out)
     with pytest.raises(JobError, match="the dashboard of a cluster's head is wanted"):
         submit(spec, "ray://somewhere:10001", out)
     assert "no such job" in shockmesh("status", "no-such-job", code=2)
