@@ -1,13 +1,13 @@
 """Homes that are rebuilt: a demand of households beside the usual. In closed form, dense, in shards, as a table."""
 
 from dataclasses import fields
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import checked_slopes, column
+from dense import DenseModel
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
@@ -68,13 +68,13 @@ def test_who_has_room_rebuilds_a_part_of_the_rest_each_day(float64):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_equals_dense_numpy(float64, network: FirmNetwork, dense_model: Any, model: str):
+def test_equals_dense_numpy(float64, network: FirmNetwork, model: str):
     given = inputs(network)
     numbers = {name: np.asarray(getattr(given[0], name))[:, 0] for name in RANGES}
     z = np.array([np.asarray(given[1].productivity[0].factor(jnp.asarray(float(t))))[:, 0] for t in range(25)])
     (lost,) = given[1].homes
     homes = {of.name: np.asarray(getattr(lost, of.name))[:, 0] for of in fields(lost)}
-    dense = dense_model(network, MODELS[model], numbers)
+    dense = DenseModel(network, MODELS[model], numbers)
     expected = dense.run(z, np.tile(network.final_demand, (25, 1)), homes=homes)["output"]
     np.testing.assert_allclose(output(network, MODELS[model], given)[..., 0], expected, rtol=1e-9, atol=1e-12)
     without = output(network, MODELS[model], (given[0], Scenario(given[1].productivity)))[..., 0]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import checked_slopes
+from dense import DenseModel
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
@@ -58,10 +59,10 @@ def output(network: FirmNetwork, switches: Switches, given: Inputs, days: np.nda
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_equals_dense_numpy(float64, network: FirmNetwork, dense_model: Any, model: str):
+def test_equals_dense_numpy(float64, network: FirmNetwork, model: str):
     given = inputs(network)
     numbers = {name: np.asarray(getattr(given[0], name))[:, 0] for name in RANGES}
-    dense = dense_model(network, MODELS[model], numbers, CRITICALITY, DAYS)
+    dense = DenseModel(network, MODELS[model], numbers, CRITICALITY, DAYS)
     z = np.array([np.asarray(given[1].productivity[0].factor(jnp.asarray(float(t))))[:, 0] for t in range(25)])
     expected = dense.run(z, np.tile(network.final_demand, (25, 1)))["output"]
     found = np.asarray(output(network, MODELS[model], given))[..., 0]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from arrays import checked_slopes, split_last
+from dense import DenseModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import rollout
@@ -120,13 +121,13 @@ def shocked(random_network):
 
 
 @pytest.mark.parametrize("switches", ALL_SWITCHES, ids=str)
-def test_equals_dense_numpy(float64, shocked, dense_model, switches):
+def test_equals_dense_numpy(float64, shocked, switches):
     network, model, scenario, of_members = shocked
     record = {"output": None, "final_consumption": None}
     records = rollout(laid_out(network), switches, model, scenario, days=20, record=record)
     for member, of_member in enumerate(of_members):
         numbers = {name: np.asarray(getattr(model, name))[:, member] for name in RANGES}
-        dense = dense_model(network, switches, numbers, CRITICALITY)
+        dense = DenseModel(network, switches, numbers, CRITICALITY)
         expected = dense.run(*of_member)
         for name, values in expected.items():
             np.testing.assert_allclose(records[name][:, :, member], values, rtol=1e-9, atol=1e-12)
