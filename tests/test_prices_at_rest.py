@@ -46,7 +46,7 @@ def test_leontief_and_cobb_douglas(precision, elasticity):
     model = numbers(network, elasticity_within=elasticity, elasticity_between=elasticity)
     found = at_rest(lay_out(network, precision), *single(precision, (model, dearer(network))))
     np.testing.assert_allclose(found.price[:, 0], expected, rtol=1e-13 if precision == np.float64 else 1e-5)
-    assert found.moves.max() < 1e-14 if precision == np.float64 else 1e-5
+    assert found.moves.max() < (1e-14 if precision == np.float64 else 1e-5)
 
 
 def test_days_lead_there(float64):
