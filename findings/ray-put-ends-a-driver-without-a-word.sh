@@ -6,7 +6,7 @@
 # where the raylet is the first to be killed. A check that the raylet's socket still accepts connections costs 20 microseconds.
 set -euo pipefail
 cd "$(dirname "$0")"
-work=$(mktemp -d /tmp/rXXXX)
+work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 cd "$work"
