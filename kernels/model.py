@@ -67,6 +67,16 @@ class Switches:
         return tuple(name for of in chosen for name in _NEEDS.get(of, ()))
 
     @property
+    def priced(self) -> bool:
+        """Whether prices move."""
+        return self.prices != "fixed"
+
+    @property
+    def reads_links(self) -> bool:
+        """Whether a day needs numbers of single links, which a layout as a table does not hold."""
+        return self.order_split == "link" or self.rationing == "water_filling" or self.priced
+
+    @property
     def needs_criticality(self) -> bool:
         return self.production in ("strongly_critical", "half_critical", "weakly_critical")
 

@@ -21,8 +21,8 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.devices.layout import Layout
 from shockmesh.kernels.devices.segments import Pools, greatest, look_up, safe_ratio, segment_sum
-from shockmesh.kernels.mechanisms.prices import Recipe, basket_today, market_at, recipe_today
-from shockmesh.kernels.mechanisms.shocks import Scenario
+from shockmesh.kernels.mechanisms.prices import Recipe, basket_today, market_at, recipe_today, tariff_revenue
+from shockmesh.kernels.mechanisms.shocks import Scenario, duty, standing
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.rollout import members_of
 from shockmesh.kernels.shard import FIRM, Sharded, moved
@@ -61,31 +61,28 @@ def prices_at_rest(
     if isinstance(layout.pool, Pools):
         raise ValueError("layout: links are a table, which holds no numbers of single links as prices need")
     scenario = Scenario(tariffs=scenario.tariffs, costs=scenario.costs)
-    duty, wage = _at_height(layout, scenario)
+    full_duty, wage = _at_height(layout, scenario)
     if start is None:
         start = jnp.zeros((layout.n_firms, members_of(parameters, scenario)), layout.output.dtype)
 
     def gap(price: Float[Array, "firm member"]) -> Float[Array, "firm member"]:
-        return market_at(layout, parameters, price, duty, wage).cost - price
+        return market_at(layout, parameters, price, full_duty, wage).cost - price
 
     settle = partial(_settled, layout, rounds)
     price, taken = jax.lax.custom_root(gap, start, settle, partial(_linear, layout, rounds), has_aux=True)
-    market = market_at(layout, parameters, price, duty, wage)
+    market = market_at(layout, parameters, price, full_duty, wage)
     recipe = recipe_today(layout, parameters, market)
     basket = basket_today(layout, parameters, market, layout.final_demand)
     assert recipe is not None
     assert basket.level is not None
     output, unmade = _made(layout, recipe, basket.final_demand, rounds)
-    revenue = jnp.zeros_like(output)
-    if duty is not None:
-        delivered = layout.amount * recipe.of_link * look_up(safe_ratio(output, layout.output), layout.buyer)
-        revenue = segment_sum(jnp.expm1(duty) * jnp.exp(market.of_link - duty) * delivered, layout.buyer)
+    delivered = layout.amount * recipe.of_link * look_up(safe_ratio(output, layout.output), layout.buyer)
     return PricesAtRest(
         jnp.exp(price),
         output,
         basket.final_demand,
         jnp.broadcast_to(basket.level, price.shape),
-        revenue,
+        tariff_revenue(layout, market, full_duty, delivered),
         taken,
         jnp.maximum(jnp.abs(market.cost - price), jnp.abs(unmade)),
     )
@@ -93,12 +90,9 @@ def prices_at_rest(
 
 def _at_height(layout: Layout, scenario: Scenario) -> tuple[Array | None, Array | None]:
     """Log (1 + τ) of each link and log w of each firm, of all tariffs and costs at their full rates."""
-    duties = [
-        jnp.log1p(look_up(of.origin, layout.supplier) * look_up(of.destination * of.rise.rate, layout.buyer))
-        for of in scenario.tariffs
-    ]
-    wages = [jnp.log1p(of.rate) for of in scenario.costs]
-    return sum(duties[1:], duties[0]) if duties else None, sum(wages[1:], wages[0]) if wages else None
+    full = duty(layout, standing(layout, scenario).taxed, [tariff.rise.rate for tariff in scenario.tariffs])
+    wages = [jnp.log1p(cost.rate) for cost in scenario.costs]
+    return full, sum(wages[1:], wages[0]) if wages else None
 
 
 def _settled(

@@ -13,6 +13,14 @@ from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.step import Flows, State, initial_state, step
 
+PRICED = (  # what is recorded where prices move
+    "price",
+    "unit_cost",
+    "consumer_price_index",
+    "tariff_revenue",
+    "nominal_output",
+    "nominal_value_added",
+)
 RECORDABLE: tuple[str, ...] = (
     "output",
     "value_added",
@@ -21,12 +29,7 @@ RECORDABLE: tuple[str, ...] = (
     "demand",
     "capacity",
     "inventory",
-    "price",
-    "unit_cost",
-    "consumer_price_index",
-    "tariff_revenue",
-    "nominal_output",
-    "nominal_value_added",
+    *PRICED,
 )
 MEANS: dict[str, Callable[[Layout], Float[Array, "firm 1"]]] = {  # what is no sum → what its means are weighted by
     "price": lambda layout: layout.output,
@@ -216,8 +219,7 @@ def _check(days: int, record: Record) -> None:
 
 
 def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None:
-    by_link = switches.order_split == "link" or switches.rationing == "water_filling" or switches.prices != "fixed"
-    if isinstance(layout.pool, Pools) and (by_link or scenario.cuts or scenario.damages):
+    if isinstance(layout.pool, Pools) and (switches.reads_links or scenario.cuts or scenario.damages):
         raise ValueError(
             "layout: links are a table, which holds no numbers of single links as order_split = link, rationing = "
             "water_filling, prices = cost, cuts and damages need; see suits_table"
@@ -225,7 +227,7 @@ def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None
 
 
 def _check_prices(switches: Switches, scenario: Scenario) -> None:
-    if switches.prices == "fixed" and (scenario.tariffs or scenario.costs):
+    if not switches.priced and (scenario.tariffs or scenario.costs):
         raise ValueError("scenario: tariffs and costs act by prices, and prices = fixed")
 
 

@@ -269,8 +269,8 @@ def _spec(leaf: Array) -> PartitionSpec:
 def groups_of_places(sharded: Sharded, record: Record) -> dict[str, Segments | None]:
     """Groups of firms as groups of places. Dummies have output 0, so it does not matter in which group they count."""
 
-    def moved(groups: Segments) -> Segments:
+    def by_place(groups: Segments) -> Segments:
         index = np.asarray(groups.index)[np.asarray(sharded.firm_at)]
         return groups_on_device(index, groups.n, shards=sharded.shards)
 
-    return {name: groups and moved(groups) for name, groups in record.items()}
+    return {name: groups and by_place(groups) for name, groups in record.items()}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from arrays import column
 from priced import economy, numbers, single
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
@@ -19,10 +20,6 @@ pytestmark = pytest.mark.usefixtures("quickly")  # `doctor`'s own test has close
 
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 FOREVER = 1e6
-
-
-def column(values: Any) -> jax.Array:
-    return jnp.atleast_1d(jnp.asarray(values, jnp.zeros(()).dtype))[:, None]
 
 
 def parameters(inventory_days: Any, adjustment_days: Any = 6.0, capacity: Any = 1.25) -> Parameters:

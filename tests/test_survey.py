@@ -10,9 +10,10 @@ import pytest
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.running.provenance import inputs
 from shockmesh.cluster.spec.binding import bind
+from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.load import SpecError, load_spec
 from shockmesh.io.examples import EXAMPLES
-from shockmesh.io.inputs.survey import CROSSWALK, SURVEYED, surveyed_criticality, unrated
+from shockmesh.io.inputs.survey import CROSSWALK, surveyed_criticality, unrated
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from toy import MakeSpec
 

@@ -249,7 +249,7 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
 def _per_link(spec: Spec) -> int:
     """Numbers that a member has for each link."""
     cuts, detours, damages = by_link(spec)
-    return 6 + cuts + 3 * detours + 2 * damages + 4 * _priced(spec) + tariffs_of(spec)
+    return 6 + cuts + 3 * detours + 2 * damages + 4 * spec.model.switches.priced + tariffs_of(spec)
 
 
 def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> int:
@@ -261,15 +261,10 @@ def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> int:
 def kept_numbers(spec: Spec) -> float:
     """How many numbers of a link a backward pass keeps in a state: stock and orders, and what each shock hands on.
 
-    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of what is kept without, prices
-    that move add 0.3 to 0.7.
+    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of it, prices 0.3 to 0.7.
     """
     _, detours, damages = by_link(spec)
-    return 2 + 1.2 * (detours + damages) + 1.4 * _priced(spec)
-
-
-def _priced(spec: Spec) -> bool:
-    return spec.model.switches.prices != "fixed"
+    return 2 + 1.2 * (detours + damages) + 1.4 * spec.model.switches.priced
 
 
 def tariffs_of(spec: Spec) -> int:

@@ -41,7 +41,7 @@ from shockmesh.kernels.mechanisms.shocks import (
 )
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
-from shockmesh.kernels.rollout import baseline, quantity
+from shockmesh.kernels.rollout import MEANS, baseline, quantity
 from shockmesh.kernels.shard import shard
 
 LONG_NAMES = {
@@ -59,7 +59,6 @@ LONG_NAMES = {
     "nominal_output": "output at today's prices",
     "nominal_value_added": "value added at today's prices",
 }
-RELATIVE = ("price", "unit_cost", "consumer_price_index")  # to the undisturbed day: of no unit
 
 
 class Simulator:
@@ -162,7 +161,7 @@ class Simulator:
     def _variable(self, name: str, steady: np.ndarray) -> Variable:
         dims = canonical(self.spec.record[name])
         of, unit = quantity(name), self.network.unit
-        unit = unit.removesuffix(" / day") if of == "inventory" else "1" if of in RELATIVE else unit
+        unit = unit.removesuffix(" / day") if of == "inventory" else "1" if of in MEANS else unit
         return Variable(name, dims, unit, LONG_NAMES[of], steady.reshape(self._sizes(dims)))
 
     def _shaped(self, name: str, values: Float[np.ndarray, "member group time"]) -> np.ndarray:

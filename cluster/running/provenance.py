@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.planning.plan import Plan
+from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.io.inputs.survey import SURVEY, SURVEYED
+from shockmesh.io.inputs.survey import SURVEY
 from shockmesh.io.networks.store import content_hash
 from shockmesh.io.results import MANIFEST, read_manifest
 from shockmesh.io.stores.places import Place, place

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, ever_hit
+from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.members import Members
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.selection import named
 from shockmesh.cluster.spec.shocks import DamageShock, FailuresShock, RecoveryShock
 from shockmesh.cluster.spec.values import Field
-from shockmesh.io.inputs.survey import SURVEYED
 from shockmesh.kernels.devices.layout import criticality_of
 from shockmesh.kernels.network import FirmNetwork
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
+from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.source import Problem
 from shockmesh.io.inputs.scenarios import read_criticality
 from shockmesh.io.inputs.sector_matrices import products_are_sectors
-from shockmesh.io.inputs.survey import CROSSWALK, SURVEYED, surveyed_criticality, unrated
+from shockmesh.io.inputs.survey import CROSSWALK, surveyed_criticality, unrated
 from shockmesh.kernels.network import FirmNetwork
 
 SHOWN = 8  # sectors

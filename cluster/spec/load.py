@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.models import KEYS, Spec
 from shockmesh.cluster.spec.problems import pydantic_problems
 from shockmesh.cluster.spec.rules import Broken, broken_rules, missing_files
 from shockmesh.cluster.spec.source import Source, SpecError, read_source
-from shockmesh.io.inputs.survey import SURVEYED
 
 __all__ = ["Spec", "SpecError", "load_spec", "parse_spec"]
 

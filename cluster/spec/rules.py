@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.spec.domains import DOMAINS, Domain
-from shockmesh.cluster.spec.fields import MOST, PerFirm
+from shockmesh.cluster.spec.fields import MOST, SURVEYED, PerFirm
 from shockmesh.cluster.spec.models import Observe, Spec, Spreads, Unknown, path_of
 from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.shocks import (
@@ -21,18 +21,14 @@ from shockmesh.cluster.spec.shocks import (
     domain_of,
 )
 from shockmesh.cluster.spec.source import KeyPath
-from shockmesh.io.inputs.survey import SURVEYED
 from shockmesh.kernels.model import DEFAULTS
-from shockmesh.kernels.rollout import quantity
+from shockmesh.kernels.rollout import PRICED, quantity
 
 type Broken = tuple[KeyPath, object, str]
 
 MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
 LEVELS_OR_LIKE = "needs a level (all, region, series, sector or firm), or like in its place"
 WHERE_NAMES = ("region", "sector", "firm")
-PRICED = (  # what is recorded where prices move
-    "price", "unit_cost", "consumer_price_index", "tariff_revenue", "nominal_output", "nominal_value_added",
-)  # fmt: skip
 SHOWN = 12  # paths
 
 

@@ -25,6 +25,7 @@ from shockmesh.kernels.prices import PricesAtRest, prices_at_rest, sharded_price
 from shockmesh.kernels.shard import Sharded, mesh_of, shard
 
 MOST_FIRMS = 10_000  # whose prices are told one by one
+NAMES = ("price", "output", "consumer_price", "tariff_revenue")  # of numbers by firm
 SETTLED = 1e-4  # in float32; a move below it is round-off of large networks
 
 
@@ -49,7 +50,6 @@ class Found:
     def as_dict(self) -> dict[str, Any]:
         """What is told: prices by firm, or of many firms by region and sector, weighted by baseline output."""
         net = self.network
-        by_firm = {str(name): float(price) for name, price in zip(net.firm, self.price, strict=True)}
         revenue = np.bincount(net.region, self.tariff_revenue, len(net.regions))
         return {
             "firms": net.n_firms,
@@ -57,7 +57,7 @@ class Found:
             "rounds": self.rounds,
             "residual": self.residual,
             "seconds": {"set_up": round(self.set_up_seconds, 3), "solve": round(self.solve_seconds, 3)},
-            "price": by_firm if net.n_firms <= MOST_FIRMS else self._by_industry(),
+            "price": self._by_firm() if net.n_firms <= MOST_FIRMS else self._by_industry(),
             "consumer_price_index": self.consumer_prices(),
             "tariff_revenue": dict(zip(net.regions, map(float, revenue), strict=True)),
             "output": {"at_rest": float(self.output.sum()), "baseline": float(net.output.sum())},
@@ -66,8 +66,11 @@ class Found:
 
     def consumer_prices(self) -> dict[str, float]:
         """P of each region that has firms."""
-        first = {int(code): i for i, code in reversed(list(enumerate(self.network.region.tolist())))}
-        return {self.network.regions[code]: float(self.consumer_price[i]) for code, i in sorted(first.items())}
+        codes, firms = np.unique(self.network.region, return_index=True)
+        return {self.network.regions[code]: float(self.consumer_price[i]) for code, i in zip(codes, firms, strict=True)}
+
+    def _by_firm(self) -> dict[str, float]:
+        return {str(name): float(price) for name, price in zip(self.network.firm, self.price, strict=True)}
 
     def _by_industry(self) -> dict[str, dict[str, float]]:
         net, shape = self.network, (len(self.network.regions), len(self.network.sectors))
@@ -142,6 +145,3 @@ def _checked(spec: str, network: FirmNetwork, found: PricesAtRest, seconds: tupl
     numbers = {name: np.asarray(getattr(found, name), np.float64)[:, 0] for name in NAMES}
     return Found(network, **numbers, rounds=rounds, residual=float(moves.max(initial=0)), set_up_seconds=seconds[0],
                  solve_seconds=seconds[1])  # fmt: skip
-
-
-NAMES = ("price", "output", "consumer_price", "tariff_revenue")

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from shockmesh.io.examples import EXAMPLES
 from shockmesh.io.inputs.csv_text import read_csv_text
 
-SURVEYED = "surveyed"  # what a spec says for these ratings, in place of a file
 SURVEY = Path(__file__).with_suffix("")
 CROSSWALK = SURVEY / "crosswalk.csv"
 WORLD = EXAMPLES / "tables" / "wiod2016_2014_parts.npz"

@@ -159,8 +159,7 @@ def suits_table(network: FirmNetwork, switches: Switches, *, by_link: bool = Fal
     alike and prices are fixed; `by_link` says that a scenario has cuts or damages, which differ by link. The network
     suits if links fill a tenth of the table or more, and each firm sells one product.
     """
-    by_link = by_link or switches.order_split == "link" or switches.rationing == "water_filling"
-    if by_link or switches.prices != "fixed" or not network.n_links:
+    if by_link or switches.reads_links or not network.n_links:
         return False
     one_product = np.array_equal(_product_of_firm(network)[network.supplier], network.product)
     return 10 * network.n_links >= table_cells(network) and one_product

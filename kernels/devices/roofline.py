@@ -95,7 +95,7 @@ class Work:
         """Bytes that a day moves through the memory of the device."""
         per_link, per_pool, indices, pool_indices = self._counts()
         per_firm = {"hiring": 28, "overproduction": 38}.get(self.switches.capacity_rule, 22)
-        per_firm += self.failures + 10 * (self.switches.consumption == "labour_income") + 32 * self._priced
+        per_firm += self.failures + 10 * (self.switches.consumption == "labour_income") + 32 * self.switches.priced
         links = 0 if self.cells else self.links
         numbers = per_link * links + per_pool * self.pools + per_firm * self.firms
         shared = indices * links + pool_indices * self.pools
@@ -115,7 +115,7 @@ class Work:
                 counts = 10, 19, 5, 6
         water = 13 * NEWTON_STEPS if self.switches.rationing == "water_filling" else 0
         prices = (18, 24, 6, 10) if self.switches.order_split == "link" else (11, 24, 8, 10)
-        counts = tuple(one + self._priced * more for one, more in zip(counts, prices, strict=True))
+        counts = tuple(one + self.switches.priced * more for one, more in zip(counts, prices, strict=True))
         detour = 8 if self.switches.order_split == "link" else 16
         per_link, per_pool, indices, pool_indices = counts
         return (
@@ -124,22 +124,18 @@ class Work:
         )  # fmt: skip
 
     @property
-    def _priced(self) -> bool:
-        return self.switches.prices != "fixed"
-
-    @property
     def collectives(self) -> int:
         """All-to-alls of a day between the devices that share the network."""
         if not self.rows:
             return 0
         water = 2 * NEWTON_STEPS if self.switches.rationing == "water_filling" else 0
         rebuilt = self.damages > 0 and self.switches.order_target == "potential"
-        return 2 + water + (self.switches.order_split == "capacity") + rebuilt + self._priced
+        return 2 + water + (self.switches.order_split == "capacity") + rebuilt + self.switches.priced
 
     @property
     def sums(self) -> int:
         """All-reduces of a day between them, of one number a member, or a few."""
-        return (self.rows > 0) * ((self.switches.consumption == "labour_income") + 2 * self._priced)
+        return (self.rows > 0) * ((self.switches.consumption == "labour_income") + 2 * self.switches.priced)
 
     def seconds(self, device: Device, *, gradient: bool = False) -> float:
         """Time of all days forwards, or of all days and their gradient."""

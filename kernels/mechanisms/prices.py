@@ -77,7 +77,7 @@ class Accounts(NamedTuple):
 
 def initial_price(layout: Layout, switches: Switches, members: int) -> Float[Array, "firm member"] | None:
     """p before the first day; None where prices are fixed."""
-    return None if switches.prices == "fixed" else jnp.ones((layout.n_firms, members), layout.output.dtype)
+    return jnp.ones((layout.n_firms, members), layout.output.dtype) if switches.priced else None
 
 
 def market_today(
@@ -200,14 +200,20 @@ def accounts(
     """
     assert basket.level is not None
     price = jnp.exp(market.price)
-    revenue = jnp.zeros_like(price)
-    if day.duty is not None:
-        value = jnp.expm1(day.duty) * look_up(price, layout.supplier) * bought
-        revenue = segment_sum(value, layout.buyer)
+    revenue = tariff_revenue(layout, market, day.duty, bought)
     spent = segment_sum(jnp.exp(market.of_link) * (bought - sum(built)), layout.buyer)
     kept = segment_sum(jnp.exp(market.of_pool) * stored, layout.pool_buyer)
     level = jnp.broadcast_to(basket.level, price.shape)
     return Accounts(price, jnp.exp(market.cost), level, revenue, price * output - spent + kept)
+
+
+def tariff_revenue(
+    layout: Layout, market: Market, duty: Float[Array, "#link #member"] | None, bought: Links
+) -> Float[Array, "firm member"]:
+    """Tariffs on what each firm buys: of what it pays the part τ / (1 + τ), from log (1 + τ)."""
+    if duty is None:
+        return jnp.zeros_like(market.price)
+    return segment_sum(-jnp.expm1(-duty) * jnp.exp(market.of_link) * bought, layout.buyer)
 
 
 def _relative_power(log: Float[Array, "..."], power: Float[Array, "..."]) -> Float[Array, "..."]:

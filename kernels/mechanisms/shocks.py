@@ -13,7 +13,7 @@ A scenario holds any number of shocks of seven kinds; those on one firm or link 
     costs                        a factor over time on the price of a firm's value added
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import mul
@@ -289,9 +289,7 @@ class Day(NamedTuple):
     rebuilding: tuple[Rebuilding, ...] = ()
     repairing: tuple[Float[Array, "#firm #member"], ...] = ()  # part of each R that households ask for [1/day]
     detours: tuple[Detour, ...] = ()
-    duty: Float[Array, "#link #member"] | None = (
-        None  # log (1 + τ), all tariffs on a link together; None: there are none
-    )
+    duty: Float[Array, "#link #member"] | None = None  # log (1 + τ), see `duty`; None: 0
     value_added_price: Float[Array, "..."] | None = None  # w, (firm|1, member|1); None: 1
 
 
@@ -331,17 +329,23 @@ def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array,
             for of, cut in cuts
             if cut.detour_days is not None
         ),
-        _duty(layout, scenario, fixed, day),
+        duty(layout, fixed.taxed, [tariff.rise.today(day) for tariff in scenario.tariffs]),
         total_factor(scenario.costs, day) if scenario.costs else None,
     )
 
 
-def _duty(
-    layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array, ""]
+def duty(
+    layout: Layout,
+    taxed: Sequence[Float[Array, "#link #member"]],
+    rates: Sequence[Float[Array, "#firm #member"]],
 ) -> Float[Array, "#link #member"] | None:
-    """Log (1 + τ) of each link."""
-    on = zip(fixed.taxed, scenario.tariffs, strict=True)
-    duties = [jnp.log1p(share * look_up(tariff.rise.today(day), layout.buyer)) for share, tariff in on]
+    """Log (1 + τ) of each link, all tariffs on it together; None: there are none.
+
+    Args:
+        taxed: how far each tariff is on each link, see `Standing`.
+        rates: what each tariff is at the firm that buys, as a share of the price.
+    """
+    duties = [jnp.log1p(share * look_up(rate, layout.buyer)) for share, rate in zip(taxed, rates, strict=True)]
     return sum(duties[1:], duties[0]) if duties else None
 
 
