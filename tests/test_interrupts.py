@@ -14,7 +14,7 @@ def test_a_signal_that_comes_while_garbage_is_collected_is_not_lost(
     raises: type[BaseException], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ray's handler raises SystemExit while Ray starts."""
-    came, hook = list[str](), sys.unraisablehook
+    came, hook, handler = list[str](), sys.unraisablehook, signal.getsignal(signal.SIGTERM)
 
     def callback(phase: str, info: dict[str, int]) -> None:
         if not came:
@@ -30,7 +30,7 @@ def test_a_signal_that_comes_while_garbage_is_collected_is_not_lost(
         collect_and_wait()
     gc.callbacks.remove(callback)
     assert sys.unraisablehook is hook
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is handler
     assert capsys.readouterr().err == ""
 
 
