@@ -229,7 +229,27 @@ def test_the_devices_of_a_gang_share_the_state():
     told = readable(plan)
     assert told["gangs"] == "2 of 4 devices, each device with a shard of the network"
     assert told["ghosts"] == "30 firms that a device sees on another (0.0015 per firm)"
-    assert told["collectives"] == "2 a day, 76.8 kB each"
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (Model(), "2 a day, 76.8 kB each"),
+        (Model(preset="hallegatte2014"), "3 a day, 76.8 kB each"),
+        (Model(prices=Prices()), "3 a day, 76.8 kB each, and 2 sums of a few numbers"),
+        (
+            Model(preset="pichler2022", consumption="labour_income"),
+            "2 a day, 76.8 kB each, and 1 sum of a few numbers",
+        ),
+    ],
+    ids=["", "capacity", "prices", "income"],
+)  # fmt: skip
+def test_a_plan_counts_what_the_devices_of_a_gang_exchange(model: Model, told: str):
+    gang = spec(devices_per_gang=4).model_copy(update={"model": model})
+    plan = make_plan(gang, replace(SIZES, cut=CUT), cpus=8, memory=16 * GB)
+    assert readable(plan)["collectives"] == told
+    alone = make_plan(spec().model_copy(update={"model": model}), SIZES, cpus=8, memory=16 * GB)
+    assert (alone.collectives, alone.sums) == (0, 0)
 
 
 def test_a_network_is_cut_where_a_gang_has_several_devices(random_network):

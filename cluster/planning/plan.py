@@ -33,7 +33,7 @@ draws.
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -96,7 +96,9 @@ class Plan:
     workers: int
     devices: int  # of one worker
     ghosts: int  # firms that a device sees on another, over all devices
-    collective_bytes: int  # that one of a day's two collectives moves between the devices of a worker, for a block
+    collectives: int  # all-to-alls of a day between the devices of a worker
+    sums: int  # all-reduces of a day between them, of a few numbers
+    collective_bytes: int  # that one all-to-all moves, for a block
     worker_bytes: int  # memory that one device of a worker needs
     driver_bytes: int  # memory that the driver of a calibration needs; 0 for a sweep
     memory_bytes: int  # memory that it has
@@ -132,14 +134,13 @@ def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | No
 
 def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None) -> Sizes:
     """The integers of a network as a spec's model keeps it, and of its cut into shards."""
-    as_table = shard_of is None and kept_as_table(spec, network)
     return Sizes(
         firms=network.n_firms,
         links=network.n_links,
         pools=len(pools_of(network.buyer, network.product)[1]),
         regions=len(network.regions),
         sectors=len(network.sectors),
-        cells=table_cells(network) if as_table else 0,
+        cells=table_cells(network) if shard_of is None and kept_as_table(spec, network) else 0,
         failures=drawn_failures(spec, network),
         cut=None if shard_of is None else cut_of(network, shard_of),
     )
@@ -176,10 +177,10 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
     workers, available = _workers(spec, sizes, cpus or usable_cpus(), memory)
     _check_driver(spec, sizes, memory)
     block = _block(spec, sizes, workers, available)
-    link_steps = sizes.links * spec.horizon.days * spec.members
     blocks = math.ceil(spec.members / block)
     workers = min(workers, blocks)
     of_block, of_draws = block_seconds(spec, sizes, block, CORE), evaluation_seconds(spec, sizes, CORE)
+    work = _work(spec, sizes, block)
     return Plan(
         firms=sizes.firms,
         links=sizes.links,
@@ -190,12 +191,14 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
         workers=workers,
         devices=devices,
         ghosts=sum(sizes.cut.ghosts) if sizes.cut else 0,
+        collectives=work.collectives,
+        sums=work.sums,
         collective_bytes=sizes.cut.exchanged * block * _width(spec) if sizes.cut else 0,
         worker_bytes=worker_bytes(spec, sizes, block),
         driver_bytes=driver_bytes(spec, sizes),
         memory_bytes=available,
         output_bytes=spec.members * spec.horizon.days * _width(spec) * recorded(spec, sizes),
-        link_steps=link_steps,
+        link_steps=sizes.links * spec.horizon.days * spec.members,
         block_seconds=math.ceil(of_block),
         seconds=START_SECONDS + math.ceil(rounds(spec, blocks, workers) * of_block + of_draws),
     )
@@ -347,7 +350,7 @@ def _block(spec: Spec, sizes: Sizes, workers: int, available: int) -> int:
     lanes = even // LANES * LANES or even  # vector registers hold eight members
     wanted = max(1, min(LARGEST_BLOCK, lanes)) if given == "auto" else min(given, spec.members)
     least = 1 if given == "auto" else wanted
-    for block in _descending(wanted, least):
+    for block in range(wanted, least - 1, -1):
         if worker_bytes(spec, sizes, block) <= available:
             return block
     need = worker_bytes(spec, sizes, least)
@@ -357,20 +360,17 @@ def _block(spec: Spec, sizes: Sizes, workers: int, available: int) -> int:
     )
 
 
-def _descending(first: int, last: int) -> Iterator[int]:
-    return iter(range(first, last - 1, -1))
-
-
 def _width(spec: Spec) -> int:
     return 8 if spec.precision == "float64" else 4
 
 
 def readable(plan: Plan) -> dict[str, str]:
     """The plan as a person reads it."""
+    sums = f", and {plan.sums} sum{'s' * (plan.sums > 1)} of a few numbers" if plan.sums else ""
     gang = {
         "gangs": f"{plan.workers} of {plan.devices} devices, each device with a shard of the network",
         "ghosts": f"{plan.ghosts:,} firms that a device sees on another ({plan.ghosts / plan.firms:.3g} per firm)",
-        "collectives": f"2 a day, {human_bytes(plan.collective_bytes)} each",
+        "collectives": f"{plan.collectives} a day, {human_bytes(plan.collective_bytes)} each{sums}",
         "memory of a device": f"{human_bytes(plan.worker_bytes)} of {human_bytes(plan.memory_bytes)}",
     }
     worker = {
