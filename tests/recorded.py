@@ -70,6 +70,35 @@ def two_variables() -> xr.Dataset:
     return xr.merge([run(dims=()), run(dims=("region",), name="value_added")], join="exact", compat="equals")
 
 
+def prices_alone(members: int = 5) -> xr.Dataset:
+    """Prices that rise on day 2 for good, by a part of the loss that the member drew; ITA has no firms of I."""
+    ds = run(members)
+    loss, later = ds["shocks.lockdown.loss"], xr.DataArray(np.arange(DAYS) >= 2, dims="time")
+
+    def of(parts: xr.DataArray, rises: xr.DataArray, unit: str) -> xr.DataArray:
+        values = parts + rises * loss * later
+        return values.transpose("member", "time", ...).reset_coords(drop=True).assign_attrs(units=unit)
+
+    by_region, by_both = ({dim: ds[dim] for dim in dims} for dims in (["region"], ["region", "sector"]))
+    one, there = xr.ones_like(ds["region"], float), xr.DataArray([[1.0, 1], [1, 0], [1, 1]], by_both)
+    rises = xr.DataArray([[0.2, -0.05], [0.01, 0], [0, 0]], by_both)
+    consumer, paid = (xr.DataArray(of, by_region) for of in ([0.1, 0.01, 0], [3.0, 0, 0]))
+    money = {
+        "consumer_price_index": of(one, consumer, "1"), "consumer_price_index_baseline": one,
+        "price": of(there, rises, "1"), "price_baseline": there,
+        "tariff_revenue": of(0 * one, paid, UNIT), "tariff_revenue_baseline": 0 * one,
+    }  # fmt: skip
+    return ds.drop_vars(["output", "output_baseline"]).assign(money)
+
+
+def with_prices(members: int = 5) -> xr.Dataset:
+    """The same beside output, in quantities and at today's prices."""
+    ds = xr.merge([run(members), prices_alone(members)], join="exact", compat="equals")
+    nominal = ds["output"] * ds["consumer_price_index"]
+    nominal = nominal.transpose(*ds["output"].dims).assign_attrs(units=UNIT)
+    return ds.assign(nominal_output=nominal, nominal_output_baseline=ds["output_baseline"])
+
+
 SHAPES: dict[str, Callable[[], xr.Dataset]] = {
     "region and sector": run,
     "sector and region": lambda: run(dims=("sector", "region")),
@@ -90,5 +119,8 @@ SHAPES: dict[str, Callable[[], xr.Dataset]] = {
     "an empty region": lambda: with_empty(region="ITA"),
     "no shock": lambda: run(deepest=0.0),
     "a gain": lambda: run(deepest=-0.5),
+    "prices": with_prices,
+    "prices alone": prices_alone,
+    "prices of one member": lambda: with_prices(1),
     "float32": lambda: run().astype("float32"),
 }

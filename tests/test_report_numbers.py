@@ -30,7 +30,7 @@ def test_losses_are_those_of_the_closed_form():
     assert losses.currency == "million USD"
 
 
-@pytest.mark.parametrize("shape", [name for name in SHAPES if name != "a stock only"])
+@pytest.mark.parametrize("shape", [name for name in SHAPES if name not in ("a stock only", "prices alone")])
 def test_parts_add_up_to_the_whole(shape: str):
     ds = SHAPES[shape]()
     losses = measure(ds, "output")
@@ -126,6 +126,21 @@ def test_labels_are_ranked_by_share_or_by_money():
     assert [row["region"] for row in words.hit_most(losses, "region", 2, "money")] == ["GBR", "USA"]
     assert words.hit_most(losses, "firm", 3) == []
     assert words.names_hit_most(measure(with_empty(region="ITA"), "output"), "region") == ["GBR", "USA"]
+
+
+def test_gains_are_told_of_labels_that_gain():
+    ds = run(deepest=-0.5)
+    still = ds["output"].where(ds["region"] != "ITA", ds["output_baseline"]).assign_attrs(ds["output"].attrs)
+    losses = measure(ds.assign(output=still), "output")
+    gains = words.gain_most(losses, "region", 3)
+    assert [row["region"] for row in gains] == ["GBR", "USA"]
+    assert [row["loss"]["median"] for row in gains] == pytest.approx([-1 / 6, -1 / 60])
+    assert "regions that gain most: GBR +16.7 %, USA +1.67 %" in words.headline_text(
+        words.headline_of(losses, None, {})
+    )
+    assert "gain" in figures.ranking(losses, "region").choices
+    assert words.gain_most(measure(run(), "output"), "region", 3) == []
+    assert "gain" not in figures.ranking(measure(run(), "output"), "region").choices
 
 
 def test_a_figure_says_of_how_many_it_shows_the_most():

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from shockmesh.io.reports import charts as plot
-from shockmesh.io.reports.headline import deepest_day, hit_most, names_hit_most, percent
-from shockmesh.io.reports.losses import HIGH, LOW, Losses, notable
+from shockmesh.io.reports.headline import deepest_day, gain_most, hit_most, names_hit_most, percent
+from shockmesh.io.reports.losses import HIGH, LOW, Losses, days_of, notable
 
 BARS, ROWS, CURVES = 15, 45, 100  # the most that one figure shows
 CHANCE = 1.96  # standard deviations: 95 of 100 rank correlations of unrelated numbers lie within CHANCE / √(n − 1)
@@ -54,9 +54,11 @@ def over_time(losses: Losses, events: Mapping[str, float]) -> Panel:
 def ranking(losses: Losses, dim: str) -> Panel:
     """Bars of the loss by one dim with the members' spread: as a share, and in money where the unit allows it."""
     rows, labels = hit_most(losses, dim, BARS), losses.baseline.sizes[dim]
-    choices = {"share of its baseline": _bars(rows, dim, "loss", 100, "loss, % of its baseline")}
+    choices = {"share of its baseline": bars(rows, dim, "loss", 100, "loss, % of its baseline")}
     if losses.money() is not None:
-        choices["amount"] = _bars(hit_most(losses, dim, BARS, "money"), dim, "money", 1, f"loss, {losses.currency}")
+        choices["amount"] = bars(hit_most(losses, dim, BARS, "money"), dim, "money", 1, f"loss, {losses.currency}")
+    if gains := gain_most(losses, dim, BARS):
+        choices["gain"] = bars(gains, dim, "loss", -100, "gain, % of its baseline")
     first = ", ".join(f"{row[dim]} {percent(row['loss']['median'])}" for row in rows[:3])
     more = f" The {BARS} hit most of {labels}." if labels > BARS else ""
     spread = "Bar: median; line: 90 % of members." if len(losses.member) > 1 else ""
@@ -82,7 +84,7 @@ def spreading(losses: Losses) -> Panel:
         title="How the loss travels",
         note="Median loss on each day, % of the region's baseline; the region hit most on top.",
         alt=f"Heat map of the loss by region and day. {names[0]} is hit most; its loss peaks at {peak:.1f} %.",
-        choices={"": plot.heat(losses.days, names, loss, (_time_title(losses), "region"))},
+        choices={"": plot.heat(losses.days, names, loss, (_time_title(losses.time), "region"))},
         height=130 + 15 * len(names),
     )
 
@@ -156,21 +158,30 @@ def driver_points(found: Mapping[str, float], values: Mapping[str, np.ndarray], 
 
 
 def _path(losses: Losses, paths: Float[np.ndarray, "member time"], events: Mapping[str, float]) -> plot.Figure:
+    return path(losses.time, paths, losses.label, events)
+
+
+def path(
+    time: np.ndarray, paths: Float[np.ndarray, "member time"], label: str, events: Mapping[str, float]
+) -> plot.Figure:
+    """The members' paths as multiples of the baseline: bands, or the line of the only one."""
+    days = days_of(time)
     if len(paths) == 1:
-        traces = [plot.line(losses.days, 100 * paths[0], losses.label, color=plot.BLUE, width=2.5)]
+        traces = [plot.line(days, 100 * paths[0], label, color=plot.BLUE, width=2.5)]
     else:
-        traces = plot.bands(losses.days, 100 * np.quantile(paths, [LOW, 0.25, 0.5, 0.75, HIGH], axis=0))
-    return plot.against_baseline(traces, _path_titles(losses), events)
+        traces = plot.bands(days, 100 * np.quantile(paths, [LOW, 0.25, 0.5, 0.75, HIGH], axis=0))
+    return plot.against_baseline(traces, (_time_title(time), f"{label.lower()}, % of baseline"), events)
 
 
-def _bars(rows: list[dict[str, Any]], dim: str, what: str, factor: float, title: str) -> plot.Figure:
+def bars(rows: list[dict[str, Any]], dim: str, what: str, factor: float, title: str) -> plot.Figure:
+    """Bars of the spreads `what` of rows that `dim` names, times a factor."""
     scaled = [{end: factor * row[what][end] for end in ("median", "low", "high")} for row in rows]
     return plot.bars([row[dim] for row in rows], scaled, title)
 
 
 def _path_titles(losses: Losses) -> tuple[str, str]:
-    return _time_title(losses), f"{losses.label.lower()}, % of baseline"
+    return _time_title(losses.time), f"{losses.label.lower()}, % of baseline"
 
 
-def _time_title(losses: Losses) -> str:
-    return "date" if np.issubdtype(losses.time.dtype, np.datetime64) else "day of the run"
+def _time_title(time: np.ndarray) -> str:
+    return "date" if np.issubdtype(time.dtype, np.datetime64) else "day of the run"

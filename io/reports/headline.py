@@ -1,5 +1,6 @@
 """The numbers that come first, and how numbers are written: `headline` for programs, `headline_text` for people."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +17,11 @@ from shockmesh.io.reports.losses import (
     recorded,
     spread,
 )
+from shockmesh.io.reports.prices import Rises, rises_of, told
 
 SCALES = {"trillion": 1e12, "billion": 1e9, "million": 1e6, "thousand": 1e3}
 MOST = 5  # regions and sectors that a headline names
+GAIN = 1e-5  # share of a baseline from which on a gain is told
 
 
 def headline(ds: xr.Dataset, spec: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -26,29 +29,39 @@ def headline(ds: xr.Dataset, spec: dict[str, Any] | None = None) -> dict[str, An
 
     Keys: measure, members, days, interval; loss (share of baseline over the horizon) and money, each a spread over
     members {median, low, high, worst}; deepest (worst day: loss, day); days_to_recover; regions and sectors hit most;
-    outside (part of the loss in regions without a shock; needs the spec). What cannot be told is None or empty.
+    regions that gain; outside (part of the loss in regions without a shock; needs the spec); prices (consumer: rise on
+    the last day by region, price: by recorded label, tariff_revenue over the horizon). What cannot be told is None or
+    empty: all of losses, where prices alone were recorded.
 
     Raises:
         ReportError: no member is there, or none is sound.
     """
-    losses = measure(ds, recorded(ds)[0])
-    return headline_of(losses, spec or {})
+    names = recorded(ds)
+    return headline_of(measure(ds, names[0]) if names else None, rises_of(ds), spec or {})
 
 
-def headline_of(losses: Losses, spec: dict[str, Any]) -> dict[str, Any]:
-    """The same from losses already read."""
+def headline_of(losses: Losses | None, rises: Rises | None, spec: dict[str, Any]) -> dict[str, Any]:
+    """The same from losses and prices already read, of which one is there."""
+    read = losses or rises
+    assert read is not None
+    numbers = {"measure": None, "members": len(read.member), "days": len(read.time), "interval": [LOW, HIGH]}
+    return {**numbers, **_of_losses(losses, spec), "prices": told(rises, MOST)}
+
+
+def _of_losses(losses: Losses | None, spec: dict[str, Any]) -> dict[str, Any]:
+    if losses is None:
+        nothing = dict.fromkeys(("loss", "money", "deepest", "days_to_recover", "outside"))
+        return {**nothing, "regions": [], "sectors": [], "gaining": []}
     money, away = losses.money(), outside(losses, spec)
     return {
         "measure": losses.name,
-        "members": len(losses.member),
-        "days": len(losses.time),
-        "interval": [LOW, HIGH],
         "loss": spread(losses.share().values),
         "money": None if money is None else {**spread(money.values), "unit": losses.currency},
         "deepest": _deepest(losses),
         "days_to_recover": _recovery(losses),
         "regions": hit_most(losses, "region", MOST),
         "sectors": hit_most(losses, "sector", MOST),
+        "gaining": gain_most(losses, "region", MOST),
         "outside": None if away is None else spread(away),
     }
 
@@ -60,15 +73,30 @@ def hit_most(losses: Losses, dim: str, most: int, by: Literal["loss", "money"] =
     """
     if dim not in losses.dims:
         return []
+    money = losses.money(dim)
+    ranked = losses.share(dim) if by == "loss" or money is None else money
+    return _labelled(losses, dim, _order(ranked.transpose("member", dim).values)[:most])
+
+
+def gain_most(losses: Losses, dim: str, most: int) -> list[dict[str, Any]]:
+    """The labels of a dim whose median loss is a gain, the greatest share first: as `hit_most`, losses below 0."""
+    if dim not in losses.dims:
+        return []
+    share = losses.share(dim).transpose("member", dim).values
+    gaining = [i for i in reversed(_order(share)) if np.median(share[:, i]) < -GAIN]
+    return _labelled(losses, dim, gaining[:most])
+
+
+def _labelled(losses: Losses, dim: str, places: list[int]) -> list[dict[str, Any]]:
+    """What labels at some places lose: each label with the spread of its loss and money."""
     share, money = losses.share(dim), losses.money(dim)
-    ranked = share if by == "loss" or money is None else money
     return [
         {
             dim: str(share[dim].values[i]),
             "loss": spread(share.isel({dim: i}).values),
             "money": None if money is None else {**spread(money.isel({dim: i}).values), "unit": losses.currency},
         }
-        for i in _order(ranked.transpose("member", dim).values)[:most]
+        for i in places
     ]
 
 
@@ -107,16 +135,32 @@ def _recovery(losses: Losses) -> dict[str, Any]:
 
 def headline_text(numbers: dict[str, Any]) -> list[str]:
     """A headline as a few lines to print."""
+    return [*(_loss_text(numbers) if numbers["loss"] else []), *_price_text(numbers["prices"] or {}, numbers["days"])]
+
+
+def _loss_text(numbers: dict[str, Any]) -> Iterator[str]:
     days, members, deepest = numbers["days"], numbers["members"], numbers["deepest"]
     over = f"{days} days" if members == 1 else f"{days} days, {members} members"
-    lines = [f"{numbers['measure'].replace('_', ' ')} lost over {over}: {ranged(numbers['loss'])}"]
+    yield f"{numbers['measure'].replace('_', ' ')} lost over {over}: {ranged(numbers['loss'])}"
     if numbers["money"]:
-        lines.append(f"in money: {ranged_money(numbers['money'])}")
+        yield f"in money: {ranged_money(numbers['money'])}"
     for dim in ("region", "sector"):
         said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in numbers[f"{dim}s"]]
-        lines += [f"{dim}s hit most: {', '.join(said)}"] if len(said) > 1 else []
-    lines.append(f"deepest day: {percent(deepest['loss']['median'])} below baseline, day {deepest['day']}")
-    return [*lines, _recovery_text(numbers["days_to_recover"], members)]
+        yield from [f"{dim}s hit most: {', '.join(said)}"] if len(said) > 1 else []
+    if numbers["gaining"]:
+        said = [f"{row['region']} {rise(-row['loss']['median'])}" for row in numbers["gaining"]]
+        yield f"regions that gain most: {', '.join(said)}"
+    yield f"deepest day: {percent(deepest['loss']['median'])} below baseline, day {deepest['day']}"
+    yield _recovery_text(numbers["days_to_recover"], members)
+
+
+def _price_text(prices: dict[str, Any], days: int) -> Iterator[str]:
+    for what, words in (("consumer", "consumer prices"), ("price", "prices that moved most")):
+        if moved := prices.get(what):
+            said = [f"{row['name']} {rise(row['rise']['median'])}" for row in moved]
+            yield f"{words}, last day: {', '.join(said)}"
+    if revenue := prices.get("tariff_revenue"):
+        yield f"tariff revenue over {days} days: {ranged_money(revenue)}"
 
 
 def _recovery_text(recovery: dict[str, Any], members: int) -> str:
@@ -132,6 +176,11 @@ def percent(share: float) -> str:
     digits = 1 if abs(value) >= 10 else 2
     text = f"{value:.{digits}f}" if abs(value) >= 0.05 or value == 0 else f"{value:.1g}"
     return text.replace("-", "−") + " %"
+
+
+def rise(share: float) -> str:
+    """A change in per cent, with its sign: +0.17 %."""
+    return f"{'+' * (share > 0)}{percent(share)}"
 
 
 def money_text(value: float, unit: str) -> str:

@@ -57,8 +57,7 @@ class Losses:
     @property
     def days(self) -> list[Any]:
         """The time axis, ready for JSON."""
-        dates = np.issubdtype(self.time.dtype, np.datetime64)
-        return np.datetime_as_string(self.time, unit="D").tolist() if dates else self.time.tolist()
+        return days_of(self.time)
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -84,6 +83,12 @@ class Losses:
         return (split_rate(self.unit) or (self.unit, 1.0))[0]
 
 
+def days_of(time: np.ndarray) -> list[Any]:
+    """Days of the run, or dates, ready for JSON."""
+    dates = np.issubdtype(time.dtype, np.datetime64)
+    return np.datetime_as_string(time, unit="D").tolist() if dates else time.tolist()
+
+
 def measure(ds: xr.Dataset, name: str) -> Losses:
     """Read one recorded variable against `<name>_baseline`.
 
@@ -104,7 +109,7 @@ def measure(ds: xr.Dataset, name: str) -> Losses:
         if "region" in others:
             regional.append(one.sum([dim for dim in others if dim != "region"]).transpose("time", "region"))
         shortfall.append(baseline * ds.sizes["time"] - one.sum("time", skipna=False))
-    sound = np.isfinite(total).all(1) & (_status(ds) != FAILED)
+    sound = np.isfinite(total).all(1) & (status_of(ds) != FAILED)
     if not sound.any():
         raise ReportError(f"{name}: no member is sound: each failed or holds values that are not finite")
     regions = _regional(baseline, [one for one, good in zip(regional, sound, strict=False) if good])
@@ -122,7 +127,8 @@ def measure(ds: xr.Dataset, name: str) -> Losses:
     )
 
 
-def _status(ds: xr.Dataset) -> np.ndarray:
+def status_of(ds: xr.Dataset) -> np.ndarray:
+    """The status of each member; 0 where a dataset says none."""
     return ds["status"].values if "status" in ds else np.zeros(ds.sizes["member"], np.int8)
 
 
@@ -133,23 +139,21 @@ def _regional(baseline: xr.DataArray, members: list[xr.DataArray]) -> xr.DataArr
     return xr.concat(members, "member") / whole.where(whole > 0)
 
 
-def recorded(ds: xr.Dataset, dim: str | None = None) -> list[str]:
+def recorded(ds: xr.Dataset) -> list[str]:
     """Names of the variables that can be lost, those with a baseline, the most telling first, of one the most by place.
 
-    With a dim, only those that have it.
+    Empty where prices alone were recorded.
 
     Raises:
-        ReportError: nothing at all was recorded, or prices alone.
+        ReportError: nothing at all was recorded.
     """
     known = [str(name) for name in ds.data_vars if f"{name}_baseline" in ds]
     if not known or not ds.sizes.get("member"):
         raise ReportError("the run holds no finished member yet; finish it with `shockmesh resume`")
     names = [name for name in known if quantity(name) not in NO_FLOWS]
-    if not names:
-        raise ReportError(f"the run recorded {', '.join(known)} alone: a report is of losses; record output too")
     order = list(MEASURES)
     names.sort(key=lambda name: (_place(quantity(name), order), -len({"region", "sector"} & {*ds[name].dims}), name))
-    return [name for name in names if dim is None or dim in ds[name].dims]
+    return names
 
 
 def _place(name: str, order: list[str]) -> int:

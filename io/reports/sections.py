@@ -1,6 +1,7 @@
 """What a report says and in which order: from an open run and its manifest to the page."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 import xarray as xr
 import yaml
 from plotly.offline import get_plotlyjs
-from shockmesh.io.reports import figures
+from shockmesh.io.reports import figures, price_panels
 from shockmesh.io.reports.headline import between, headline_of, hit_most, money_text, percent
 from shockmesh.io.reports.losses import Losses, drawn, drivers, measure, notable, recorded, spread
 from shockmesh.io.reports.page import Block, Card, Folded, Notice, Pair, Section, Table, page
+from shockmesh.io.reports.prices import Rises, rises_of
 from shockmesh.io.reports.remarks import notes_of
 
 TABLE_ROWS = 200
@@ -29,17 +31,27 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
         ReportError: no member is there, or none is sound.
     """
     spec = dict(manifest.get("spec", {}))
-    read = {variable: measure(ds, variable) for variable in recorded(ds)}
-    main = next(iter(read.values()))
-    sections = [
-        Section("time", "Over time", [*_notices(main, ds, manifest), *_over_time(main, events(spec))]),
-        Section("where", "Who loses", list(_who_loses(read))),
-        Section("members", "Members", list(_members(main, drawn(ds, main.member)))),
-        Section("drivers", "Drivers", list(_drivers(main, ds))),
-        Section("made", "How it was made", made(spec, manifest)),
-    ]
-    shown = [section for section in sections if section.blocks]
-    return page(_title(spec, name), _subtitle(main, manifest, name), _cards(main, spec), shown, get_plotlyjs())
+    read, rises = {variable: measure(ds, variable) for variable in recorded(ds)}, rises_of(ds)
+    main = next(iter(read.values()), None)
+    whole = main or rises
+    assert whole is not None
+    marks = {} if np.issubdtype(whole.time.dtype, np.datetime64) else events(spec)
+    notices = list(_notices(whole, ds, manifest))
+    sections = [] if main is None else list(_of_losses(read, main, marks, ds))
+    if rises is not None:
+        sections.insert(2, Section("prices", "Prices", list(price_panels.blocks(rises, read, marks))))
+    sections.append(Section("made", "How it was made", made(spec, manifest)))
+    first, *others = [section for section in sections if section.blocks]
+    shown = [replace(first, blocks=[*notices, *first.blocks]), *others]
+    cards = [*(_cards(main, spec) if main else []), *(price_panels.cards(rises) if rises else [])]
+    return page(_title(spec, name), _subtitle(whole, manifest, name), cards, shown, get_plotlyjs())
+
+
+def _of_losses(read: Read, main: Losses, marks: Mapping[str, float], ds: xr.Dataset) -> Iterator[Section]:
+    yield Section("time", "Over time", list(_over_time(main, marks)))
+    yield Section("where", "Who loses", list(_who_loses(read)))
+    yield Section("members", "Members", list(_members(main, drawn(ds, main.member))))
+    yield Section("drivers", "Drivers", list(_drivers(main, ds)))
 
 
 def _title(spec: Mapping[str, Any], name: str) -> str:
@@ -48,7 +60,7 @@ def _title(spec: Mapping[str, Any], name: str) -> str:
     return f"Shock report: {', '.join(shocks[:NAMED]) or name}{more}"
 
 
-def _subtitle(losses: Losses, manifest: Manifest, name: str) -> str:
+def _subtitle(losses: Losses | Rises, manifest: Manifest, name: str) -> str:
     spec, plan = manifest.get("spec", {}), manifest.get("plan", {})
     members = len(losses.member)
     parts = [f"run “{name}”", f"{members} member{'s' if members > 1 else ''}", f"{len(losses.time)} days"]
@@ -61,7 +73,7 @@ def _subtitle(losses: Losses, manifest: Manifest, name: str) -> str:
 
 
 def _cards(losses: Losses, spec: dict[str, Any]) -> list[Card]:
-    numbers = headline_of(losses, spec)
+    numbers = headline_of(losses, None, spec)
     cards = [_loss_card(losses, numbers), *_money_cards(losses, numbers)]
     cards += [card for dim in ("region", "sector", "firm") for card in _hit_cards(losses, dim)]
     deepest, recovery = numbers["deepest"], numbers["days_to_recover"]
@@ -103,7 +115,7 @@ def _recovery_card(recovery: Mapping[str, Any], members: int, horizon: int) -> C
     return Card("Days to recover", value, note)
 
 
-def _notices(losses: Losses, ds: xr.Dataset, manifest: Manifest) -> Iterator[Block]:
+def _notices(losses: Losses | Rises, ds: xr.Dataset, manifest: Manifest) -> Iterator[Block]:
     yield from map(Notice, notes_of(manifest))
     missing = missing_members(ds, manifest)
     if missing:
@@ -114,7 +126,7 @@ def _notices(losses: Losses, ds: xr.Dataset, manifest: Manifest) -> Iterator[Blo
 
 
 def _over_time(losses: Losses, marks: Mapping[str, float]) -> Iterator[Block]:
-    yield figures.over_time(losses, {} if np.issubdtype(losses.time.dtype, np.datetime64) else marks)
+    yield figures.over_time(losses, marks)
     if losses.by_region is not None and losses.by_region.sizes["region"] > 1:
         yield figures.spreading(losses)
 
