@@ -8,10 +8,9 @@ Departures of the presets from what they name, beyond those of the mechanisms th
      demand and capacity allow (BoARIO's manual on Hallegatte 2014); stocks are by supplier, rationing is proportional
      (Inoue & Todo's simulator on Henriet & Hallegatte 2008). tests/test_henriet.py writes both out, and says where
      they differ. Days of stock and of adjustment are ours; that simulator has 15 and 6;
-  2. hallegatte2014: the tables' industries buy from themselves, firms do not; see tests/test_boario.py;
+  2. hallegatte2014: see tests/test_boario.py;
   3. pichler2022: final demand is exogenous, where theirs follows labour income (`consumption: labour_income`); stocks
-     are 15 days for all, where theirs differ by industry (`inventory_days: {by_sector: …}`); industries buy from
-     themselves, firms do not.
+     are 15 days for all, where theirs differ by industry (`inventory_days: {by_sector: …}`).
 """
 
 from dataclasses import dataclass, field

@@ -1,8 +1,8 @@
 """The firm network: the one noun that every room shares.
 
 A network is firms (region, sector, baseline output, final demand) and supply links (supplier → buyer, amount,
-product). It is immutable, held on the host as NumPy arrays in canonical order (links sorted by buyer, product,
-supplier), and validated when it is made, written or read.
+product). A firm may supply itself, as an industry does. A network is immutable, held on the host as NumPy arrays in
+canonical order (links sorted by buyer, product, supplier), and validated when it is made, written or read.
 
     >>> import numpy as np
     >>> chain = firm_network(supplier=[0, 1], buyer=[1, 2], amount=[1.0, 1.0], final_demand=[0.0, 0.0, 1.0])
@@ -200,7 +200,6 @@ def _check_indices(network: FirmNetwork) -> None:
     _require_index("region", network.region, len(network.regions))
     _require_index("sector", network.sector, len(network.sectors))
     _require(network.product >= 0, "product", network.product, "product ≥ 0")
-    _require(network.supplier != network.buyer, "supplier", network.supplier, "no firm supplies itself")
 
 
 def _check_numbers(network: FirmNetwork) -> None:

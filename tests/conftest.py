@@ -107,12 +107,12 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def random_network() -> Callable[..., FirmNetwork]:
-    """A balanced random network whose firms all add value: firms, links and sectors as asked, by seed."""
+    """A random network whose firms all add value, as large as asked, by seed; with `own` some supply themselves."""
 
-    def make(firms: int = 30, links: int = 120, sectors: int = 4, seed: int = 0) -> FirmNetwork:
+    def make(firms: int = 30, links: int = 120, sectors: int = 4, seed: int = 0, *, own: bool = False) -> FirmNetwork:
         rng = np.random.default_rng(seed)
         pairs = np.unique(rng.integers(0, firms, (links, 2)), axis=0)
-        pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+        pairs = pairs if own else pairs[pairs[:, 0] != pairs[:, 1]]
         amount = rng.uniform(0.1, 1, len(pairs))
         sales = np.bincount(pairs[:, 0], amount, firms)
         inputs = np.bincount(pairs[:, 1], amount, firms)
@@ -160,25 +160,3 @@ def of_24_firms(random_network: Callable[..., FirmNetwork]) -> Problem:
 def small(of_24_firms: Problem, float64: None) -> Problem:
     """A calibration with data, in double precision."""
     return of_24_firms
-
-
-@pytest.fixture(scope="session")
-def halved() -> Callable[..., FirmNetwork]:
-    """Industries that may buy from themselves, as a network: two equal firms each, the first halves first.
-
-    The halves buy from each other what the industry buys from itself. By the split law their sums are the industry.
-    """
-
-    def make(flows: np.ndarray, final_demand: np.ndarray, sector: np.ndarray, sectors: list[str]) -> FirmNetwork:
-        n = len(flows)
-        sells, buys = np.nonzero(flows)
-        supplier = np.concatenate([sells + half * n for half in (0, 0, 1, 1)])
-        buyer = np.concatenate([buys + half * n for half in (0, 1, 0, 1)])
-        keep = supplier != buyer
-        supplier, buyer = supplier[keep], buyer[keep]
-        amount = flows[supplier % n, buyer % n] / np.where(supplier % n == buyer % n, 2, 4)
-        return firm_network(
-            supplier, buyer, amount, np.tile(final_demand / 2, 2), sector=np.tile(sector, 2), sectors=sectors
-        )
-
-    return make

@@ -1,7 +1,8 @@
-"""Input-output tables in memory, made up: as given, or at random and in balance."""
+"""Input-output tables in memory, made up: as given, or at random and in balance; and industries as firms."""
 
 import numpy as np
 import xarray as xr
+from shockmesh.kernels.network import FirmNetwork, firm_network
 
 Z_DIMS = ("region_from", "sector_from", "region_to", "sector_to")
 
@@ -36,3 +37,9 @@ def random_table(
     final = output - flows.sum(1)
     cube = flows.reshape(regions, sectors, regions, sectors)
     return dataset(cube, final.reshape(regions, sectors))
+
+
+def of_industries(flows: np.ndarray, final: np.ndarray, sector: np.ndarray, sectors: list[str]) -> FirmNetwork:
+    """Industries (supplier, buyer) with final demand (industry), one firm each, which may buy from itself."""
+    supplier, buyer = np.nonzero(flows)
+    return firm_network(supplier, buyer, flows[supplier, buyer], final, sector=sector, sectors=sectors)

@@ -1,6 +1,6 @@
 """Parity of `hallegatte2014` with BoARIO 0.7.2, which runs beside it: damage that is rebuilt, capital that recovers.
 
-BoARIO's industries buy from themselves, firms here do not: each industry becomes two firms (`halved` in conftest.py).
+Each industry is one firm, which may buy from itself.
 
 BoARIO's names beside ours: the table in kernels/DESIGN.md. Where BoARIO differs from the papers or from itself, and
 what is done here:
@@ -32,7 +32,7 @@ from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.mechanisms.shocks import Course, Damage, HouseholdDamage, Recovery, Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
-from shockmesh.kernels.network import FirmNetwork
+from tables import of_industries
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -81,21 +81,20 @@ def by_boario(table: Any, event: Callable[[Any], Any], **numbers: Any) -> np.nda
 
 
 def by_us(
-    halved: Callable[..., FirmNetwork],
     table: Any,
     switches: Switches,
     scenario: Scenario,
     product_days: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Output [time, industry], as the sum of its halves."""
+    """Output [time, industry]."""
     names = table.Z.index.get_level_values("sector")
     sectors = list(names.unique())
     final_demand = table.Y.to_numpy().sum(axis=1) / 365
-    network = halved(table.Z.to_numpy() / 365, final_demand, names.map(sectors.index).to_numpy(), sectors)
+    network = of_industries(table.Z.to_numpy() / 365, final_demand, names.map(sectors.index).to_numpy(), sectors)
     model = Parameters(**{name: column(value) for name, value in PRESETS["hallegatte2014"].defaults.items()})
     layout = lay_out(network, np.float64, product_days=product_days)
-    found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"][:, :, 0]
-    return np.asarray(found).reshape(DAYS, 2, -1).sum(axis=1)
+    found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"]
+    return np.asarray(found)[:, :, 0]
 
 
 def hit(table: Any) -> np.ndarray:
@@ -125,7 +124,7 @@ def rebuilt(table: Any, share: float) -> tuple[Callable[[Any], Any], Scenario]:
 
     builder = [builders(table).get(name, 0.0) for name in table.Z.index.get_level_values("sector")]
     damage = Damage(
-        column(np.tile(hit(table) * share, 2)), column(4 * 365), column(np.tile(builder, 2)), column(1.2),
+        column(hit(table) * share), column(4 * 365), column(np.array(builder)), column(1.2),
         column(OCCURRENCE), column(OCCURRENCE + DURATION), column(TAU),
     )  # fmt: skip
     return event, Scenario(damages=(damage,))
@@ -141,7 +140,7 @@ def with_homes(table: Any, share: float) -> tuple[Callable[[Any], Any], Scenario
     asked = table.Y.to_numpy()[:, :2] * np.isin(sector, list(builders(table)))[:, None]
     asked = asked / pd.DataFrame(asked).groupby(np.asarray(sector)).transform("sum").replace(0, 1).to_numpy()
     part = np.array([builders(table).get(name, 0.0) for name in sector])
-    worth = 1.2 * part * (asked @ homes.to_numpy()) / 2
+    worth = 1.2 * part * (asked @ homes.to_numpy())
 
     def event(model: Any) -> Any:
         return EventKapitalRebuild._from_series(
@@ -149,7 +148,7 @@ def with_homes(table: Any, share: float) -> tuple[Callable[[Any], Any], Scenario
             rebuild_tau=TAU, rebuilding_sectors=builders(table), rebuilding_factor=1.2, event_monetary_factor=MILLION,
         )  # fmt: skip
 
-    lost = HouseholdDamage(column(np.tile(worth, 2)), column(OCCURRENCE + DURATION), column(TAU))
+    lost = HouseholdDamage(column(worth), column(OCCURRENCE + DURATION), column(TAU))
     return event, replace(scenario, homes=(lost,))
 
 
@@ -170,7 +169,7 @@ def recovered(table: Any, share: float, course: Course = "linear") -> tuple[Call
         )  # fmt: skip
 
     start = column(OCCURRENCE + DURATION + 1)
-    loss = Recovery(column(np.tile(hit(table) * share, 2)), column(OCCURRENCE), start, column(rate), course=course)
+    loss = Recovery(column(hit(table) * share), column(OCCURRENCE), start, column(rate), course=course)
     return event, Scenario((loss,))
 
 
@@ -185,24 +184,24 @@ EVENTS = {
 
 @pytest.mark.parametrize(("order_type", "split"), [("alt", "capacity"), ("noalt", "baseline")])
 @pytest.mark.parametrize("kind", EVENTS)
-def test_hallegatte2014_is_boario(float64, halved, table: Any, order_type: str, split: Any, kind: str):
+def test_hallegatte2014_is_boario(float64, table: Any, order_type: str, split: Any, kind: str):
     event, scenario = EVENTS[kind](table, 0.3)
     switches = PRESETS["hallegatte2014"].switches
     assert switches.order_split == "capacity"
     expected = by_boario(table, event, order_type=order_type)
-    found = by_us(halved, table, replace(switches, order_split=split), scenario)
+    found = by_us(table, replace(switches, order_split=split), scenario)
     assert expected.sum(axis=1).min() < 0.99 * expected[0].sum()
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("order_type", "split"), [("alt", "capacity"), ("noalt", "baseline")])
-def test_inventories_by_product_are_boarios(float64, halved, table: Any, order_type: str, split: Any):
+def test_inventories_by_product_are_boarios(float64, table: Any, order_type: str, split: Any):
     sectors = table.Z.index.get_level_values("sector").unique()
     days = np.where(np.arange(len(sectors)) % 3 == 1, np.inf, 3.0 + np.arange(len(sectors)))
     event, scenario = recovered(table, 0.8)
     theirs = {name: "inf" if of == np.inf else int(of) for name, of in zip(sectors, days, strict=True)}
     expected = by_boario(table, event, order_type=order_type, inventory_dict=theirs)
     switches = replace(PRESETS["hallegatte2014"].switches, order_split=split)
-    found = by_us(halved, table, switches, scenario, days)
-    assert np.abs(found - by_us(halved, table, switches, scenario)).max() > 0.01 * found.max()
+    found = by_us(table, switches, scenario, days)
+    assert np.abs(found - by_us(table, switches, scenario)).max() > 0.01 * found.max()
     np.testing.assert_allclose(found, expected, rtol=1e-9)

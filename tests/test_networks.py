@@ -118,7 +118,6 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"final_demand": np.zeros(3), "output": np.array([1.0, 1.0, 0])}, r"output: .*«a firm that buys has .*\[2\] = 0"
     ),
     "ids twice": ({"firm": np.array([5, 6, 5])}, r"firm: .*«none given twice»: firm\[2\] = 5"),
-    "itself": ({"supplier": np.array([0, 2], np.int32)}, r"supplier: .*«no firm supplies itself»: supplier\[1\] = 2"),
     "unsorted": ({"supplier": np.array([1, 0]), "buyer": np.array([2, 2])}, r"link: .*«sorted by buyer, product and"),
 }  # fmt: skip
 

@@ -4,11 +4,10 @@ Pichler, Pangallo, del Rio-Chanona, Lafond, Farmer (2022), JEDC 144:104527; equa
   1. the consumption function (eqs. 5, 6), which couples all households to all labour income, is tested by itself, with
      labour income in proportion to value added, the departures of `consumption.py` and no shock on final demand;
   2. the 11 pairs that the survey did not rate are taken as not critical, on both sides;
-  3. industries buy from themselves, firms here do not: each industry becomes two firms (`halved` in conftest.py);
+  3. each industry is one firm, which may buy from itself;
   4. only domestic flows count: imports never run short.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
 from shockmesh.kernels.model import PRESETS, Parameters, Production, Switches
-from shockmesh.kernels.network import FirmNetwork
+from tables import of_industries
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -140,39 +139,37 @@ def input_bottleneck(uk: Economy, a: np.ndarray, stock: np.ndarray, production: 
     return found
 
 
-def simulated(
-    halved: Callable[..., FirmNetwork], kingdom: Economy, switches: Switches, demand: tuple[Table, ...], **more: object
-) -> np.ndarray:
+def simulated(kingdom: Economy, switches: Switches, demand: tuple[Table, ...], **more: object) -> np.ndarray:
     """Output [time, sector] in the lockdown."""
-    network = halved(kingdom.flows, kingdom.households + kingdom.others, np.arange(55), kingdom.sectors)
-    numbers = dict(PRESETS["pichler2022"].defaults) | {"inventory_days": np.tile(kingdom.days, 2)} | more
+    network = of_industries(kingdom.flows, kingdom.households + kingdom.others, np.arange(55), kingdom.sectors)
+    numbers = dict(PRESETS["pichler2022"].defaults) | {"inventory_days": kingdom.days} | more
     model = Parameters(**{name: column(value) for name, value in numbers.items()})
-    lost, dates = column(np.tile(kingdom.labour_lost, 2)), map(column, (LOCKDOWN, REOPENING, 1 / EASING))
+    lost, dates = column(kingdom.labour_lost), map(column, (LOCKDOWN, REOPENING, 1 / EASING))
     scenario = Scenario((Recovery(lost, *dates, course="linear"),), demand)
     layout = lay_out(network, np.float64, kingdom.criticality)
-    found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"][:, :, 0]
-    return np.asarray(found).reshape(DAYS, 2, 55).sum(axis=1)
+    found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"]
+    return np.asarray(found)[:, :, 0]
 
 
 @pytest.mark.parametrize("production", ["leontief", "strongly_critical", "half_critical", "weakly_critical", "linear"])
-def test_pichler2022_is_its_equations(float64, halved, kingdom: Economy, production: Production):
+def test_pichler2022_is_its_equations(float64, kingdom: Economy, production: Production):
     preset = PRESETS["pichler2022"]
     assert preset.switches.production == "half_critical"
     path = kingdom.final_demand() / (kingdom.households + kingdom.others)
-    demand = (Table(jnp.asarray(np.tile(path, 2))[:, :, None]),)
-    found = simulated(halved, kingdom, replace(preset.switches, production=production), demand)
+    demand = (Table(jnp.asarray(path)[:, :, None]),)
+    found = simulated(kingdom, replace(preset.switches, production=production), demand)
     expected = published(kingdom, production, kingdom.final_demand())
     assert expected[60].sum() < 0.85 * expected[0].sum()
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("households", [Households(1 - 0.4 / 90), Households(0.95, 0.2)], ids=["published", "quick"])
-def test_households_spend_by_its_consumption_function(float64, halved, kingdom: Economy, households: Households):
+def test_households_spend_by_its_consumption_function(float64, kingdom: Economy, households: Households):
     switches = replace(PRESETS["pichler2022"].switches, consumption="labour_income")
-    share = np.tile(kingdom.households / (kingdom.households + kingdom.others), 2)
+    share = kingdom.households / (kingdom.households + kingdom.others)
     persistence, benefits = households
     numbers = {"household_share": share, "consumption_persistence": persistence, "benefit_share": benefits}
-    found = simulated(halved, kingdom, switches, (), **numbers)
+    found = simulated(kingdom, switches, (), **numbers)
     undisturbed = np.tile(kingdom.households + kingdom.others, (DAYS, 1))
     expected = published(kingdom, "half_critical", undisturbed, households)
     without = published(kingdom, "half_critical", undisturbed)

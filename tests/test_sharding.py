@@ -66,7 +66,8 @@ def assert_equal_to_the_whole(precision: np.dtype, whole: Callable[..., Any], fi
 
 @pytest.mark.parametrize("switches", EVERY_SWITCH, ids=str)
 def test_every_switch_is_sharded_alike(float64, random_network, switches):
-    network = random_network(firms=60, links=300, seed=2)
+    network = random_network(firms=60, links=300, seed=2, own=True)
+    assert (network.supplier == network.buyer).any()
     inputs, record = inputs_of(network, np.dtype("f8")), record_of(network)
     critical = np.random.default_rng(1).choice([0, 0.5, 1], (len(network.sectors), len(network.sectors)))
     in_shards, layout = shard(network, partition(network, 4), np.float64, critical), lay_out(network, "f8", critical)

@@ -132,6 +132,7 @@ DetourDays = Annotated[float, Strict(), AfterValidator(DOMAINS["detour_days"].ch
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
 MOST = 10_000_000  # members of a sweep, days, steps: more is a typing error
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
+Year = Annotated[int, Strict(), Field(ge=1000, le=9999)]
 NoiseShare = Annotated[float, Strict(), AfterValidator(DOMAINS["noise"].check)]
 Spread = Annotated[float, Strict(), AfterValidator(DOMAINS["spread"].check)]
 Doubt = Annotated[float, Strict(), AfterValidator(DOMAINS["doubt"].check)]

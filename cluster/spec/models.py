@@ -44,6 +44,7 @@ from shockmesh.cluster.spec.fields import (
     Temperature,
     Value,
     Window,
+    Year,
     byte_text,
     known,
 )
@@ -243,7 +244,8 @@ def _recording(name: str) -> str:
 class Spec(Frozen):
     """A whole spec, as resolved: files absolute, overrides applied. Make one with `load_spec` or `parse_spec`."""
 
-    economy: FilePath
+    economy: FilePath  # a network of firms; or a table, each of whose industries is then one firm
+    year: Year | None = None  # of an economy that is a table of several years
     model: Model = Model()
     horizon: Horizon
     shocks: tuple[Shock, ...] = ()

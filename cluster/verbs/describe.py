@@ -1,6 +1,5 @@
 """What is in a store (a table, a network, a run, a calibration), told as names and values, and what its checks find."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shockmesh.io.results import MANIFEST, is_calibration, read_manifest
 from shockmesh.io.stores.damage import reading
 from shockmesh.io.stores.places import Place, place
+from shockmesh.io.stores.schemas import schema_of
 
 if TYPE_CHECKING:
     from shockmesh.io.tables.checks import Finding
@@ -81,19 +81,9 @@ def _kind(path: Place) -> str | None:
     if (path / MANIFEST).is_file():
         return "calibration" if is_calibration(path) else "run"
     for file in (path / "zarr.json", path / "network" / "zarr.json"):
-        if file.is_file():
-            schema = _schema(file)
-            if schema:
-                return schema.partition("/")[0]
+        if schema := schema_of(file):
+            return schema.partition("/")[0]
     return None
-
-
-def _schema(file: Place) -> str:
-    """The schema in a group's metadata; empty if there is none."""
-    try:
-        return str(json.loads(file.read_text("utf-8"))["attributes"]["shockmesh_schema"])
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 def _table(path: Place) -> Description:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from shockmesh.io.networks.store import read_network
+from shockmesh.io.networks.industries import load_economy
 from shockmesh.io.rankings import RankingError, check_new, read_essential, write_ranking
 from shockmesh.kernels.esri import TOLERANCE, Essential, Market, Size, esri
 from shockmesh.kernels.network import FirmNetwork
@@ -14,20 +14,23 @@ def rank_by_esri(
     store: str | Path,
     out: str | Path,
     *,
+    year: int | None = None,
     essential: str | Path = "all",
     market: Market = "sector",
     size: Size = "sales",
     tolerance: float = TOLERANCE,
     batch: int = 32,
 ) -> pd.DataFrame:
-    """Compute the index of every firm of a network store and write the ranking to `out`, a CSV with column `esri`.
+    """Compute the index of every firm of a store and write the ranking to `out`, a CSV with column `esri`.
 
     Args:
+        store: of a network, or of a table, whose industries are then the firms.
+        year: of a table of several years.
         essential: which inputs are essential: all, none, or the CSV that `read_essential` reads.
         market, size, tolerance, batch: as in `shockmesh.kernels.esri`.
 
     Raises:
-        NetworkStoreError: no sound network there.
+        NetworkStoreError, TableError, GenerateError: no sound network or table there, or another year.
         RankingError: `out` exists, the file of `essential` breaks a rule, or a number is out of its range.
     """
     check_new(out)
@@ -35,7 +38,7 @@ def rank_by_esri(
         raise RankingError(f"batch: {batch}: must be ≥ 1")
     if not 0 < tolerance <= 1:
         raise RankingError(f"tolerance: {tolerance}: must be > 0 and ≤ 1, a share of a firm's output")
-    network = read_network(store)
+    network = load_economy(store, year)
     if not network.n_links:
         raise RankingError(f"{store}: links: 0: an index needs firms that sell to firms")
     index = esri(

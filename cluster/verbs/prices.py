@@ -16,7 +16,7 @@ from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.running.devices import on_host
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.source import SpecError
-from shockmesh.io.networks.store import read_network
+from shockmesh.io.networks.industries import load_economy
 from shockmesh.io.rankings import check_new, write_ranking
 from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters
@@ -104,7 +104,7 @@ def solve_prices(
         raise SpecError([loaded.problem("model.prices", "missing", "required by this verb; {} takes all defaults")])
     if not 0 <= member < loaded.members:
         raise SpecError([loaded.problem("sweep.members", member, f"no such member; there are {loaded.members}")])
-    network = read_network(loaded.economy)
+    network = load_economy(loaded.economy, loaded.year)
     shard_of = shards_of(loaded, network)
     simulator = Simulator(loaded, network, shard_of=shard_of)
     inputs = simulator.inputs(range(member, member + 1))

@@ -14,7 +14,7 @@ def esri(options: argparse.Namespace) -> int:
 
     out = options.out or str(Path(options.store).with_suffix(".esri.csv"))
     ranking = rank_by_esri(
-        options.store, out, essential=options.essential, market=options.market, size=options.size,
+        options.store, out, year=options.year, essential=options.essential, market=options.market, size=options.size,
         tolerance=options.tolerance, batch=options.batch,
     )  # fmt: skip
     return _top(options, ranking, "esri", out, "no firm that stops takes anything from another")
@@ -63,8 +63,9 @@ def _top(options: argparse.Namespace, ranking: Any, by: str, out: str, none: str
 
 
 def add_verbs(verbs: Any) -> None:
-    index = add_verb(verbs, "esri", esri, "rank a network's firms by systemic risk", "store")
+    index = add_verb(verbs, "esri", esri, "rank firms, or a table's industries, by systemic risk", "store")
     index.add_argument("-o", "--out", help="the CSV file; default: STORE with .esri.csv")
+    index.add_argument("--year", type=int, help="of a table with several years, whose industries are ranked")
     index.add_argument(
         "--essential", default="all", help="all, none, or a CSV of levels 0, 1, 2 (input × buyer sector)"
     )

@@ -13,7 +13,7 @@ from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import part_of
-from shockmesh.io.networks.store import read_network
+from shockmesh.io.networks.industries import load_economy
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
 from shockmesh.kernels.mechanisms.shocks import Damage, Failures, HouseholdDamage, Recovery, Rise, Scenario
 from shockmesh.kernels.model import Parameters
@@ -39,7 +39,7 @@ def rank_by_sensitivity(
     """
     check_new(out)
     loaded = load_spec(spec, overrides)
-    network = read_network(loaded.economy)
+    network = load_economy(loaded.economy, loaded.year)
     block = members_at_once(loaded, network, memory)
     simulator = Simulator(loaded, network, block)
     columns: dict[str, np.ndarray] = {}

@@ -42,7 +42,7 @@ def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: floa
         raise GenerateError(f"mean_degree: {mean_degree:g}: {rule}")
     if firms > MOST_FIRMS:
         raise GenerateError(f"firms: {firms:,} asked for: at most {MOST_FIRMS:,}")
-    unit = _unit_per_day(table)
+    unit = unit_per_day(table)
     rng = np.random.Generator(np.random.Philox(seed))
     told = read_economy(table)
     whole = clean(told)
@@ -92,10 +92,15 @@ def aggregate_error(
 
 
 def _attributes(table: xr.Dataset, settings: dict[str, Any]) -> dict[str, Any]:
-    about = {key: table.attrs[key] for key in CITED if key in table.attrs}
-    title = f"{settings['firms']} firms generated from: {about.get('title', 'an input–output table')}"
-    cited = {key: about[key] for key in ("source", "license") if key in about}
-    return cited | {"title": title, "generator": settings | {"table": about}}
+    told = about(table)
+    title = f"{settings['firms']} firms generated from: {told.get('title', 'an input–output table')}"
+    cited = {key: told[key] for key in ("source", "license") if key in told}
+    return cited | {"title": title, "generator": settings | {"table": told}}
+
+
+def about(table: xr.Dataset) -> dict[str, Any]:
+    """What a table says of its origin."""
+    return {key: table.attrs[key] for key in CITED if key in table.attrs}
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -126,7 +131,8 @@ def _final_demand(economy: Economy, firms: Firms, sales: np.ndarray) -> np.ndarr
     return rest * np.divide(economy.final_demand, total, out=np.zeros(economy.n), where=total > 0)[firms.industry]
 
 
-def _unit_per_day(table: xr.Dataset) -> str:
+def unit_per_day(table: xr.Dataset) -> str:
+    """Its money per day. Raises GenerateError if its flows are not money per year."""
     unit = str(table["Z"].attrs.get("units", table.attrs.get("units", ""))) if "Z" in table else ""
     money, _, period = unit.partition("/")
     if period.strip() != "year":

@@ -3,11 +3,22 @@
 `io/DESIGN.md` says when a version rises, and for how long old ones are read.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from shockmesh.io.stores.places import Place
+
 KEY = "shockmesh_schema"
+
+
+def schema_of(file: Place) -> str:
+    """The schema in the metadata of a group, its zarr.json; empty if there is none."""
+    try:
+        return str(json.loads(file.read_text("utf-8"))["attributes"][KEY]) if file.is_file() else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def mismatch(attrs: Mapping[Any, Any], schema: str) -> str | None:

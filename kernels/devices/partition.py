@@ -37,7 +37,8 @@ def partition(network: FirmNetwork, shards: int, tries: int = 4) -> Int[np.ndarr
 def _metis(network: FirmNetwork, shards: int, work: Int[np.ndarray, " firm"], seed: int) -> Int[np.ndarray, " firm"]:
     ends = np.concatenate([network.supplier, network.buyer]).astype(np.int64)
     others = np.concatenate([network.buyer, network.supplier])
-    pairs, counts = np.unique(ends * network.n_firms + others, return_counts=True)
+    apart = ends != others  # METIS knows no links to oneself
+    pairs, counts = np.unique((ends * network.n_firms + others)[apart], return_counts=True)
     start = np.searchsorted(pairs // network.n_firms, np.arange(network.n_firms + 1))
     _, shard_of = pymetis.part_graph(
         shards,
