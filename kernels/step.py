@@ -8,8 +8,7 @@ text leaves a choice:
   3. the use of a pooled product is drawn from its links in proportion to their stocks.
 """
 
-from functools import reduce
-from operator import mul
+from operator import sub
 from typing import NamedTuple
 
 import jax
@@ -32,7 +31,8 @@ from shockmesh.kernels.mechanisms.prices import (
 )
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
-from shockmesh.kernels.mechanisms.shocks import Day, Scenario, outstanding
+from shockmesh.kernels.mechanisms.rebuilding import Works, initial_works, productivity_left, works_done, works_today
+from shockmesh.kernels.mechanisms.shocks import Day, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 
 
@@ -51,8 +51,7 @@ class State(NamedTuple):
     wish: Wish  # with the stock, the orders placed yesterday for delivery today: `placed`
     level: Float[Array, "firm member"] | None = None  # α or l of `capacity.py`
     output: Float[Array, "firm member"] | None = None  # x of yesterday
-    rebuild: tuple[Float[Array, "link member"], ...] = ()  # R, what each damage still asks of the link
-    homes: tuple[Float[Array, "firm member"], ...] = ()  # R, what households still ask of the firm to rebuild
+    left: Works = Works()  # R of `rebuilding.py`
     transit: tuple[Float[Array, "holding member"], ...] = ()  # T, what is on the way by each detour
     spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
     price: Float[Array, "firm member"] | None = None  # p of `prices.py`
@@ -77,17 +76,16 @@ def initial_state(
     level = initial_level(layout, switches, parameters, members)
     remembers_output = switches.capacity_rule == "overproduction"
     output = jnp.broadcast_to(layout.output, (layout.n_firms, members)) if remembers_output else None
-    rebuild = tuple(outstanding(layout, damage, members) for damage in scenario.damages)
     amount, days = segment_sum(layout.amount, layout.pool), pool_target(layout, parameters)
     if switches.order_split == "link":
         amount, days = layout.amount, look_up(days, layout.pool)
     stock = amount * days * jnp.ones((1, members), layout.output.dtype)
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
-    homes = _homes(layout, scenario, members)
+    left = initial_works(layout, scenario.damages, scenario.homes, members)
     transit = tuple(jnp.zeros_like(stock) for cut in scenario.cuts if cut.detour_days is not None)
     spending, price = initial_spending(layout, switches, members), initial_price(layout, switches, members)
-    return State(stock, wish, level, output, rebuild, homes, transit, spending, price)
+    return State(stock, wish, level, output, left, transit, spending, price)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
@@ -96,15 +94,14 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     recipe = recipe_today(layout, parameters, market)
     orders = placed(layout, switches, parameters, state, recipe)
     orders = orders if day.passing is None else orders * day.passing
-    asked = [left * look_up(work.pace, layout.buyer) for left, work in zip(state.rebuild, day.rebuilding, strict=True)]
-    claims = sum(asked, orders)
+    works = works_today(layout, state.left, day.rebuilding, day.repairing)
+    claims = sum(works.capital, orders)
     received = segment_sum(claims, layout.supplier)
-    productivity = _productivity(layout, day, state)
+    productivity = productivity_left(layout, day.productivity, state.left, day.rebuilding)
     spending = spending_today(layout, switches, parameters, productivity, state.level, state.spending)
     basket = basket_today(layout, parameters, market, final_demand_today(parameters, day.final_demand, spending))
     usual = basket.final_demand
-    repairs = [left * pace for left, pace in zip(state.homes, day.repairing, strict=True)]
-    final_demand = sum(repairs, usual)
+    final_demand = sum(works.homes, usual)
     demand = received + final_demand
     holding = _holding(layout, switches)
     pool_stock = segment_sum(state.stock, holding)
@@ -113,50 +110,29 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     most = utmost(switches, parameters, productivity, inputs, level)
     output = lesser(demand, lesser(inputs, most) * layout.output)
     share, met = ration(layout, switches, claims, received, final_demand, output)
-    consumption, repaired = _consumed(met, usual, final_demand, repairs)
+    served = safe_ratio(met, final_demand)
+    consumption = served * usual if works.homes else met
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     delivered, transit = _by_detours(layout, switches, day, state.transit, share * orders)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity, recipe)
     if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
         held = look_up(is_held(layout.product_days), holding)
         stock, transit = stock * held, tuple(of * held for of in transit)
-    built = [share * of for of in asked]
-    potential = _potential(layout, switches, demand - sum(repaired) if repaired else demand, most, built)
+    done = works_done(works, share, served)
+    potential = _potential(layout, switches, demand - sum(done.homes) if done.homes else demand, most, done.capital)
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, lesser(pressure, inputs))
     flows = Flows(output, demand, most * layout.output, usual, consumption, pool_stock)
     if market is not None:
         stored = segment_sum(sum(transit, stock) - sum(state.transit, state.stock), holding)
-        flows = flows._replace(accounts=accounts(layout, day, market, basket, output, share * claims, built, stored))
-    rebuild = tuple(left - done for left, done in zip(state.rebuild, built, strict=True))
-    homes = tuple(left - done for left, done in zip(state.homes, repaired, strict=True))
+        flows = flows._replace(
+            accounts=accounts(layout, day, market, basket, output, share * claims, done.capital, stored)
+        )
+    left = jax.tree.map(sub, state.left, done)
     remembered = None if state.output is None else output
     price = price_tomorrow(parameters, state.price, market, demand, output)
-    return State(stock, wish, level, remembered, rebuild, homes, transit, spending, price), flows
-
-
-def _homes(layout: Layout, scenario: Scenario, members: int) -> tuple[Float[Array, "firm member"], ...]:
-    """What households ask to have rebuilt in all; a firm without output builds nothing."""
-    shape = layout.n_firms, members
-    return tuple(jnp.broadcast_to(jnp.where(layout.output > 0, of.worth, 0), shape) for of in scenario.homes)
-
-
-def _consumed(met: Array, usual: Array, final_demand: Array, repairs: list[Array]) -> tuple[Array, list[Array]]:
-    """What is met of the usual final demand and of each repair: the same share of all."""
-    if not repairs:
-        return met, []
-    share = safe_ratio(met, final_demand)
-    return share * usual, [share * of for of in repairs]
-
-
-def _productivity(layout: Layout, day: Day, state: State) -> Float[Array, "..."]:
-    """z, times the share of capital that stands after each damage."""
-    if not state.rebuild:
-        return day.productivity
-    damages = zip(state.rebuild, day.rebuilding, strict=True)
-    lost = (work.ruined + work.lost * segment_sum(left, layout.buyer) for left, work in damages)
-    return reduce(mul, (_floor(1 - share) for share in lost), day.productivity)
+    return State(stock, wish, level, remembered, left, transit, spending, price), flows
 
 
 def _holding(layout: Layout, switches: Switches) -> Segments:
@@ -249,15 +225,6 @@ def _drawn_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple
 
 
 @jax.custom_jvp
-def _floor(left: Array) -> Array:
-    """Remove round-off below 0. The exact number is never below 0, so the derivative is that of `left` itself."""
-    return jnp.maximum(left, 0)
-
-
-_floor.defjvp(lambda primals, tangents: (_floor(*primals), *tangents))
-
-
-@jax.custom_jvp
 def _asked(amount: Array, wanted: Array, stock: Array, pace: Array) -> Array:
     """[Z⁰ w − S / τ]⁺ of each link. A barrier keeps it whole, and its derivative over Z⁰: both have several readers."""
     return jax.lax.optimization_barrier(jnp.maximum(amount * wanted - stock * pace, 0))
@@ -271,7 +238,7 @@ def _asked_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple
     return found, amount * jnp.where(found > 0, jax.lax.optimization_barrier(relative), 0)
 
 
-def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, built: list[Array]) -> Array:
+def _potential(layout: Layout, switches: Switches, demand: Array, most: Array, built: tuple[Array, ...]) -> Array:
     """What demand and capacity allow, as a multiple of x⁰: demand that stays, less what went into rebuilding today."""
     if built and switches.order_target == "potential":
         demand = demand - segment_sum(sum(built[1:], built[0]), layout.supplier)

@@ -12,17 +12,8 @@ import pytest
 from rollouts import rollout
 from shockmesh.cluster.running.batch import Simulator, failed_members
 from shockmesh.kernels.devices.layout import lay_out, suits_table
-from shockmesh.kernels.mechanisms.shocks import (
-    Course,
-    Damage,
-    HouseholdDamage,
-    Recovery,
-    Rise,
-    RouteCut,
-    Scenario,
-    Table,
-    Tariff,
-)
+from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
+from shockmesh.kernels.mechanisms.shocks import Course, Recovery, Rise, RouteCut, Scenario, Table, Tariff
 from shockmesh.kernels.model import DEFAULTS, PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from toy import DAYS, REGIONS, SECTORS, TABLES, MakeSpec, expected_factors

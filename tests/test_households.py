@@ -12,7 +12,8 @@ from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import look_up, segments
-from shockmesh.kernels.mechanisms.shocks import HouseholdDamage, Recovery, Scenario, standing, today
+from shockmesh.kernels.mechanisms.rebuilding import HouseholdDamage
+from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, standing, today
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
@@ -90,15 +91,15 @@ def test_what_is_made_is_delivered_consumed_or_built(float64, network: FirmNetwo
         day = today(layout, scenario, fixed, jnp.asarray(float(t)))
         orders = placed(layout, switches, parameters, state)
         after, flows = step(layout, switches, parameters, day, state)
-        built = state.homes[0] - after.homes[0]
-        assert ((built >= -1e-15) & (built <= state.homes[0] * day.repairing[0] + 1e-12)).all()
+        built = state.left.homes[0] - after.left.homes[0]
+        assert ((built >= -1e-15) & (built <= state.left.homes[0] * day.repairing[0] + 1e-12)).all()
         used = layout.pool_amount * look_up(flows.output / layout.output, layout.pool_buyer)
         delivered = (after.stock.sum() - state.stock.sum()) + used.sum()
         np.testing.assert_allclose(delivered + (flows.final_consumption + built).sum(), flows.output.sum(), rtol=1e-9)
-        np.testing.assert_allclose(orders.sum() + (day.final_demand + state.homes[0] * day.repairing[0]).sum(),
+        np.testing.assert_allclose(orders.sum() + (day.final_demand + state.left.homes[0] * day.repairing[0]).sum(),
                                    flows.demand.sum(), rtol=1e-12)  # fmt: skip
         state = after
-    assert state.homes[0].sum() < 0.5 * scenario.homes[0].worth.sum()
+    assert state.left.homes[0].sum() < 0.5 * scenario.homes[0].worth.sum()
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -17,7 +17,8 @@ from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import lesser, look_up, segment_min, segment_sum, segments
 from shockmesh.kernels.mechanisms.rationing import ration
-from shockmesh.kernels.mechanisms.shocks import Damage, Failures, Recovery, RouteCut, Scenario, Table, standing, today
+from shockmesh.kernels.mechanisms.rebuilding import Damage
+from shockmesh.kernels.mechanisms.shocks import Failures, Recovery, RouteCut, Scenario, Table, standing, today
 from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Rationing, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import RECORDABLE, baseline
@@ -142,7 +143,7 @@ def _day(layout: Layout, switches: Switches, model: Parameters, scenario: Scenar
     day = today(layout, scenario, standing(layout, scenario), jnp.asarray(at))
     after, flows = step(layout, switches, model, day, state)
     assert day.passing is not None
-    orders, asked = placed(layout, switches, model, state) * day.passing, state.rebuild[0] * day.rebuilding[0].pace
+    orders, asked = placed(layout, switches, model, state) * day.passing, state.left.capital[0] * day.rebuilding[0].pace
     claims = orders + asked, segment_sum(orders + asked, layout.supplier), flows.final_demand
     return after, flows, day, orders, asked, ration(layout, switches, *claims, flows.output)
 
@@ -171,7 +172,7 @@ def test_mass_balance(seed, firms, which):
             delivered, built = share * orders, share * asked
             met = _summed(delivered + built, layout.supplier) + consumption
             np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
-            np.testing.assert_allclose(after.rebuild[0], state.rebuild[0] - built, atol=1e-12)
+            np.testing.assert_allclose(after.left.capital[0], state.left.capital[0] - built, atol=1e-12)
             needed = use[0] * (flows.output / use[1])[use[2]]
             (held, away), (holds, still_away) = ((of.stock, of.transit[0]) for of in (state, after))
             if switches.order_split == "link":

@@ -16,7 +16,8 @@ from shockmesh.kernels.devices.segments import segment_sum
 from shockmesh.kernels.mechanisms.capacity import level_today, level_tomorrow
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
-from shockmesh.kernels.mechanisms.shocks import Damage, Recovery, RouteCut, Scenario
+from shockmesh.kernels.mechanisms.rebuilding import Damage
+from shockmesh.kernels.mechanisms.shocks import Recovery, RouteCut, Scenario
 from shockmesh.kernels.model import Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 

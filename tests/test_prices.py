@@ -14,17 +14,8 @@ from rollouts import assert_close, both_ways, rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import Segments, segments
-from shockmesh.kernels.mechanisms.shocks import (
-    Damage,
-    Recovery,
-    Rise,
-    RouteCut,
-    Scenario,
-    Table,
-    Tariff,
-    standing,
-    today,
-)
+from shockmesh.kernels.mechanisms.rebuilding import Damage
+from shockmesh.kernels.mechanisms.shocks import Recovery, Rise, RouteCut, Scenario, Table, Tariff, standing, today
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
@@ -195,7 +186,7 @@ def test_money_is_neither_made_nor_lost(float64, switches):
         after, flows, duty = jax.device_get(one_day(layout, switches, model, scenario, state, float(at)))
         price, money = np.asarray(state.price)[:, 0], flows.accounts
         paid = price[network.supplier] * np.exp(duty[:, 0])
-        built = (np.asarray(state.rebuild[0]) - after.rebuild[0])[:, 0]
+        built = (np.asarray(state.left.capital[0]) - after.left.capital[0])[:, 0]
         stored = np.asarray(after.stock + after.transit[0] - state.stock - state.transit[0])[:, 0]
         stored = np.bincount(pool, stored) if switches.order_split == "link" else stored
         index = np.bincount(pool, shares * paid ** (1 - within)) ** (1 / of_pool)

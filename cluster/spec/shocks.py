@@ -84,7 +84,7 @@ class FailuresShock(Frozen):
 
 
 class DamageShock(Renamed):
-    """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in shockmesh.kernels.mechanisms.shocks."""
+    """Capital destroyed, and rebuilt by the sectors that build: see `Damage` in kernels/mechanisms/rebuilding.py."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "capital_days", "cost", "onset", "rebuild_start", "rebuild_days")
     PLACES: ClassVar[tuple[str, ...]] = ("where",)
@@ -103,7 +103,7 @@ class DamageShock(Renamed):
 class HouseholdShock(Renamed):
     """Homes destroyed, and rebuilt by the sectors that build, of these regions or of all.
 
-    See `HouseholdDamage` in shockmesh.kernels.mechanisms.shocks. Firms of a sector are asked in proportion to the final
+    See `HouseholdDamage` in kernels/mechanisms/rebuilding.py. Firms of a sector are asked in proportion to the final
     demand that they meet.
     """
 

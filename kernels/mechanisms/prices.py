@@ -31,6 +31,7 @@ Notes and departures:
   7. water filling compares with what was bought before the shock, at the baseline recipe.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -188,7 +189,7 @@ def accounts(
     basket: Basket,
     output: Float[Array, "firm member"],
     bought: Links,
-    built: list[Links],
+    built: Sequence[Links],
     stored: Float[Array, "pool member"],
 ) -> Accounts:
     """The money of a day. Over all firms Σ p c + Σ (1 + τ) p · built + Σ P · stored = Σ value added + Σ tariff revenue.

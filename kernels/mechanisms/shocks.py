@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
-from shockmesh.kernels.devices.segments import look_up, safe_ratio, segment_sum
+from shockmesh.kernels.devices.segments import look_up
+from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage, Rebuilding, beyond_repair, rebuilding
 
 Course = Literal["exponential", "hyperbolic", "linear", "s_shaped"]
 
@@ -184,46 +185,6 @@ class RouteCut:
     detour_days: Float[Array, "1 #member"] | None = None  # d, mean days that a detour adds, ≥ 1; None: no detour
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["loss", "capital_days", "builder", "cost", "onset", "rebuild_start", "rebuild_days"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class Damage:
-    """Capital destroyed and rebuilt (Hallegatte 2008, 2014; an EventKapitalRebuild of BoARIO).
-
-    A firm that lost the share δ of its capital K makes as much less, and asks its suppliers that build for goods worth
-    cost · δ K in all, 1 / τ of what is missing each day, beside its other orders. What they deliver restores the
-    capital. Suppliers share by builder, within a product by baseline flow; a firm that buys from none is never rebuilt.
-    K is in days of the firm's value added, 1460 for the usual ratio of 4 years (Hallegatte 2008).
-    Of several damages each takes its share of what the others leave standing, Π (1 − δ) in all; each is rebuilt at the
-    cost of its own δ K.
-    """
-
-    loss: Float[Array, "#firm #member"]  # δ, share of the capital that is destroyed, 0 … 1
-    capital_days: Float[Array, "#firm #member"]  # K [days of value added]
-    builder: Float[Array, "#firm #member"]  # a supplier's product's part in rebuilding, ≥ 0; only ratios matter
-    cost: Float[Array, "#firm #member"]  # of a unit of capital
-    onset: Float[Array, "#firm #member"]  # [day]
-    rebuild_start: Float[Array, "#firm #member"]  # [day]
-    rebuild_days: Float[Array, "#firm #member"]  # τ [days]
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["worth", "rebuild_start", "rebuild_days"], meta_fields=[])
-@dataclass(frozen=True)
-class HouseholdDamage:
-    """Homes destroyed and rebuilt (the households_impact of a BoARIO event): demand without a loss of production.
-
-    Households ask each firm j for R_j / τ a day beside their usual demand, from the start on; R_j(0) = W_j, and what
-    they get is taken off. It is served as final demand is, and both get the same share; the usual demand is recorded.
-    """
-
-    worth: Float[Array, "#firm #member"]  # W, what is asked of each firm in all [the network's unit × days], ≥ 0
-    rebuild_start: Float[Array, "#firm #member"]  # [day]
-    rebuild_days: Float[Array, "#firm #member"]  # τ [days]
-
-
 @partial(jax.tree_util.register_dataclass, data_fields=["origin", "destination", "rise"], meta_fields=[])
 @dataclass(frozen=True)
 class Tariff:
@@ -265,14 +226,6 @@ class Standing(NamedTuple):
     taxed: tuple[Float[Array, "#link #member"], ...]  # how far each tariff is on each link, 0 … 1
 
 
-class Rebuilding(NamedTuple):
-    """One damage on one day."""
-
-    ruined: Float[Array, "firm #member"]  # share of the capital that is lost for good
-    lost: Float[Array, "#firm #member"]  # share of the capital that is lost per unit of outstanding demand
-    pace: Float[Array, "#firm #member"]  # part of the outstanding demand that is asked for [1/day]
-
-
 class Detour(NamedTuple):
     """One detour on one day."""
 
@@ -303,7 +256,7 @@ def standing(layout: Layout, scenario: Scenario) -> Standing:
     cuts, damages = scenario.cuts, scenario.damages
     return Standing(
         tuple(_exposed(layout, cut) for cut in cuts),
-        tuple(of.loss * (1 - segment_sum(_building_shares(layout, of), layout.buyer)) for of in damages),
+        tuple(beyond_repair(layout, of) for of in damages),
         tuple(_exposed(layout, tariff) for tariff in scenario.tariffs),
     )
 
@@ -322,8 +275,8 @@ def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array,
         total_factor(scenario.productivity, day),
         layout.final_demand * total_factor(scenario.final_demand, day),
         reduce(mul, passing) if passing else None,
-        tuple(_rebuilding(layout, damage, ruined, day) for damage, ruined in damages),
-        tuple(jnp.where(day >= of.rebuild_start, 1 / of.rebuild_days, 0) for of in scenario.homes),
+        tuple(rebuilding(layout, damage, ruined, day) for damage, ruined in damages),
+        tuple(of.pace(day) for of in scenario.homes),
         tuple(
             Detour(of * (1 - cut.course.factor(day)), 1 / cut.detour_days)
             for of, cut in cuts
@@ -347,29 +300,3 @@ def duty(
     """
     duties = [jnp.log1p(share * look_up(rate, layout.buyer)) for share, rate in zip(taxed, rates, strict=True)]
     return sum(duties[1:], duties[0]) if duties else None
-
-
-def outstanding(layout: Layout, damage: Damage, members: int) -> Float[Array, "link member"]:
-    """What rebuilding asks of each link before anything is rebuilt [the network's unit × days]."""
-    worth = look_up(damage.loss * _price(layout, damage), layout.buyer)
-    return jnp.broadcast_to(_building_shares(layout, damage) * worth, (layout.n_links, members))
-
-
-def _price(layout: Layout, damage: Damage) -> Float[Array, "firm #member"]:
-    """What all the capital of a firm costs to rebuild [the network's unit × days]."""
-    return damage.cost * damage.capital_days * jnp.maximum(layout.value_added_share, 0) * layout.output
-
-
-def _building_shares(layout: Layout, damage: Damage) -> Float[Array, "link #member"]:
-    """Each link's share of its buyer's rebuilding; all 0 for a buyer without a supplier that builds."""
-    weight = look_up(damage.builder, layout.supplier) * layout.amount / look_up(layout.pool_amount, layout.pool)
-    return safe_ratio(weight, look_up(segment_sum(weight, layout.buyer), layout.buyer))
-
-
-def _rebuilding(layout: Layout, damage: Damage, ruined: Array, day: Float[Array, ""]) -> Rebuilding:
-    here = (day >= damage.onset).astype(day.dtype)
-    return Rebuilding(
-        ruined=here * ruined,
-        lost=here * safe_ratio(jnp.ones_like(layout.output), _price(layout, damage)),
-        pace=here * jnp.where(day >= damage.rebuild_start, 1 / damage.rebuild_days, 0),
-    )
