@@ -14,7 +14,8 @@ from shockmesh.inference.losses import predicted
 from shockmesh.inference.problem import Problem, inputs, predictions
 from shockmesh.kernels.devices.layout import Layout
 from shockmesh.kernels.devices.segments import look_up, safe_ratio, segment_sum
-from shockmesh.kernels.mechanisms.shocks import Scenario, total_factor
+from shockmesh.kernels.mechanisms.courses import total_factor
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.rollout import observe
 from shockmesh.kernels.step import Flows
 

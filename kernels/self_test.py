@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout, lay_out
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import rollout

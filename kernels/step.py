@@ -32,6 +32,7 @@ from shockmesh.kernels.mechanisms.prices import (
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.rebuilding import Works, initial_works, productivity_left, works_done, works_today
+from shockmesh.kernels.mechanisms.routes import arrivals_today, initial_transit, let_through
 from shockmesh.kernels.mechanisms.shocks import Day, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 
@@ -83,7 +84,7 @@ def initial_state(
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
     left = initial_works(layout, scenario.damages, scenario.homes, members)
-    transit = tuple(jnp.zeros_like(stock) for cut in scenario.cuts if cut.detour_days is not None)
+    transit = initial_transit(scenario.cuts, stock)
     spending, price = initial_spending(layout, switches, members), initial_price(layout, switches, members)
     return State(stock, wish, level, output, left, transit, spending, price)
 
@@ -92,8 +93,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     """Advance one day."""
     market = market_today(layout, parameters, day, state.price)
     recipe = recipe_today(layout, parameters, market)
-    orders = placed(layout, switches, parameters, state, recipe)
-    orders = orders if day.passing is None else orders * day.passing
+    orders = let_through(day.routes, placed(layout, switches, parameters, state, recipe))
     works = works_today(layout, state.left, day.rebuilding, day.repairing)
     claims = sum(works.capital, orders)
     received = segment_sum(claims, layout.supplier)
@@ -113,7 +113,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     served = safe_ratio(met, final_demand)
     consumption = served * usual if works.homes else met
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
-    delivered, transit = _by_detours(layout, switches, day, state.transit, share * orders)
+    delivered, transit = arrivals_today(layout, switches, day.routes, state.transit, share * orders)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity, recipe)
     if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
         held = look_up(is_held(layout.product_days), holding)
@@ -142,23 +142,6 @@ def _holding(layout: Layout, switches: Switches) -> Segments:
         return layout.pool
     n = layout.pool_amount.shape[0]
     return Segments(jnp.arange(n), n, is_sorted=True, is_identity=True)
-
-
-def _by_detours(
-    layout: Layout, switches: Switches, day: Day, transit: tuple[Array, ...], sent: Links
-) -> tuple[Float[Array, "holding member"], tuple[Float[Array, "holding member"], ...]]:
-    """By holding: what arrives today, sent today or before, and what is on the way afterwards. See `RouteCut`."""
-    arrived, on_the_way = [], []
-    for before, detour in zip(transit, day.detours, strict=True):
-        leaving = sent * detour.share
-        sent = sent - leaving
-        arrived.append(before * detour.pace)
-        on_the_way.append(before - arrived[-1] + _of_holdings(layout, switches, leaving))
-    return sum(arrived, _of_holdings(layout, switches, sent)), tuple(on_the_way)
-
-
-def _of_holdings(layout: Layout, switches: Switches, of_links: Links) -> Float[Array, "holding member"]:
-    return of_links if switches.order_split == "link" else segment_sum(of_links, layout.pool)
 
 
 def _stocks(

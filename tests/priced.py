@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from arrays import column
-from shockmesh.kernels.mechanisms.shocks import Rise, Tariff
+from shockmesh.kernels.mechanisms.courses import Rise
+from shockmesh.kernels.mechanisms.shocks import Tariff
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
 

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from shockmesh.kernels import rollout as kernels
 from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.courses import Recovery, Table
 from shockmesh.kernels.mechanisms.rebuilding import Damage
-from shockmesh.kernels.mechanisms.shocks import Recovery, RouteCut, Scenario, Table
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import Record

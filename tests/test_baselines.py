@@ -12,7 +12,8 @@ from shockmesh.inference.losses import observed
 from shockmesh.inference.problem import Problem, predictions
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.segments import segments
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS
 from shockmesh.kernels.network import FirmNetwork
 

@@ -12,8 +12,10 @@ import pytest
 from rollouts import rollout
 from shockmesh.cluster.running.batch import Simulator, failed_members
 from shockmesh.kernels.devices.layout import lay_out, suits_table
+from shockmesh.kernels.mechanisms.courses import Course, Recovery, Rise, Table
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
-from shockmesh.kernels.mechanisms.shocks import Course, Recovery, Rise, RouteCut, Scenario, Table, Tariff
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario, Tariff
 from shockmesh.kernels.model import DEFAULTS, PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork
 from toy import DAYS, REGIONS, SECTORS, TABLES, MakeSpec, expected_factors

@@ -30,8 +30,9 @@ import pytest
 from arrays import column
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.mechanisms.courses import Course, Recovery
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
-from shockmesh.kernels.mechanisms.shocks import Course, Recovery, Scenario
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from tables import of_industries
 

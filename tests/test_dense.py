@@ -9,8 +9,10 @@ import pytest
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out, suits_table
 from shockmesh.kernels.devices.segments import Separable, look_up, segment_sum
+from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.mechanisms.rebuilding import Damage
-from shockmesh.kernels.mechanisms.shocks import Recovery, RouteCut, Scenario
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import RECORDABLE

@@ -11,7 +11,8 @@ from arrays import column
 from priced import economy, numbers, single
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.mechanisms.courses import Recovery, Table
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, CapacityRule, Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import RECORDABLE

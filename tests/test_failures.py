@@ -22,7 +22,8 @@ from shockmesh.io.networks.store import write_network
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import segments
-from shockmesh.kernels.mechanisms.shocks import Failures, Scenario
+from shockmesh.kernels.mechanisms.courses import Failures
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork
 

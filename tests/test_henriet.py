@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
 

@@ -12,8 +12,9 @@ from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import look_up, segments
+from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.mechanisms.rebuilding import HouseholdDamage
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, standing, today
+from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout

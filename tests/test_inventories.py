@@ -11,7 +11,8 @@ from dense import DenseModel
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout

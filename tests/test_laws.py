@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import lesser, look_up, segment_min, segment_sum, segments
+from shockmesh.kernels.mechanisms.courses import Failures, Recovery, Table
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.rebuilding import Damage
-from shockmesh.kernels.mechanisms.shocks import Failures, Recovery, RouteCut, Scenario, Table, standing, today
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
 from shockmesh.kernels.model import PRESETS, CapacityRule, OrderSplit, Parameters, Production, Rationing, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import RECORDABLE, baseline
@@ -142,8 +144,11 @@ def _day(layout: Layout, switches: Switches, model: Parameters, scenario: Scenar
     """What a day leaves, its flows and shocks; orders that get through, what rebuilding asks for; what is met."""
     day = today(layout, scenario, standing(layout, scenario), jnp.asarray(at))
     after, flows = step(layout, switches, model, day, state)
-    assert day.passing is not None
-    orders, asked = placed(layout, switches, model, state) * day.passing, state.left.capital[0] * day.rebuilding[0].pace
+    assert day.routes.passing is not None
+    orders, asked = (
+        placed(layout, switches, model, state) * day.routes.passing,
+        state.left.capital[0] * day.rebuilding[0].pace,
+    )
     claims = orders + asked, segment_sum(orders + asked, layout.supplier), flows.final_demand
     return after, flows, day, orders, asked, ration(layout, switches, *claims, flows.output)
 
@@ -166,7 +171,7 @@ def test_mass_balance(seed, firms, which):
         for t in range(9):
             found = jax.device_get(_day(layout, switches, model, scenario, state, float(t)))
             after, flows, day, orders, asked, (share, consumption) = found
-            (detour,) = day.detours
+            (detour,) = day.routes.detours
             assert ((share >= 0) & (share <= 1 + 1e-12)).all()
             np.testing.assert_allclose(consumption, flows.final_consumption, rtol=1e-12, atol=1e-14)
             delivered, built = share * orders, share * asked

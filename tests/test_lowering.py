@@ -13,8 +13,10 @@ from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.roofline import Work
 from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
-from shockmesh.kernels.mechanisms.shocks import Recovery, RouteCut, Scenario
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout

@@ -14,10 +14,12 @@ from rollouts import rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import segment_sum
 from shockmesh.kernels.mechanisms.capacity import level_today, level_tomorrow
+from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.rebuilding import Damage
-from shockmesh.kernels.mechanisms.shocks import Recovery, RouteCut, Scenario
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Production, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 

@@ -10,7 +10,8 @@ from shockmesh.inference.npe import estimate
 from shockmesh.inference.problem import Experiment, Problem, member_keys, predictions, prior_draws, problem
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.segments import segments
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import firm_network
 

@@ -19,7 +19,8 @@ import pytest
 from arrays import column
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.mechanisms.courses import Recovery, Table
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Production, Switches
 from tables import of_industries
 

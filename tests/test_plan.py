@@ -36,8 +36,10 @@ from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import Cut
 from shockmesh.kernels.devices.roofline import CORE, DEVICES
 from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.mechanisms.rebuilding import Damage
-from shockmesh.kernels.mechanisms.shocks import Recovery, RouteCut, Scenario
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import firm_network
 from shockmesh.kernels.rollout import LITTLE, affordable_states, few_states, kept_states, rollout

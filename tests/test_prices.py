@@ -14,8 +14,10 @@ from rollouts import assert_close, both_ways, rollout
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import Segments, segments
+from shockmesh.kernels.mechanisms.courses import Recovery, Rise, Table
 from shockmesh.kernels.mechanisms.rebuilding import Damage
-from shockmesh.kernels.mechanisms.shocks import Recovery, Rise, RouteCut, Scenario, Table, Tariff, standing, today
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario, Tariff, standing, today
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout

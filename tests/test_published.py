@@ -9,7 +9,8 @@ import pytest
 from rollouts import rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.segments import segments
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import firm_network
 

@@ -14,8 +14,10 @@ import pytest
 from shockmesh.kernels.devices.layout import Layout, lay_out, table_cells
 from shockmesh.kernels.devices.roofline import CORE, DEVICES, EXCHANGES, RUNS, TRANSPOSE, Work
 from shockmesh.kernels.devices.segments import segments
+from shockmesh.kernels.mechanisms.courses import Failures, Recovery
 from shockmesh.kernels.mechanisms.rebuilding import Damage
-from shockmesh.kernels.mechanisms.shocks import Failures, Recovery, RouteCut, Scenario, standing, today
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
 from shockmesh.kernels.model import DEFAULTS, PRESETS, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.rollout import members_of, rollout

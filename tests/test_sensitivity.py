@@ -19,8 +19,9 @@ from shockmesh.cluster.verbs.sensitivity import members_at_once, rank_by_sensiti
 from shockmesh.io.networks.store import write_network
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.esri import esri
+from shockmesh.kernels.mechanisms.courses import Recovery, Table
 from shockmesh.kernels.mechanisms.rebuilding import HouseholdDamage
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario, Table
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.sensitivity import importance, per_firm, sensitivity

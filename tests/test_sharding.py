@@ -17,7 +17,8 @@ from jax.sharding import Mesh
 from rollouts import DAYS, EVERY_SWITCH, Inputs, assert_close, both_ways, inputs_of, loss_of, record_of, rollout
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import cut_of, partition, partition_by_region
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Consumption, Parameters, Switches
 from shockmesh.kernels.network import FirmNetwork, firm_network
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
@@ -281,7 +282,8 @@ def test_two_processes_equal_one(tmp_path):
             from shockmesh.kernels.rollout import rollout
             from shockmesh.kernels.devices.segments import segments
             from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
-            from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+            from shockmesh.kernels.mechanisms.courses import Recovery
+            from shockmesh.kernels.mechanisms.shocks import Scenario
             rng = np.random.default_rng(0)
             pairs = np.unique(rng.integers(0, 80, (400, 2)), axis=0)
             pairs = pairs[pairs[:, 0] != pairs[:, 1]]

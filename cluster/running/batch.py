@@ -27,8 +27,10 @@ from shockmesh.cluster.spec.values import Drawn
 from shockmesh.io.stores.template import Template, Variable
 from shockmesh.kernels.devices.layout import Layout, lay_out
 from shockmesh.kernels.devices.segments import Segments, segments
+from shockmesh.kernels.mechanisms.courses import Course, Failures, Recovery, Rise, Table
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
-from shockmesh.kernels.mechanisms.shocks import Course, Failures, Recovery, Rise, RouteCut, Scenario, Table, Tariff
+from shockmesh.kernels.mechanisms.routes import RouteCut
+from shockmesh.kernels.mechanisms.shocks import Scenario, Tariff
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import MEANS, baseline, quantity

@@ -26,7 +26,7 @@ from shockmesh.cluster.spec.fields import (
     Value,
     Worth,
 )
-from shockmesh.kernels.mechanisms.shocks import Course
+from shockmesh.kernels.mechanisms.courses import Course
 
 
 class Where(Frozen):

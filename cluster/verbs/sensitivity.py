@@ -15,8 +15,9 @@ from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import part_of
 from shockmesh.io.networks.industries import load_economy
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
+from shockmesh.kernels.mechanisms.courses import Failures, Recovery, Rise
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
-from shockmesh.kernels.mechanisms.shocks import Failures, Recovery, Rise, Scenario
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import affordable_states, few_states, kept_states

@@ -50,7 +50,8 @@ from shockmesh.inference.smoother import smooth
 from shockmesh.inference.svi import advance, posterior_draws, variational
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.segments import segments
-from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+from shockmesh.kernels.mechanisms.courses import Recovery
+from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
 

@@ -34,7 +34,8 @@ def run_size(firms: int, days: int, repeat: int, gradient: bool) -> dict[str, An
     from shockmesh.kernels.devices.layout import Layout, lay_out
     from shockmesh.kernels.devices.roofline import CORE, Work
     from shockmesh.kernels.devices.segments import segments
-    from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+    from shockmesh.kernels.mechanisms.courses import Recovery
+    from shockmesh.kernels.mechanisms.shocks import Scenario
     from shockmesh.kernels.model import Parameters, Switches
     from shockmesh.kernels.rollout import rollout
 

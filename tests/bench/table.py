@@ -70,7 +70,8 @@ def by_us(regions: int, days: int, repeat: int) -> tuple[float, float, np.ndarra
     import jax.numpy as jnp
     from shockmesh.kernels.devices.layout import Layout, lay_out, suits_table
     from shockmesh.kernels.devices.segments import segments
-    from shockmesh.kernels.mechanisms.shocks import Recovery, Scenario
+    from shockmesh.kernels.mechanisms.courses import Recovery
+    from shockmesh.kernels.mechanisms.shocks import Scenario
     from shockmesh.kernels.model import PRESETS, Parameters
     from shockmesh.kernels.network import firm_network
     from shockmesh.kernels.rollout import rollout
