@@ -1,8 +1,10 @@
 """What can be imported: one line a kind, which the help, the error for a wrong kind and the readers share.
 
-The reader of a table is a module of `io/tables/readers`, whose `read(path, about)` gives a header and rows.
+The reader of a table is a module of `io/tables/readers`: `fits(source)` names the files that look like its kind, and
+`read(source, about, said)` gives a header and rows.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 WIOD = (
@@ -24,22 +26,38 @@ class Said:
     """
 
     money: str | None = None  # what amounts are counted in, such as "million USD"
-    year: int | None = None
+    years: tuple[int, ...] = ()  # of a source of several years, those that are wanted; else its own
     origin: str | None = None  # who published it, such as "WIOD, release 2016"
     licence: str | None = None
+    pickles: bool = False  # pickles may be opened, although they can run code
 
     def __post_init__(self) -> None:
-        if self.year is not None and not 1000 <= self.year <= 9999:
-            raise SaidError(f"year: {self.year}: must have four digits")
+        if wrong := [year for year in self.years if not 1000 <= year <= 9999]:
+            raise SaidError(f"year: {wrong[0]}: must have four digits")
 
     def over(self, other: "Said") -> "Said":
         """These words, and the other's where these say nothing."""
-        return replace(other, **{name: word for name, word in vars(self).items() if word is not None})
+        return replace(other, **{name: word for name, word in vars(self).items() if word not in (None, (), False)})
 
     def cited(self) -> dict[str, str | int]:
         """What was said of where the numbers come from, by its name among the attributes of a store."""
-        words = {"source": self.origin, "license": self.licence, "year": self.year}
-        return {name: word for name, word in words.items() if word is not None}
+        words = {"source": self.origin, "license": self.licence}
+        year = {"year": self.years[0]} if len(self.years) == 1 else {}
+        return {name: word for name, word in words.items() if word is not None} | year
+
+
+def years_of(text: str) -> tuple[int, ...]:
+    """Years as people write them: 2014, or 2010-2014, or 2000,2010-2012.
+
+    Raises:
+        SaidError: of another form.
+    """
+    years: list[int] = []
+    for part in text.split(","):
+        if not (match := re.fullmatch(r"\s*(\d{4})\s*(?:[-–]\s*(\d{4})\s*)?", part)):
+            raise SaidError(f"year: {text}: must be a year, years with commas between, or a range such as 2010-2014")
+        years += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return tuple(dict.fromkeys(years))
 
 
 SILENT = Said()
@@ -61,25 +79,26 @@ class About:
 
 TABLES = {
     "wiod2016": About(
-        "wiod2016", "WIOTYYYY_Nov16_ROW.xlsb", "World input-output table, WIOD 2016 release", "CC BY 4.0",
+        "wiod2016", "WIOTYYYY_…_ROW, .xlsb, .RData or .dta; a zip or folder of years",
+        "World input-output table, WIOD 2016 release", "CC BY 4.0",
         f"{WIOD}; doi:10.34894/PJ2M1C", "million USD", "tables/wiod2016_2014_parts.npz",
     ),
     "wiod2013": About(
-        "wiod2013", "wiotYY_….xlsx, or a folder of them", "World input-output tables, WIOD 2013 release",
+        "wiod2013", "wiotYY_….xlsx, or a zip or folder of years", "World input-output tables, WIOD 2013 release",
         "CC BY 4.0 (stated for the 2016 release; believed of this one)", WIOD, "million USD", "tables",
     ),
     "icio": About(
-        "icio", "the OECD's CSV of a year, or its zip", "OECD Inter-Country Input-Output table",
+        "icio", "the OECD's CSV of a year, or its zip of years", "OECD Inter-Country Input-Output table",
         "OECD terms: reuse with attribution (CC BY 4.0 unless marked otherwise)",
         "OECD, Inter-Country Input-Output Database, http://oe.cd/icio", "million USD", "tables/icio2021_2014.npz",
     ),
     "niot": About(
-        "niot", "a national table as CSV with labels such as GBR_A01 (say --money)",
+        "niot", "XXX_NIOT_nov16.xlsx, or a CSV with labels such as GBR_A01 (say --unit)",
         "National input-output table, domestic flows", example="uk2020/gbr_niot_2014.csv",
-        of_example=Said("million USD", 2014, "WIOD, release 2016, National IO Tables", "CC BY 4.0"),
+        of_example=Said("million USD", (2014,), "WIOD, release 2016, National IO Tables", "CC BY 4.0"),
     ),
     "exiobase3": About(
-        "saved", "IOT_YYYY_ixi.zip or _pxp.zip, or the folder in it", "EXIOBASE 3",
+        "exiobase3", "IOT_YYYY_ixi.zip or _pxp.zip, or the folder in it", "EXIOBASE 3",
         "CC BY-SA 4.0 up to version 3.8.2; from 3.9 on non-commercial, after CC BY-NC-SA 4.0: see its LICENSE.txt",
         "Stadler et al. (2018), Journal of Industrial Ecology 22:502",
     ),
@@ -88,19 +107,24 @@ TABLES = {
         "Lenzen, Moran, Kanemoto, Geschke (2013), Economic Systems Research 25:20", "thousand USD",
     ),
     "figaro": About(
-        "figaro", "a CSV, matrix or flat", "FIGARO inter-country input-output table",
+        "figaro", "a CSV, matrix or flat, or its zip", "FIGARO inter-country input-output table",
         "Eurostat: reuse with acknowledgement (CC BY 4.0)",
         "Remond-Tiedrez, Rueda-Cantuche (eds, 2019), EU inter-country supply, use and input-output tables",
         "million EUR",
     ),
     "gloria": About(
-        "gloria", "a folder with T-Results, Y-Results and the ReadMe workbook",
+        "gloria", "GLORIA's folder or zip of a year, with its ReadMe workbook beside",
         "GLORIA global environmentally-extended multi-region input-output table",
         "GLORIA: for academic use; commercial use needs a licence of the IELab",
         "Lenzen et al. (2022), Implementing the material footprint, Economic Systems Research 34:1", "thousand USD",
     ),
+    "adb": About(
+        "adb", "ADB-MRIO….xlsx, or a zip or folder of years", "ADB multi-regional input-output table",
+        "terms of use of the Asian Development Bank's data library (kidb.adb.org)",
+        "Asian Development Bank, Multiregional Input-Output Database", "million USD",
+    ),
     "pymrio": About(
-        "saved", "a folder or zip that pymrio saved as text or Parquet", "pymrio system",
+        "saved", "a folder or zip that pymrio saved (pickles only with --pickles)", "pymrio system",
         references="Stadler (2021), Journal of Open Research Software 9:8",
     ),
 }  # fmt: skip

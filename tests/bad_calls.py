@@ -124,7 +124,7 @@ def bad_stores() -> Cases:
 def bad_sources() -> Cases:
     """What is no table or network of its kind."""
     for kind, source in product(KINDS, ("gone", "hollow", "empty.csv", "binary.csv", "network.zarr", "page.csv")):
-        yield ["import", kind, source, "out.zarr", "--year", "2014", "--money", "USD"], [source]
+        yield ["import", kind, source, "out.zarr", "--year", "2014", "--unit", "USD"], [source]
 
 
 # Command lines

@@ -164,10 +164,10 @@ def test_a_table_becomes_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_links_are_counted_and_their_unit_is_said(chain: Path, capsys: Any):
     files = ["import", "links", "links.csv", "again.zarr", "--firms", "firms.csv"]
-    assert main([*files, "--money", "thousand HUF", "--per", "day"]) == DONE
+    assert main([*files, "--unit", "thousand HUF", "--per", "day"]) == DONE
     assert capsys.readouterr().out.splitlines() == [
         "wrote again.zarr: firms 5, links 4, regions 2, sectors 4, in thousand HUF / day",
-        "note: amounts are taken as thousand HUF per day (--money, --per)",
+        "note: amounts are taken as thousand HUF per day (--unit, --per)",
     ]
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pymrio
 import pytest
-from shockmesh.io.sources import TABLES
+from shockmesh.io.sources import TABLES, Said
 from shockmesh.io.tables.checks import check_table
-from shockmesh.io.tables.importing import EXAMPLES, import_table
+from shockmesh.io.tables.importing import EXAMPLES, import_table, kind_of
 from shockmesh.io.tables.store import Header, Rows, TableError, open_table, write_table
 
 REGIONS, CODES, FINAL = ["ROU", "USA"], {"AtB": "c1", "C": "c35"}, ["c37", "c42"]
@@ -31,7 +31,9 @@ def workbook_2013(file: Path, flows: np.ndarray, regions: list[str] = REGIONS) -
     head = [[None] * 4 + [column[line] for column in columns] + ["TOT"] for line in range(4)]
     head[0][0], head[1][0] = "(industry-by-industry)", "(Millions of US$)"
     rows = [[*columns[i], *flows[i], flows[i].sum()] for i in range(len(flows))]
-    foot = [[None, name, "TOT", code, *np.ones(len(columns) + 1)] for name, code in (("VA", "r64"), ("GO", "r69"))]
+    made = flows.sum(1).tolist() + [0.0] * (len(columns) - len(flows) + 1)
+    added = np.subtract(made, [*flows[:, : len(flows)].sum(0), *made[len(flows) :]])
+    foot = [[None, "VA", "TOT", "r64", *added], [None, "GO", "TOT", "r69", *made]]
     pd.DataFrame(top + head + rows + foot).to_excel(file, header=False, index=False)
 
 
@@ -83,7 +85,6 @@ def test_workbooks_of_wiod_2013_make_years(tmp_path, flows):
     [
         ("wiot98_row_sep12.xlsx", REGIONS, r"wiot98_row_sep12.xlsx: year: 1998, as of wiot98_row_apr12.xlsx"),
         ("wiot99_row_apr12.xlsx", ["GBR", "USA"], r"wiot99_row_apr12.xlsx: regions: not those of wiot98"),
-        ("wiot_new.xlsx", REGIONS, r"wiot_new.xlsx: a WIOD 2013 workbook is named wiotYY_"),
     ],
 )
 def test_workbooks_that_do_not_belong_together_are_refused(tmp_path, flows, name, regions, says):
@@ -135,9 +136,7 @@ def test_an_archive_without_a_system_is_refused(tmp_path, parameters):
         archive.writestr("Z.txt", "")
         if parameters is not None:
             archive.writestr("file_parameters.json", parameters)
-    with pytest.raises(
-        TableError, match=r"t_2010\.zip: (0 files file_parameters\.json of a|cannot be read as pymrio: )"
-    ):
+    with pytest.raises(TableError, match=r"t_2010\.zip: no file_parameters\.json of a whole system there"):
         import_table("pymrio", tmp_path / "t_2010.zip", tmp_path / "t.zarr")
 
 
@@ -187,11 +186,73 @@ def test_flows_are_made_of_coefficients_and_output(tmp_path, flows):
         np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-11)
 
 
-def test_a_column_of_no_region_is_refused(tmp_path):
-    """The OECD's older files have a column of discrepancies, which is nobody's final demand."""
-    (tmp_path / "ICIO2018_2011.csv").write_text("V,AA_s,AA_HFCE,DISC\nAA_s,1,2,3\nVA,1,1,1\n")
-    with pytest.raises(TableError, match="columns of Y: missing AA DISC"):
-        import_table("icio", tmp_path / "ICIO2018_2011.csv", tmp_path / "t.zarr")
+def test_a_national_workbook_of_wiod_has_domestic_flows_of_its_years(tmp_path):
+    """Imports are rows of their own; they stay in value added, and their amount is said."""
+    top = ["Year", "Code", "Description", "Origin", "A01", "B", "CONS_h", "EXP", "GO"]
+    lines: list[list[Any]] = [top, [None] * 4 + ["Crops", "Mining", "Households", "Exports", "Total output"]]
+    for year in (2013, 2014):
+        lines += [
+            [year, "A01", "Crops", "Domestic", 1, 2, 3, 4, 10], [year, "B", "Mining", "Domestic", 5, 6, 7, 2, 20],
+            [year, "A01", "Crops", "Imports", 0.5, 0.25, 9, 0, 0], [year, "B", "Mining", "Imports", 1, 2, 9, 0, 0],
+            [year, "II_fob", "Total", "TOT", 7.5, 10.25, 28, 6, 0], [year, "VA", "Added", "TOT", 2.5, 9.75, 0, 0, 0],
+            [year, "GO", "Output", "TOT", 10, 20, 0, 0, 0],
+        ]  # fmt: skip
+    with pd.ExcelWriter(tmp_path / "GBR_NIOT_nov16.xlsx") as book:
+        pd.DataFrame(["Values are denoted in millions of US dollars"]).to_excel(book, sheet_name="Notes", index=False)
+        pd.DataFrame(lines).to_excel(book, sheet_name="National IO-tables", header=False, index=False)
+    assert kind_of(tmp_path / "GBR_NIOT_nov16.xlsx") == "niot"
+    told = import_table("niot", tmp_path / "GBR_NIOT_nov16.xlsx", tmp_path / "t.zarr", Said(years=(2014,)))
+    assert told[0].message == "imported inputs are no flows of the table and stay in value added: 3.75"
+    with open_table(tmp_path / "t.zarr") as table:
+        np.testing.assert_array_equal(table.Z.values.reshape(2, 2), [[1, 2], [5, 6]])
+        np.testing.assert_array_equal(table.Y.values.reshape(2, 2), [[3, 4], [7, 2]])
+        assert (table.attrs["year"], table.attrs["units"], table.attrs["license"]) == (
+            2014,
+            "million USD / year",
+            "CC BY 4.0",
+        )
+
+
+def test_output_is_worked_out_where_only_coefficients_were_saved(tmp_path, flows):
+    """EXIOBASE 3.4: x = (I − A)⁻¹ y, against the flows that the coefficients were made of."""
+    made = system(flows, ["M.EUR"] * 4)
+    made.A = pymrio.calc_A(made.Z, pd.DataFrame({"indout": flows.sum(1)}, INDUSTRY))
+    made.Z = None
+    folder = save(made, tmp_path / "IOT_2009_ixi")
+    assert kind_of(folder) == "exiobase3"
+    import_table("exiobase3", folder, tmp_path / "t.zarr")
+    with open_table(tmp_path / "t.zarr") as table:
+        np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-9)
+        np.testing.assert_allclose(table.output.values.ravel(), flows.sum(1), rtol=1e-9)
+
+
+def test_a_pickle_is_opened_where_the_user_allows_it(tmp_path, flows):
+    folder = save(system(flows, ["USD"] * 4), tmp_path / "t_2010", "pkl")
+    import_table("pymrio", folder, tmp_path / "t.zarr", Said(pickles=True))
+    with open_table(tmp_path / "t.zarr") as table:
+        np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("version", "licence"),
+    [("v3.81", "CC BY-SA 4.0"), ("3.8.2", "CC BY-SA 4.0"), ("3.9.4", "CC BY-NC-SA"), ("v3.10", "CC BY-NC-SA")],
+)
+def test_the_licence_of_exiobase_follows_its_version(tmp_path, flows, version, licence):
+    folder = save(system(flows, ["M.EUR"] * 4), tmp_path / "IOT_2011_pxp")
+    (folder / "metadata.json").write_text(json.dumps({"name": "EXIOBASE", "version": version}))
+    import_table("exiobase3", folder, tmp_path / "t.zarr")
+    with open_table(tmp_path / "t.zarr") as table:
+        assert table.attrs["license"].startswith(licence)
+
+
+def test_a_source_of_no_known_kind_or_of_several_is_told_so(tmp_path):
+    (tmp_path / "notes_2014.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(TableError, match="looks like no kind of table that is known here; name its kind: wiod2016"):
+        kind_of(tmp_path)
+    (tmp_path / "f.csv").write_text("rowLabels,AA_s1\n")
+    (tmp_path / "WIOT2014_Nov16_ROW.xlsb").touch()
+    with pytest.raises(TableError, match=r"looks like wiod2016 \(WIOT2014_Nov16_ROW.xlsb\); figaro \(f.csv\); name"):
+        kind_of(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +260,7 @@ def test_a_column_of_no_region_is_refused(tmp_path):
     [
         ("t_2010", lambda f: system(f, ["kg", "USD", "kg", "USD"]), "unit: USD, kg: all sectors must have one unit"),
         ("t_2010", lambda f: system(f, ["USD"] * 4, final=False), "Y: no final demand there"),
-        ("t_2010", lambda f: only_final_demand(f), "Z: not there, nor A and x to make it from"),
+        ("t_2010", lambda f: only_final_demand(f), "Z: not there, nor A to make it from"),
         ("undated", lambda f: system(f, ["USD"] * 4), "undated: year: none in its name; say it"),
     ],
 )
@@ -214,10 +275,10 @@ def test_a_system_that_is_no_table_is_refused(
 
 def test_regions_with_sectors_of_their_own_are_refused(tmp_path, flows):
     made = system(flows, ["USD"] * 4)
-    made.Z.index = made.Z.columns = pd.MultiIndex.from_tuples([("r1", "a"), ("r1", "b"), ("r2", "a"), ("r2", "c")])
+    made.Z.index = made.Z.columns = pd.MultiIndex.from_tuples([("r1", "a"), ("r1", "b"), ("r2", "a"), ("r2", "C")])
     made.Z.index.names = made.Z.columns.names = ["region", "sector"]
     save(made, tmp_path / "t_2010")
-    with pytest.raises(TableError, match=r"rows of Z: missing r1 c, r2 b; every region must"):
+    with pytest.raises(TableError, match=r"every region has the same sectors; missing r1 C, r2 b"):
         import_table("pymrio", tmp_path / "t_2010", tmp_path / "t.zarr")
 
 
@@ -234,7 +295,7 @@ def test_regions_with_sectors_of_their_own_are_refused(tmp_path, flows):
 )
 def test_a_file_that_only_has_the_name_is_refused_by_it(tmp_path, kind, name):
     (tmp_path / name).write_text("nonsense\n")
-    with pytest.raises(TableError, match=f"{name}:.* read.* as {kind}"):
+    with pytest.raises(TableError, match=f"{name}: cannot be read"):
         import_table(kind, tmp_path / name, tmp_path / "t.zarr")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -251,8 +312,8 @@ def gloria(folder: Path, lines: int, sheet: str = "Sectors") -> None:
 @pytest.mark.parametrize(
     ("lines", "sheet", "says"),
     [
-        (3, "Sectors", r"T-Results.*: 3 lines of 4 cells a region, the labels say \(4, 4\)"),
-        (4, "Other", r"cannot be read as gloria: Worksheet named 'Sectors' not found"),
+        (3, "Sectors", r"T-Results.*: ends before the last rows of AA: 3 of 4"),
+        (4, "Other", r"sheet: Sectors: no such sheet; there are Regions, Other, Value added"),
     ],
 )
 def test_gloria_that_disagrees_with_its_labels_is_refused(tmp_path, lines, sheet, says):

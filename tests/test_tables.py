@@ -147,18 +147,18 @@ def test_years_are_a_dimension(tmp_path):
 
 
 def test_one_year_of_several_is_imported_if_it_is_there(tmp_path):
-    import_table("wiod2013", "example", tmp_path / "t.zarr", Said(year=2011, licence="ours"))
+    import_table("wiod2013", "example", tmp_path / "t.zarr", Said(years=(2011,), licence="ours"))
     with open_table(tmp_path / "t.zarr") as table:
         assert (table.attrs["year"], table.attrs["license"], "year" in table.dims) == (2011, "ours", False)
         np.testing.assert_allclose(table.Y.sum(), 69.3e6, rtol=2e-3)
     with pytest.raises(TableError, match="year: 2012: there are 2010, 2011"):
-        import_table("wiod2013", "example", tmp_path / "other.zarr", Said(year=2012))
+        import_table("wiod2013", "example", tmp_path / "other.zarr", Said(years=(2012,)))
 
 
 def _matrix_csv(path: Path, flows: np.ndarray) -> None:
     columns = [f"{r}_{s}" for r in REGIONS for s in SECTORS] + [f"{r}_{c}" for r in REGIONS for c in FINAL]
     frame = pd.DataFrame(flows, [f"{r}_{s}" for r in REGIONS for s in SECTORS], columns)
-    frame.loc["W2_B2A3G"] = 1.0
+    frame.loc["W2_D1"], frame.loc["W2_B2A3G"] = 1.0, flows.sum(1).tolist() + [0.0] * 6 - flows.sum(0) - 1
     frame.to_csv(path, index_label="rowLabels")
 
 
@@ -278,8 +278,9 @@ def test_oecd_icio(tmp_path, flows):
     names = [f"{r}_{s}" for r in REGIONS for s in SECTORS]
     frame = pd.DataFrame(flows, names, names + [f"{r}_{c}" for r in REGIONS for c in final])
     frame["OUT"] = frame.sum(axis=1)
-    for total in ("TLS", "VA", "OUT"):
-        frame.loc[total] = 1.0
+    added = frame["OUT"].to_numpy() - flows[:, :6].sum(0)
+    for total, values in {"TLS": added - 1, "VA": 1 + 0 * added, "OUT": frame["OUT"].to_numpy()}.items():
+        frame.loc[total] = [*values, *[0.0] * 7]
     frame.to_csv(tmp_path / "ICIO2023_2019.csv", index_label="V1")
     import_table("icio", tmp_path / "ICIO2023_2019.csv", tmp_path / "t.zarr")
     assert_is(tmp_path / "t.zarr", flows, final=final)
@@ -334,8 +335,8 @@ def test_eora26_as_downloaded_is_an_archive_with_its_labels_beside(tmp_path, eor
         ("figaro", "rowLabels,AA_s1,AA_P51G\nAA_s1,1\n", r"f_2019.csv:2: 2 cells, the first line has 3"),
         ("figaro", "rowLabels,AA_s1,BB_s2,AA_P51G\n", r"every region has the same sectors; missing AA s2"),
         ("figaro", "rowLabels,AAs1\n", r"label 'AAs1': must be REGION_CODE"),
-        ("pymrio", "nothing", r"neither a folder nor a zip that holds file_parameters.json"),
-        ("exiobase3", "nothing", r"neither a folder nor a zip that holds file_parameters.json"),
+        ("pymrio", "nothing", r"no file_parameters.json of a whole system there"),
+        ("exiobase3", "nothing", r"no file_parameters.json of a whole system there"),
         ("nonsense", "nothing", f"no such kind of table; there are {', '.join(TABLES)}"),
     ],
 )
@@ -358,8 +359,10 @@ def test_a_missing_file_is_refused_by_name(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["wiod2016", "niot", "figaro"])
-def test_a_folder_in_place_of_a_file_is_told_so(tmp_path, kind):
-    with pytest.raises(TableError, match="is a folder; one file is read"):
+def test_a_folder_of_other_files_is_told_so(tmp_path, kind):
+    for name in ("notes.txt", "other.pdf"):
+        (tmp_path / name).touch()
+    with pytest.raises(TableError, match=r"no .* among its 2 files"):
         import_table(kind, tmp_path, tmp_path / "t.zarr")
 
 

@@ -117,7 +117,7 @@ def test_a_national_table_is_what_the_user_says_or_asks(example):
     for said, says in ((Said(), "nothing says what its amounts are counted in"), (Said("kUSD"), "year: none in its")):
         with pytest.raises(TableError, match=rf"gbr_niot\.csv: {says}"):
             import_table("niot", file, store, said)
-    import_table("niot", file, store, Said("thousand GBP", 2020, "the office", "OGL 3.0"))
+    import_table("niot", file, store, Said("thousand GBP", (2020,), "the office", "OGL 3.0"))
     with open_table(store) as table, open_table(example.folder / "uk.zarr") as untold:
         told = [table.attrs[name] for name in ("units", "year", "source", "license")]
         assert told == ["thousand GBP / year", 2020, "the office, gbr_niot.csv", "OGL 3.0"]

@@ -5,31 +5,44 @@ from typing import Any
 
 from shockmesh.cluster.verbs.options import add_verb
 from shockmesh.cluster.verbs.printing import show, tell
-from shockmesh.io.sources import KINDS, Said
+from shockmesh.cluster.verbs.progress import Progress
+from shockmesh.io.sources import KINDS, Said, SaidError, years_of
 
 
 def import_(options: argparse.Namespace) -> int:
     """Turn a published table, or a user's own links, into a store."""
     from shockmesh.cluster.verbs.describe import size_of, told
 
-    said, findings = Said(options.money, options.year, options.origin, options.licence), list[str]()
+    years = years_of(options.year) if options.year else ()
+    said = Said(options.unit, years, options.origin, options.licence, options.pickles)
+    findings = list[str]()
     if options.kind == "links":
         from shockmesh.io.networks.import_links import MONEY, import_links
 
         import_links(options.source, options.store, options.firms, said, unit_per=options.per)
-        findings = [f"note: amounts are taken as {said.money or MONEY} per {options.per} (--money, --per)"]
+        findings = [f"note: amounts are taken as {said.money or MONEY} per {options.per} (--unit, --per)"]
     elif options.kind == "inoue-todo":
         from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
 
         import_inoue_todo(options.source, options.store, said)
     else:
-        from shockmesh.io.tables.importing import import_table
+        from shockmesh.io.tables.importing import import_table, kind_of
 
-        findings = [told(finding) for finding in import_table(options.kind, options.source, options.store, said)]
+        _refuse_kind_as_source(options)
+        kind = options.kind or kind_of(options.source)
+        with Progress(options) as tell_progress:
+            found_by_checks = import_table(kind, options.source, options.store, said, tell_progress)
+        findings = [] if options.kind else [f"note: taken as {kind}: {KINDS[kind]}"]
+        findings += [told(finding) for finding in found_by_checks]
     size = size_of(options.store)
     found = {"store": options.store, **size, "findings": findings}
     counts = ", ".join(f"{name} {value:,}" for name, value in size.items() if name != "unit")
     return tell(options, found, "\n".join([f"wrote {options.store}: {counts}, in {size['unit']}", *findings]))
+
+
+def _refuse_kind_as_source(options: argparse.Namespace) -> None:
+    if options.kind is None and options.source in KINDS:
+        raise SaidError(f"import {options.source} {options.store}: what to import, or the store to write, is missing")
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -84,11 +97,16 @@ def _import_parser(verbs: Any) -> None:
     parser = add_verb(verbs, "import", import_, "turn a published table, or your own links, into a store")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["kinds, and what is handed in:", *(f"  {kind:<11} {of}" for kind, of in KINDS.items())])
-    parser.add_argument("kind", choices=KINDS, metavar="kind", help="see below")
-    parser.add_argument("source", help="file or folder; `example` for the packaged table")
+    parser.add_argument(
+        "kind", nargs="?", choices=KINDS, metavar="kind", help="see below; left out: found by its looks"
+    )
+    parser.add_argument("source", help="file, folder or archive; `example` for the packaged table")
     parser.add_argument("store", help="the Zarr store to write")
-    parser.add_argument("--money", help="what amounts are counted in, where no file says it: 'million USD'")
-    parser.add_argument("--year", type=int, help="of a table whose name does not say it, or one of several")
+    parser.add_argument("--unit", help="what amounts are counted in, where no file says it: 'million USD'")
+    parser.add_argument("--year", help="of a table whose name does not say it, or of several some: 2014, or 2010-2014")
+    parser.add_argument(
+        "--pickles", action="store_true", help="open pickles too: they can run whatever code is in them"
+    )
     parser.add_argument("--origin", help="who published the source, to be cited")
     parser.add_argument("--licence", help="of the source, where it is your own or its kind's is not known")
     parser.add_argument("--firms", help="links: CSV or Parquet of firms (firm, region, sector, final_demand)")

@@ -1,30 +1,34 @@
-"""`import_table`: a published table of a known kind becomes a store."""
+"""`import_table`: a published table becomes a store, whose kind is known or found."""
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from gzip import BadGzipFile
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from zipfile import BadZipFile
 
-from pymrio import ParserError
+from shockmesh.io.inputs.files import Source, SourceError, open_source
 from shockmesh.io.sources import SILENT, TABLES, About, Said
 from shockmesh.io.stores.places import Place
 from shockmesh.io.tables.checks import Finding, check_table
-from shockmesh.io.tables.store import Header, TableError, open_table, write_table
+from shockmesh.io.tables.claims import checked
+from shockmesh.io.tables.store import Header, TableError, Tell, open_table, untold, write_table
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-UNREADABLE = (
-    ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile, BadGzipFile, zlib.error, ParserError,
-)  # fmt: skip
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile, BadGzipFile, zlib.error)
 
 
-def import_table(kind: str, source: str | Path, store: str | Place, said: Said = SILENT) -> list[Finding]:
+def import_table(
+    kind: str, source: str | Path, store: str | Place, said: Said = SILENT, tell: Tell = untold
+) -> list[Finding]:
     """Turn a table into a store, and say what its checks find.
 
     Args:
-        source: a file or folder of that kind, or "example" for the packaged one.
+        source: a file, folder or archive of that kind, or "example" for the packaged one.
         said: what the user says of it; it counts more than what its kind and its files say.
+        tell: told what is done now, and the part that is done.
 
     Raises:
         TableError: an unknown kind, a source that is not of it, a unit or a year that nobody says, or a store that
@@ -34,14 +38,53 @@ def import_table(kind: str, source: str | Path, store: str | Place, said: Said =
     if str(source) == "example":
         source, said = _example(kind, about), said.over(about.of_example)
     try:
-        header, read = import_module(f"shockmesh.io.tables.readers.{about.reader}").read(Path(source), about)
-        write_table(store, _complete(Path(source), header, said), read)
+        opened = open_source(source)
+        tell(f"reading {opened.path.name} as {kind}", 0.0)
+        header, read = _reader(about).read(opened, about, said)
+        header = _complete(opened.path, header, said)
+        write_table(store, header, checked(header, read), tell)
     except TableError:
         raise
+    except SourceError as error:
+        raise TableError(f"{error} (as {kind})") from error
     except UNREADABLE as error:
         raise TableError(f"{source}: cannot be read as {kind}: {error}") from error
     with open_table(store) as table:
         return check_table(table)
+
+
+def kind_of(source: str | Path) -> str:
+    """The kind that a source looks like.
+
+    Raises:
+        TableError: nothing there, no kind that it looks like, or several.
+    """
+    try:
+        looks = fitting(open_source(source))
+    except SourceError as error:
+        raise TableError(str(error)) from error
+    if not looks:
+        raise TableError(
+            f"{source}: looks like no kind of table that is known here; name its kind: {', '.join(TABLES)}"
+        )
+    if len(looks) > 1:
+        told = "; ".join(f"{kind} ({file})" for kind, file in looks.items())
+        raise TableError(f"{source}: looks like {told}; name its kind")
+    return next(iter(looks))
+
+
+def fitting(source: Source) -> Mapping[str, str]:
+    """Every kind that a source looks like, and the first of its files that does."""
+    found: dict[str, str] = {}
+    for kind, about in TABLES.items():
+        files = _reader(about).fits(source)
+        if files:
+            found[kind] = files[0].name
+    return found
+
+
+def _reader(about: About) -> ModuleType:
+    return import_module(f"shockmesh.io.tables.readers.{about.reader}")
 
 
 def _about(kind: str) -> About:
@@ -60,15 +103,17 @@ def _example(kind: str, about: About) -> Path:
 def _complete(source: Path, header: Header, said: Said) -> Header:
     """The header, completed by what the user says. Unit and year must be known; a licence may be unknown."""
     if not (said.money or header.unit):
-        raise TableError(f"{source}: nothing says what its amounts are counted in; say it (--money 'million USD')")
-    if not (said.year or header.years):
+        raise TableError(f"{source}: nothing says what its amounts are counted in; say it (--unit 'million USD')")
+    if not (said.years or header.years):
         raise TableError(f"{source}: year: none in its name; say it (--year 2019)")
-    if said.year and len(header.years) > 1 and said.year not in header.years:
-        raise TableError(f"{source}: year: {said.year}: there are {', '.join(map(str, header.years))}")
+    if len(said.years) > 1 and len(header.years) <= 1:
+        raise TableError(f"{source}: year: {', '.join(map(str, said.years))}: it has one, {header.years or 'unnamed'}")
+    if len(header.years) > 1 and (missing := [year for year in said.years if year not in header.years]):
+        raise TableError(f"{source}: year: {missing[0]}: there are {', '.join(map(str, header.years))}")
     return replace(
         header,
         unit=f"{said.money} / year" if said.money else header.unit,
-        years=(said.year,) if said.year else header.years,
+        years=tuple(sorted(said.years)) or header.years,
         source=f"{said.origin}, {source.name}" if said.origin else header.source,
         licence=said.licence or header.licence or "not stated",
     )

@@ -9,7 +9,7 @@ Rows sell, columns buy. Values are in `units` (million USD / year …). Regions 
 industry's number is region · n_sectors + sector. A table of several years has a leading `year` on every variable.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -65,11 +65,18 @@ class Header:
     remarks: tuple[str, ...] = ()  # what was left out or changed when it was read, as sentences
 
 
-type Reader = Callable[[int], Iterable[Rows]]
-"""The rows of a year, one region at a time."""
+type Reader = Callable[[int], Iterable[Rows | str]]
+"""The rows of a year, one region at a time. A text among them is a remark, which the store keeps."""
+
+type Tell = Callable[[str, float], None]
+"""Told how far a long work is: what is done now, and the part that is done already."""
 
 
-def write_table(path: str | Place, header: Header, read: Reader) -> Place:
+def untold(doing: str, part: float) -> None:
+    """Tells nobody."""
+
+
+def write_table(path: str | Place, header: Header, read: Reader, tell: Tell = untold) -> Place:
     """Write a table to a new store, holding the rows of one region at a time; nothing is left behind if it fails.
 
     Raises:
@@ -81,9 +88,22 @@ def write_table(path: str | Place, header: Header, read: Reader) -> Place:
     _check_labels(header)
     with whole(path) as partial:
         group = _create(partial, header)
+        remarks = list(header.remarks)
         for position, year in enumerate(header.years):
-            _fill(group, header, read(year), position, year)
+            remarks += _fill(group, header, _told(header, read(year), position, tell), position, year)
+        group.attrs["remarks"] = remarks
     return path
+
+
+def _told(header: Header, rows: Iterable[Rows | str], position: int, tell: Tell) -> Iterator[Rows | str]:
+    """The same rows, each told of."""
+    regions, years = len(header.regions), len(header.years)
+    for done, of in enumerate(rows):
+        yield of
+        tell(
+            f"{header.years[position]}: region {min(done + 1, regions)} of {regions}",
+            (position + done / regions) / years,
+        )
 
 
 def open_table(path: str | Place, year: int | None = None) -> xr.Dataset:
@@ -147,7 +167,7 @@ def _check_labels(header: Header) -> None:
 def _create(path: Path, header: Header) -> zarr.Group:
     regions, sectors, categories = len(header.regions), len(header.sectors), len(header.categories)
     attrs: dict[str, Any] = {
-        **header.notes, "remarks": list(header.remarks), "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA,
+        **header.notes, "remarks": [], "Conventions": "CF-1.12", "shockmesh_schema": SCHEMA,
         "title": header.title, "source": header.source, "license": header.licence, "references": header.references,
         "units": header.unit,
         "row_role": "supplier", "column_role": "buyer",
@@ -185,14 +205,18 @@ def _labels(group: zarr.Group, name: str, labels: Sequence[str]) -> None:
     array[:] = np.asarray(list(labels), dtype=object)
 
 
-def _fill(group: zarr.Group, header: Header, rows: Iterable[Rows], position: int, year: int) -> None:
-    """Write one year, region by region, sorted; value added follows from the column sums."""
+def _fill(group: zarr.Group, header: Header, rows: Iterable[Rows | str], position: int, year: int) -> list[str]:
+    """Write one year, region by region, sorted; value added follows from the column sums. Returns the remarks."""
+    remarks = list[str]()
     by_region, by_sector = _sorting(header.regions), _sorting(header.sectors)
     place = {header.regions[old]: new for new, old in enumerate(by_region)}
     at = (position,) if len(header.years) > 1 else ()
     sizes = (len(header.regions), len(header.sectors))
     inputs, output = np.zeros(sizes), np.full(sizes, np.nan)
     for of in rows:
+        if isinstance(of, str):
+            remarks.append(of)
+            continue
         if of.region not in place or not np.isnan(output[place[of.region], 0]):
             raise TableError(f"{header.title}, {year}: region {of.region}: unknown, or there twice")
         _check_finite(header, of, year)
@@ -208,6 +232,7 @@ def _fill(group: zarr.Group, header: Header, rows: Iterable[Rows], position: int
         raise TableError(f"{header.title}, {year}: no rows for {', '.join(missing[:5])}")
     everything = at or (...,)
     group["output"][everything], group["value_added"][everything] = output, output - inputs  # pyright: ignore
+    return remarks
 
 
 def _sorting(labels: Sequence[str]) -> list[int]:

@@ -1,93 +1,118 @@
 """Eora26 (Lenzen et al. 2013): tab-separated numbers without labels, and a file of labels for each side.
 
-`Eora26_YYYY_bp_T.txt` and `_FD.txt`, in a folder or a zip; the labels are there too or in an indices.zip beside it.
+`Eora26_YYYY_bp_T.txt` and `_FD.txt`, in a folder or a zip; the labels are there too, or in an indices.zip beside it.
 ROW, one sector, holds statistical discrepancies and is no region: it is left out, and that is said.
 """
 
-import re
-import zipfile
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterator
+from functools import partial
 
-import pandas as pd
-from shockmesh.io.sources import About
-from shockmesh.io.tables.readers.frames import labels_of, rows_of
-from shockmesh.io.tables.readers.headers import header_of
-from shockmesh.io.tables.store import Header, Reader, TableError
+import numpy as np
+from shockmesh.io.inputs.files import File, Source, open_source
+from shockmesh.io.sources import About, Said
+from shockmesh.io.tables.claims import Of, Raw
+from shockmesh.io.tables.readers.headers import header_of, years_in
+from shockmesh.io.tables.readers.labelled import (
+    FINAL,
+    INDUSTRY,
+    OTHER,
+    Columns,
+    Label,
+    LabelledRow,
+    Meaning,
+    columns_of,
+    rows_by_region,
+)  # fmt: skip
+from shockmesh.io.tables.readers.text import cells_of, lines_of
+from shockmesh.io.tables.readers.years import by_year
+from shockmesh.io.tables.store import Header, TableError
 
 ROW = "ROW"
 CODE, NAME = 1, 3  # columns of a file of labels
 
-type Place = Path | zipfile.Path
+
+def fits(source: Source) -> list[File]:
+    """The flows at basic prices, one file a year."""
+    return source.matching(r"Eora26_\d{4}_bp_T\.txt")
 
 
-def read(path: Path, about: About) -> tuple[Header, Reader]:
-    """Open the tables at basic prices of one year; they are held in memory whole.
+def read(source: Source, about: About, said: Said) -> tuple[Header, Raw]:
+    """Open the tables at basic prices of a year or of several; the rows of one region are held at a time.
 
     Raises:
-        TableError: a file is missing or not of the form that its labels say.
+        TableError, SourceError: a file is missing or not of the form that its labels say.
     """
-    files = _files(path)
-    years = [name[7:11] for name in files if re.fullmatch(r"Eora26_\d{4}_bp_T\.txt", name)]
-    if len(years) != 1:
-        raise TableError(f"{path}: {len(years)} files Eora26_YYYY_bp_T.txt, expected one")
-    of_flows, of_final = (_labels(path, files, f"labels_{side}.txt") for side in ("T", "FD"))
-    flows = _numbers(path, files, f"Eora26_{years[0]}_bp_T.txt", of_flows, of_flows)
-    final = _numbers(path, files, f"Eora26_{years[0]}_bp_FD.txt", of_flows, of_final)
-    kept_flows, kept_final = (_without_row(_without_row(frame, 0), 1) for frame in (flows, final))
-    labels = labels_of(path, kept_flows, kept_final)
-    header = header_of(
-        about, path, labels, title=f"{about.title} {years[0]}, basic prices", years=(int(years[0]),),
-        remarks=_left_out(about, flows, final),
-    )  # fmt: skip
-    return header, lambda year: rows_of(labels, kept_flows, kept_final)
+    files = fits(source)
+    if not files:
+        raise TableError(f"{source}: 0 files Eora26_YYYY_bp_T.txt among its {len(source.files)}")
+    indices = source.path.parent / "indices.zip"
+    known = (*source.files, *(open_source(indices).files if indices.is_file() else ()))
+    return by_year(source, files, said, partial(_read, source, known, about))
 
 
-def _files(path: Path) -> dict[str, Place]:
-    """Every file by its name, also those in archives. Labels may lie in another archive beside the given one."""
-    if not path.exists():
-        raise TableError(f"{path}: no such file or folder")
-    if path.is_dir():
-        roots: list[Place] = [path, *map(zipfile.Path, sorted(path.glob("*.zip")))]
-    else:
-        roots = [zipfile.Path(file) for file in (path, path.parent / "indices.zip") if file.is_file()]
-    return {file.name: file for root in reversed(roots) for file in root.iterdir()}
+def _read(source: Source, known: tuple[File, ...], about: About, flows: File) -> tuple[Header, Raw]:
+    final = _one(source, known, flows.name.replace("_T.txt", "_FD.txt"))
+    of_flows, of_final = (_labels(_one(source, known, f"labels_{side}.txt")) for side in ("T", "FD"))
+    finals = set(of_final)
+    meaning = Meaning(
+        lambda region, code: OTHER if region == ROW else FINAL if (region, code) in finals else INDUSTRY,
+        lambda region, code: OTHER if region == ROW else INDUSTRY,
+    )
+    columns = columns_of(flows, [*of_flows, *of_final], meaning)
+    (year,) = years_in(flows.stem)
+    header = header_of(about, flows, columns.labels, title=f"{about.title} {year}, basic prices")
+    return header, lambda _: _rows(about, flows, final, of_flows, of_final, columns, meaning)
 
 
-def _open(path: Path, files: dict[str, Place], name: str, **options: Any) -> pd.DataFrame:
-    if name not in files:
-        raise TableError(f"{path}: no {name} there, nor in an indices.zip")
-    with files[name].open("rb") as data:
-        return pd.read_csv(data, sep="\t", header=None, **options)
+def _one(source: Source, known: tuple[File, ...], name: str) -> File:
+    for file in known:
+        if file.name == name:
+            return file
+    raise TableError(f"{source}: no {name} there, nor in an indices.zip")
 
 
-def _labels(path: Path, files: dict[str, Place], name: str) -> pd.MultiIndex:
+def _labels(file: File) -> list[Label]:
     """Regions and sectors (or categories), as texts."""
-    labels = _open(path, files, name, dtype=str, keep_default_na=False)
-    return pd.MultiIndex.from_arrays([labels[CODE], labels[NAME]], names=["region", "sector"])
+    with file.text() as text:
+        cells = [cells_of(line, "\t") for line in text if line.strip()]
+    return [(of[CODE], of[NAME]) for of in cells]
 
 
-def _numbers(
-    path: Path, files: dict[str, Place], name: str, rows: pd.MultiIndex, columns: pd.MultiIndex
-) -> pd.DataFrame:
-    numbers = _open(path, files, name)
-    if numbers.shape != (len(rows), len(columns)):
-        raise TableError(f"{path}: {name}: {numbers.shape}, the labels say {(len(rows), len(columns))}")
-    return numbers.set_axis(rows).set_axis(columns, axis=1)
+def _rows(
+    about: About, flows: File, final: File, of_flows: list[Label], of_final: list[Label], columns: Columns,
+    meaning: Meaning,
+) -> Iterator[Of]:  # fmt: skip
+    to_row = np.array([region == ROW for region, _ in (*of_flows, *of_final)])
+    sums = dict.fromkeys(("sold", "to it", "by it"), 0.0)
+
+    def rows() -> Iterator[LabelledRow]:
+        labels = iter(of_flows)
+        for number, row in enumerate(_joined(flows, final, len(of_flows), len(of_final)), start=1):
+            label = next(labels, None)
+            if label is None:
+                raise TableError(f"{flows}: {number} lines, the labels say {len(of_flows)}")
+            if label[0] == ROW:
+                sums["by it"] += float(row[~to_row].sum())
+            else:
+                sums["sold"] += float(row.sum())
+                sums["to it"] += float(row[to_row].sum())
+            yield *label, row
+        if left := next(labels, None):
+            raise TableError(f"{flows}: ends before the row of {' '.join(left)}")
+
+    yield from rows_by_region(flows, columns, rows(), meaning)
+    if to_row.any():
+        said = f"ROW (statistical discrepancies) is no region and is left out: industries sell it {sums['to it']:.6g}"
+        yield f"{said} of {sums['sold']:.6g} in all, and it sells {sums['by it']:.6g} [{about.money}]"
 
 
-def _without_row(frame: pd.DataFrame, axis: Literal[0, 1]) -> pd.DataFrame:
-    kept: Any = frame.axes[axis].get_level_values(0) != ROW
-    return frame.loc[kept] if axis == 0 else frame.loc[:, kept]
-
-
-def _left_out(about: About, flows: pd.DataFrame, final: pd.DataFrame) -> tuple[str, ...]:
-    """What leaving out ROW takes from the table, if it is there."""
-    whole = pd.concat([flows, final], axis=1)
-    sold, bought = _without_row(whole, 0), _without_row(whole, 1)
-    if sold.shape == whole.shape == bought.shape:
-        return ()
-    total, kept = (float(one.to_numpy().sum()) for one in (sold, _without_row(sold, 1)))
-    from_row = float(bought.to_numpy().sum()) - kept
-    said = f"ROW (statistical discrepancies) is no region and is left out: industries sell it {total - kept:.6g}"
-    return (f"{said} of {total:.6g} in all, and it sells {from_row:.6g} [{about.money}]",)
+def _joined(flows: File, final: File, width: int, wide: int) -> Iterator[np.ndarray]:
+    """The lines of both files, side by side."""
+    demands = lines_of(final, "\t", 0, 0, wide)
+    for _, row in lines_of(flows, "\t", 0, 0, width):
+        demand = next(demands, None)
+        if demand is None:
+            raise TableError(f"{final}: has fewer lines than {flows.name}")
+        yield np.concatenate([row, demand[1]])
+    if next(demands, None):
+        raise TableError(f"{final}: has more lines than {flows.name}")

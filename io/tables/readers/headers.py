@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+from shockmesh.io.inputs.files import File
 from shockmesh.io.sources import About
-from shockmesh.io.tables.store import Header, TableError
+from shockmesh.io.tables.store import Header
 
 
 @dataclass(frozen=True)
@@ -19,32 +20,28 @@ class Labels:
 
 
 def header_of(
-    about: About, path: Path, labels: Labels, *, title: str = "", money: str = "", years: tuple[int, ...] | None = None,
-    remarks: tuple[str, ...] = (),
+    about: About, file: File, labels: Labels, *, title: str = "", money: str = "", years: tuple[int, ...] | None = None,
+    remarks: tuple[str, ...] = (), notes: dict[str, Any] | None = None,
 ) -> Header:  # fmt: skip
-    """The header of a table at `path`; unit, licence and years are empty where neither the kind nor the file says them.
+    """The header of a table in `file`; unit, licence and years are empty where neither the kind nor the file says them.
 
     Args:
         title: if the file says more than the kind does.
         money: what amounts are counted in, if the file says so.
         years: left out: the last year in the file's name.
         remarks: what was left out or changed, as sentences.
+        notes: further attributes, such as `sector_names`.
     """
     money = money or about.money
     return Header(
         labels.regions, labels.sectors, labels.categories,
-        unit=f"{money} / year" if money else "", title=title or about.title, source=f"{about.title}, {path.name}",
-        licence=about.licence, references=about.references, years=years_in(path.stem) if years is None else years,
-        remarks=remarks,
+        unit=f"{money} / year" if money else "", title=title or about.title, source=f"{about.title}, {file.name}",
+        licence=about.licence, references=about.references, years=years_in(file.stem) if years is None else years,
+        remarks=remarks, notes=notes or {},
     )  # fmt: skip
 
 
-def check_file(path: Path) -> None:
-    """Raise TableError unless there is a file."""
-    if not path.is_file():
-        raise TableError(f"{path}: {'is a folder; one file is read' if path.is_dir() else 'no such file'}")
-
-
-def years_in(text: str) -> tuple[int, ...]:
-    """The last year that a text names, or none."""
-    return tuple(map(int, re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", text)))[-1:]
+def years_in(text: str, first: bool = False) -> tuple[int, ...]:
+    """The last year that a text names, or the first, or none."""
+    years = tuple(map(int, re.findall(r"(?<!\d)(?:19|20)\d\d(?!\d)", text)))
+    return years[:1] if first else years[-1:]

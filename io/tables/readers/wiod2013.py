@@ -1,95 +1,79 @@
-"""WIOD's world tables of the 2013 release: the official workbooks, which pymrio parses, and compact files of ours.
+"""WIOD's world tables of the 2013 release: the official workbooks, R's copies of them, and compact files of ours.
 
-A workbook, `wiotYY_….xlsx`, is of one year, a folder of them of several, of which one is held in memory at a time.
-Compact files, `wiot13_YYYY.npz`, have the arrays Z, F, X, countries, sectors, final.
+A workbook, `wiotYY_….xlsx`, is of one year. In R (the package `wiod`), `wiot_YYYY` is a list of year, countries,
+industries, inter, final and output, whole millions. Compact files, `wiot13_YYYY.npz`, have the arrays Z, F, X,
+countries, sectors, final.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import numpy as np
-import pymrio
-from shockmesh.io.sources import About
-from shockmesh.io.tables.readers.frames import labels_of, parse, rows_of
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.saved import money_of
-from shockmesh.io.tables.store import Header, Reader, Rows, TableError
+from shockmesh.io.inputs.files import File, Source
+from shockmesh.io.inputs.frames import R_DATA, read_r
+from shockmesh.io.sources import About, Said
+from shockmesh.io.tables.claims import Raw
+from shockmesh.io.tables.readers.headers import Labels, header_of, years_in
+from shockmesh.io.tables.readers.wiod import CATEGORIES, in_sheet
+from shockmesh.io.tables.readers.years import by_year, found
+from shockmesh.io.tables.store import Header, Rows, TableError
 
-WORKBOOK = re.compile(r"wiot(\d\d)_.*\.xlsx")
+WORKBOOK = re.compile(r"wiot(\d\d)_.*\.xls[xb]", re.IGNORECASE)
+IN_R = {"countries", "industries", "inter", "final", "output", "year"}
+ROUNDED = ("cells are rounded to whole millions",)
 
 
-def read(path: Path, about: About) -> tuple[Header, Reader]:
-    """Open a workbook, a folder of workbooks, or a folder of compact files.
+def fits(source: Source) -> list[File]:
+    """The files that are named as WIOD's, as R's copies, or as ours."""
+    names = (WORKBOOK.pattern, r"wiot_\d{4}\.(rdata|rda)", r"wiot13_\d{4}\.npz")
+    return next((files for name in names if (files := source.matching(name))), [])
+
+
+def read(source: Source, about: About, said: Said) -> tuple[Header, Raw]:
+    """Open the table of a year or of several, one held at a time.
 
     Raises:
-        TableError: no such file, two files of one year, or files that differ in their labels or unit.
+        TableError, SourceError: no such file, or lines that are not WIOD's.
     """
-    if not path.exists():
-        raise TableError(f"{path}: no such file or folder")
-    if not path.is_dir():
-        return _read_workbook(path, about)
-    return _read_workbooks(path, about) if any(path.glob("wiot*.xlsx")) else _read_compact(path, about)
+    files = found(source, fits(source), "file wiotYY_….xlsx, wiot_YYYY.RData or wiot13_YYYY.npz")
+    return by_year(source, files, said, partial(_read, about), _year)
 
 
-def _read_workbook(file: Path, about: About) -> tuple[Header, Reader]:
-    years = (_year_of_workbook(file),)
-    system = parse(file, pymrio.parse_wiod)
-    labels = labels_of(file, system.Z, system.Y)
-    money = money_of(file, system.unit)
-    header = header_of(about, file, labels, money=money, years=years)
-    return header, lambda year: rows_of(labels, system.Z, system.Y)
+def _read(about: About, file: File) -> tuple[Header, Raw]:
+    if file.suffix in R_DATA:
+        return _read_list(file, about)
+    return _read_compact(file, about) if file.suffix == ".npz" else in_sheet(file, about, _year(file))
 
 
-def _year_of_workbook(file: Path) -> int:
-    short = WORKBOOK.fullmatch(file.name)
-    if short is None:
-        raise TableError(f"{file}: a WIOD 2013 workbook is named wiotYY_….xlsx")
-    return int(short[1]) + (1900 if int(short[1]) >= 90 else 2000)
+def _year(file: File) -> tuple[int, ...]:
+    """WIOD names its workbooks by the last two digits of the year."""
+    if short := WORKBOOK.fullmatch(file.name):
+        return (int(short[1]) + (1900 if int(short[1]) >= 90 else 2000),)
+    return years_in(file.stem)
 
 
-def _read_workbooks(folder: Path, about: About) -> tuple[Header, Reader]:
-    files: dict[int, Path] = {}
-    for file in sorted(folder.glob("wiot*.xlsx")):
-        year = _year_of_workbook(file)
-        if year in files:
-            raise TableError(f"{file}: year: {year}, as of {files[year].name}; keep one of them")
-        files[year] = file
-    first = files[min(files)]
-    header, _ = _read_workbook(first, about)
-
-    def rows(year: int) -> Iterator[Rows]:
-        of_year, read_year = _read_workbook(files[year], about)
-        for name in ("regions", "sectors", "categories", "unit"):
-            if getattr(of_year, name) != getattr(header, name):
-                raise TableError(f"{files[year]}: {name}: not those of {first.name}")
-        return iter(read_year(year))
-
-    return replace(header, years=tuple(sorted(files))), rows
+def _read_compact(file: File, about: About) -> tuple[Header, Raw]:
+    table = np.load(file.read())
+    labels = Labels(*(table[name].tolist() for name in ("countries", "sectors", "final")))
+    header = header_of(about, file, labels, remarks=ROUNDED)
+    return header, lambda year: _rows(table["Z"], table["F"], table["X"], labels)
 
 
-def _read_compact(folder: Path, about: About) -> tuple[Header, Reader]:
-    files = {int(file.stem.removeprefix("wiot13_")): file for file in sorted(folder.glob("wiot13_*.npz"))}
-    if not files:
-        raise TableError(f"{folder}: no file wiot13_YYYY.npz or wiotYY_*.xlsx there")
-    found = {year: [np.load(file)[name].tolist() for name in _LABELS] for year, file in files.items()}
-    first = next(iter(found))
-    for year, of_year in found.items():
-        if of_year != found[first]:
-            raise TableError(f"{files[year]}: its regions, sectors or categories are not those of {files[first]}")
-    labels = Labels(*found[first])
-    header = header_of(about, folder, labels, years=tuple(files), remarks=("cells are rounded to whole millions",))
-    return header, lambda year: _compact_rows(files[year], labels)
+def _read_list(file: File, about: About) -> tuple[Header, Raw]:
+    tables: list[Any] = [value for value in read_r(file).values() if isinstance(value, dict) and set(value) >= IN_R]
+    if len(tables) != 1:
+        raise TableError(f"{file}: {len(tables)} lists of {', '.join(sorted(IN_R))}, expected one")
+    table = tables[0]
+    labels = Labels(table["countries"].tolist(), table["industries"].tolist(), CATEGORIES)
+    header = header_of(about, file, labels, years=(int(table["year"][0]),), remarks=ROUNDED)
+    flows, final, output = (np.asarray(table[name]) for name in ("inter", "final", "output"))
+    return header, lambda year: _rows(flows, final, output, labels)
 
 
-_LABELS = ("countries", "sectors", "final")
-
-
-def _compact_rows(file: Path, labels: Labels) -> Iterator[Rows]:
-    table = np.load(file)
+def _rows(flows: np.ndarray, final: np.ndarray, output: np.ndarray, labels: Labels) -> Iterator[Rows]:
     sizes = (len(labels.regions), len(labels.sectors))
-    flows, final = table["Z"].reshape(*sizes, *sizes), table["F"].reshape(*sizes, sizes[0], -1)
-    output = table["X"].reshape(sizes)
+    blocks = flows.reshape(*sizes, *sizes), final.reshape(*sizes, sizes[0], -1), output.reshape(sizes)
     for position, region in enumerate(labels.regions):
-        yield Rows(region, flows[position].astype("f8"), final[position].astype("f8"), output[position].astype("f8"))
+        yield Rows(region, *(block[position].astype("f8") for block in blocks))
