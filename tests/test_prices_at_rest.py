@@ -119,6 +119,9 @@ def test_the_verb_tells_prices_by_firm(spec: Path, capsys: pytest.CaptureFixture
     np.testing.assert_allclose(pd.read_csv(spec.with_suffix(".csv")).price, -np.sort(-expected), rtol=1e-12)
     assert set(told["consumer_price_index"]) == set("xyz")
     assert told["tariff_revenue"]["y"] > 0 == told["tariff_revenue"]["x"]
+    by_region = told["output_by_region"]
+    assert sum(of["at_rest"] for of in by_region.values()) == pytest.approx(told["output"]["at_rest"], rel=1e-12)
+    assert by_region["z"]["baseline"] == pytest.approx(network.output[network.region == 2].sum(), rel=1e-12)
     assert told["residual"] < 1e-13
     assert told["rounds"] > 10
 
@@ -133,7 +136,8 @@ def test_of_many_firms_it_tells_prices_by_region_and_sector(
     price, here = np.linalg.solve(np.eye(30) - a.T, v), (network.region == 1) & (network.sector == 2)
     assert told["y"]["c"] == pytest.approx(np.average(price[here], weights=network.output[here]))
     assert main(["prices", str(spec)]) == DONE
-    assert "consumer prices, y" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("consumer prices, y", "output, y"))
 
 
 REFUSED = {

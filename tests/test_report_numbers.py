@@ -139,6 +139,7 @@ def test_gains_are_told_of_labels_that_gain():
         words.headline_of(losses, None, {})
     )
     assert "gain" in figures.ranking(losses, "region").choices
+    assert not any("hit most" in line for line in words.headline_text(words.headline_of(losses, None, {})))
     assert words.gain_most(measure(run(), "output"), "region", 3) == []
     assert "gain" not in figures.ranking(measure(run(), "output"), "region").choices
 

@@ -20,7 +20,7 @@ def test_rises_are_those_of_the_closed_form():
     assert rises is not None
     assert rises.consumer is not None
     np.testing.assert_allclose(rises.consumer.sel(region="GBR").isel(time=[1, 2]), [[0, 0.1 * of] for of in LOSS])
-    np.testing.assert_allclose(revenue_in_all(rises), 3 * 18 * LOSS)
+    assert revenue_in_all(rises) == pytest.approx(3 * 18 * LOSS)
     moved = most_moved(rises.last, 3)
     assert [row["name"] for row in moved] == ["GBR A01", "GBR I", "ITA A01"]  # not ITA I, which has no firms
     np.testing.assert_allclose([row["rise"]["median"] for row in moved], [0.08, -0.02, 0.004])
@@ -31,7 +31,7 @@ def test_revenue_of_a_yearly_unit_counts_each_day_as_a_365th():
     ds["tariff_revenue"].attrs["units"] = "EUR / year"
     rises = rises_of(ds)
     assert rises is not None
-    np.testing.assert_allclose(revenue_in_all(rises), 3 * 18 * LOSS / 365)
+    assert revenue_in_all(rises) == pytest.approx(3 * 18 * LOSS / 365)
     assert rises.currency == "EUR"
 
 

@@ -61,6 +61,7 @@ class Found:
             "consumer_price_index": self.consumer_prices(),
             "tariff_revenue": dict(zip(net.regions, map(float, revenue), strict=True)),
             "output": {"at_rest": float(self.output.sum()), "baseline": float(net.output.sum())},
+            "output_by_region": self.output_by_region(),
             "unit": net.unit,
         }
 
@@ -68,6 +69,15 @@ class Found:
         """P of each region that has firms."""
         codes, firms = np.unique(self.network.region, return_index=True)
         return {self.network.regions[code]: float(self.consumer_price[i]) for code, i in zip(codes, firms, strict=True)}
+
+    def output_by_region(self) -> dict[str, dict[str, float]]:
+        """Output of each region at rest and undisturbed [the network's unit a day]."""
+        net = self.network
+        at_rest, baseline = (np.bincount(net.region, of, len(net.regions)) for of in (self.output, net.output))
+        return {
+            region: {"at_rest": float(now), "baseline": float(before)}
+            for region, now, before in zip(net.regions, at_rest, baseline, strict=True)
+        }
 
     def _by_firm(self) -> dict[str, float]:
         return {str(name): float(price) for name, price in zip(self.network.firm, self.price, strict=True)}

@@ -7,6 +7,8 @@ from typing import Any
 from shockmesh.cluster.verbs.options import add_overrides, add_verb, overrides_of
 from shockmesh.cluster.verbs.printing import show, tell
 
+TOLD = 8  # regions of each kind that `prices` prints
+
 
 def esri(options: argparse.Namespace) -> int:
     """Rank the firms of a network by the share of the economy that stops when one of them does (Diem et al. 2022)."""
@@ -38,17 +40,25 @@ def prices(options: argparse.Namespace) -> int:
     told = found.as_dict()
     if options.json:
         return tell(options, told, "")
-    dearest = sorted(told["consumer_price_index"].items(), key=lambda of: -abs(of[1] - 1))[:10]
+    dearest = _most({region: level - 1 for region, level in told["consumer_price_index"].items()})
+    output = {region: of for region, of in told["output_by_region"].items() if of["baseline"] > 0}
+    made = _most({region: of["at_rest"] / of["baseline"] - 1 for region, of in output.items()})
     lines = {
         "rounds": f"{found.rounds}; the largest gap left is {found.residual:.2g}",
         "time": f"{found.solve_seconds:.2f} s, after {found.set_up_seconds:.2f} s to set up",
         "prices": f"{found.price.min():.4g} to {found.price.max():.4g} of the baseline's",
         "output": f"{100 * (told['output']['at_rest'] / told['output']['baseline'] - 1):+.3g} %",
         "tariff revenue": f"{sum(told['tariff_revenue'].values()):.4g} {told['unit']}",
-        **{f"consumer prices, {region}": f"{100 * (level - 1):+.3g} %" for region, level in dearest},
+        **{f"output, {region}": f"{100 * change:+.3g} %" for region, change in made.items()},
+        **{f"consumer prices, {region}": f"{100 * rise:+.3g} %" for region, rise in dearest.items()},
         **({} if options.out is None else {"firms": options.out}),
     }
     return show(options, lines, f"{options.spec}: prices at rest of {told['firms']:,} firms, {told['links']:,} links")
+
+
+def _most(changes: dict[str, float]) -> dict[str, float]:
+    """The regions that changed most, up or down."""
+    return dict(sorted(changes.items(), key=lambda of: -abs(of[1]))[:TOLD])
 
 
 def _top(options: argparse.Namespace, ranking: Any, by: str, out: str, none: str) -> int:

@@ -21,7 +21,7 @@ from shockmesh.io.reports.prices import Rises, rises_of, told
 
 SCALES = {"trillion": 1e12, "billion": 1e9, "million": 1e6, "thousand": 1e3}
 MOST = 5  # regions and sectors that a headline names
-GAIN = 1e-5  # share of a baseline from which on a gain is told
+NAMED = 1e-5  # share of a baseline from which on a loss or a gain is named
 
 
 def headline(ds: xr.Dataset, spec: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def gain_most(losses: Losses, dim: str, most: int) -> list[dict[str, Any]]:
     if dim not in losses.dims:
         return []
     share = losses.share(dim).transpose("member", dim).values
-    gaining = [i for i in reversed(_order(share)) if np.median(share[:, i]) < -GAIN]
+    gaining = [i for i in reversed(_order(share)) if np.median(share[:, i]) < -NAMED]
     return _labelled(losses, dim, gaining[:most])
 
 
@@ -145,8 +145,9 @@ def _loss_text(numbers: dict[str, Any]) -> Iterator[str]:
     if numbers["money"]:
         yield f"in money: {ranged_money(numbers['money'])}"
     for dim in ("region", "sector"):
-        said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in numbers[f"{dim}s"]]
-        yield from [f"{dim}s hit most: {', '.join(said)}"] if len(said) > 1 else []
+        rows = numbers[f"{dim}s"]
+        said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in rows if row["loss"]["median"] > NAMED]
+        yield from [f"{dim}s hit most: {', '.join(said)}"] if said and len(rows) > 1 else []
     if numbers["gaining"]:
         said = [f"{row['region']} {rise(-row['loss']['median'])}" for row in numbers["gaining"]]
         yield f"regions that gain most: {', '.join(said)}"

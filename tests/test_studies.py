@@ -1,0 +1,104 @@
+"""The packaged studies of prices: small, their signs; whole, the numbers of their READMEs (slow)."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from shockmesh.cluster.cli import main
+from shockmesh.io.examples import EXAMPLES, copy_example
+from shockmesh.io.networks.generate import generate_network
+from shockmesh.io.networks.store import write_network
+from shockmesh.io.results import open_run
+from shockmesh.io.sources import Said
+from shockmesh.io.tables.importing import import_table
+from shockmesh.io.tables.store import open_table
+
+README = {name: (EXAMPLES / name / "README.md").read_text("utf-8") for name in ("tariff2014",)}
+FIRMS = 4000
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few firms of the world of 2014, in a store that is called as the studies call theirs."""
+    folder = tmp_path_factory.mktemp("world")
+    import_table("wiod2016", "example", folder / "world2014.zarr", Said())
+    with open_table(folder / "world2014.zarr") as table:
+        write_network(generate_network(table, FIRMS, 7), folder / "world2014-20k.zarr")
+    return folder
+
+
+def study(name: str, world: Path, folder: Path) -> None:
+    copy_example(name, folder)
+    for store in world.iterdir():
+        (folder / store.name).symlink_to(store)
+
+
+def ran(spec: str, out: str, *overrides: str) -> None:
+    words = ["run", spec, "--out", out, "--address", "local", "--quiet"]
+    assert main([*words, *(word for of in overrides for word in ("--set", of))]) == 0
+
+
+def snippet(name: str) -> dict[str, Any]:
+    """What the Python of a README leaves behind."""
+    (code,) = re.findall(r"```python\n(.*?)```", README[name], re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(compile(code, f"{name}/README.md", "exec"), found)
+    return found
+
+
+def change(run: xr.Dataset, region: str) -> np.ndarray:
+    """Of a region's output on the last day, by member."""
+    here = run.sel(region=region).sum("sector")
+    return (here.output.isel(time=-1) / here.output_baseline - 1).values
+
+
+def test_a_tariff_contracts_downstream_and_expands_upstream(
+    tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+):
+    study("tariff2014", world, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    pair = "sweep={grid: {model.prices.elasticity_within: [5], model.prices.elasticity_between: [0.1]}}"
+    ran("tariff.yaml", "run", pair, "horizon.days=90", "model.prices.pass_through=0.05")
+    for dearer, sales in snippet("tariff2014")["signs"]:
+        assert (dearer < -0.1, sales > 0.1) == (True, True)
+    with open_run("run") as run:
+        found = run.load()
+    level = found.consumer_price_index.isel(member=0)
+    assert level.isel(time=-1).max("region") == level.isel(time=-1).sel(region="USA") > 1.0005
+    np.testing.assert_allclose(level.isel(time=slice(0, 10)), 1, rtol=1e-6)  # means of firms, in single precision
+    assert float(change(found, "CHN")[0]) < -0.001 < 0.0001 < float(change(found, "MEX")[0])
+    assert float(found.tariff_revenue.sel(region="USA").isel(time=-1)[0]) > 0
+    assert (found.tariff_revenue.drop_sel(region="USA") == 0).all()
+
+
+def commands(name: str) -> list[str]:
+    return re.findall(r"^    shockmesh (.*)$", README[name], re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_tariff_gives_the_numbers_of_its_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    copy_example("tariff2014", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in commands("tariff2014"):
+        assert main(shlex.split(command)) == 0
+    printed = {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
+    quoted = re.findall(r"^    ((?!shockmesh).*)$", README["tariff2014"].split("```python")[0], re.MULTILINE)
+    assert len(quoted) == 14
+    assert {" ".join(line.split()) for line in quoted} <= printed
+    with open_run("run") as run:
+        last = run.isel(time=-1).load()
+    told = re.findall(r"^\| [\d.]+ \| [\d.]+ \| (.*) \|$", README["tariff2014"], re.MULTILINE)
+    rows = np.array([re.sub(r"\(.*?\)", "", row).replace("−", "-").split("|") for row in told], float)
+    rises = 100 * (last.consumer_price_index.sel(region="USA").values - 1)
+    changes = [100 * change(run, region) for region in ("USA", "CHN", "MEX", "CAN")]
+    revenue = 0.365 * last.tariff_revenue.sel(region="USA").values
+    np.testing.assert_allclose(rows.T, [rises, *changes, revenue], atol=0.002, rtol=0.002)
+    signs = np.array(snippet("tariff2014")["signs"]).T
+    said = re.findall(r"^\| 1 % .*?, % \| (.*) \|$", README["tariff2014"], re.MULTILINE)
+    np.testing.assert_allclose([[*map(float, row.replace("−", "-").split("|"))] for row in said], signs, atol=0.006)
