@@ -31,7 +31,8 @@ from shockmesh.cluster.planning.plan import (
     sizes_of,
     worker_bytes,
 )
-from shockmesh.cluster.spec.models import Infer, Model, Prices, Spec
+from shockmesh.cluster.spec.models import Model, Prices, Spec
+from shockmesh.cluster.spec.unknowns import Infer
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import Cut
 from shockmesh.kernels.devices.roofline import CORE, DEVICES

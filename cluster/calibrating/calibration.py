@@ -10,8 +10,9 @@ from shockmesh.cluster.calibrating.checks import check_inside, check_ratios, che
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.fields import Window
-from shockmesh.cluster.spec.models import Infer, Observe, Spec, Spreads, Unknown
+from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import part_of
+from shockmesh.cluster.spec.unknowns import Infer, Observe, Spreads, Unknown
 from shockmesh.inference.latents import Effect, LatentField, Support
 from shockmesh.inference.losses import Loss, Observed, observed, temperature_of
 from shockmesh.inference.problem import Experiment, Problem, problem

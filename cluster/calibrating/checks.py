@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from shockmesh.cluster.spec.binding import Bound, BoundShock, ever_hit
-from shockmesh.cluster.spec.models import Observe, Spec
+from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.source import SpecError
+from shockmesh.cluster.spec.unknowns import Observe
 from shockmesh.inference.choices import Residual
 from shockmesh.inference.latents import BOUNDS, LatentField
 from shockmesh.inference.losses import Observed

@@ -1,6 +1,7 @@
 """BoARIO's names in a spec. Where both mean the same number in the same unit, either name may stand, but not both."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import AliasChoices, AliasGenerator, BeforeValidator, ConfigDict, model_validator
@@ -29,7 +30,12 @@ CONVEXE = "for BoARIO's convexe say course: exponential and recovery_days: -1 / 
 
 def either_name(theirs: Mapping[str, str]) -> BeforeValidator:
     """A validator that takes BoARIO's name of a choice for ours."""
-    return BeforeValidator(lambda name: theirs.get(str(name), name))
+    return BeforeValidator(partial(ours, theirs))
+
+
+def ours(theirs: Mapping[str, str], name: Any) -> Any:
+    """Our name of a choice that BoARIO calls otherwise."""
+    return theirs.get(str(name), name)
 
 
 def _both_names(name: str) -> AliasChoices | str:

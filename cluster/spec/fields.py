@@ -71,6 +71,14 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
+def key(default: Any, meaning: str, example: Any = None, **more: Any) -> Any:
+    """A key of a spec: its default (`...` if it must be given), and its meaning, which ends with the unit in brackets.
+
+    `shockmesh explain`, the reference and the schema for editors are made from this (`schema.py`).
+    """
+    return Field(default, description=meaning, examples=None if example is None else [example], **more)
+
+
 FilePath = Annotated[str, AfterValidator(_in_folder)]
 SurveyOrFile = Annotated[str, AfterValidator(lambda name, info: name if name == SURVEYED else _in_folder(name, info))]
 
@@ -78,10 +86,12 @@ SurveyOrFile = Annotated[str, AfterValidator(lambda name, info: name if name == 
 class PerFirm[N](Frozen):
     """A number for each firm: the last that applies of default, by_region, by_sector, file."""
 
-    default: N | None = None
-    by_region: dict[str, N] = Field(default_factory=dict[str, N])
-    by_sector: dict[str, N] = Field(default_factory=dict[str, N])
-    file: FilePath | None = None  # CSV with columns firm, value
+    default: N | None = key(None, "for all firms that nothing below names", 10)
+    by_region: dict[str, N] = key({}, "region → number, for its firms", {"DEU": 8})
+    by_sector: dict[str, N] = key({}, "sector → number, for its firms, in place of the region's", {"D35": 5})
+    file: FilePath | None = key(
+        None, "CSV with columns firm, value; a firm's own number counts before all others", "days.csv"
+    )
 
 
 def _value_tag(value: object) -> str:
@@ -104,7 +114,8 @@ def _stock_days(value: float) -> float:
 
 
 StockDays = Annotated[  # days of use, or inf, which is written as a text: JSON has no number for it
-    float, Strict(), BeforeValidator(_infinite), AfterValidator(_stock_days),
+    float, Strict(), AfterValidator(_stock_days),
+    BeforeValidator(_infinite, json_schema_input_type=Annotated[float, Field(ge=1)] | Literal["inf"]),
     PlainSerializer(lambda days: "inf" if days == math.inf else days, float | str),
 ]  # fmt: skip
 AdjustmentDays = Annotated[float, Strict(), AfterValidator(DOMAINS["adjustment_days"].check)]
@@ -140,9 +151,19 @@ Rate = Annotated[float, Strict(), AfterValidator(DOMAINS["rate"].check)]
 Temperature = Annotated[float, Strict(), AfterValidator(DOMAINS["temperature"].check)]
 Correlation = Annotated[float, Strict(), AfterValidator(DOMAINS["correlation"].check)]
 Window = tuple[Annotated[int, Strict(), Field(ge=0)], Count]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
-FirmIds = Annotated[tuple[Annotated[str, BeforeValidator(_id_text)], ...], BeforeValidator(_one_or_more)]
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$",
+        description="what the shock is called in paths of a sweep, notes and reports",
+        examples=["lockdown"],
+    ),
+]
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | tuple[str, ...])]
+FirmIds = Annotated[
+    tuple[Annotated[str, BeforeValidator(_id_text)], ...],
+    BeforeValidator(_one_or_more, json_schema_input_type=str | int | tuple[str | int, ...]),
+]
 Dim = Literal["region", "sector", "firm"]
 Drawn = Annotated[
     Distribution, PlainValidator(parse_distribution), PlainSerializer(lambda drawn: drawn.as_dict(), dict[str, Any])

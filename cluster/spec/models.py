@@ -6,11 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    Discriminator,
     Field,
     PrivateAttr,
     Strict,
-    Tag,
 )
 from shockmesh.cluster.spec.boario import BOARIO, ORDER_TYPES, Renamed, either_name
 from shockmesh.cluster.spec.distributions import Scalar
@@ -19,10 +17,8 @@ from shockmesh.cluster.spec.fields import (
     BenefitShare,
     Capacity,
     ConsumptionPersistence,
-    Correlation,
     Count,
     Dim,
-    Doubt,
     Drawn,
     Elasticity,
     FilePath,
@@ -31,21 +27,17 @@ from shockmesh.cluster.spec.fields import (
     InventoryDays,
     InventoryThreshold,
     Levels,
-    NoiseShare,
     OverproductionDays,
     PassThrough,
     PerFirm,
-    Rate,
     Scarcity,
-    Spread,
     StockDays,
     Substitution,
     SurveyOrFile,
-    Temperature,
     Value,
-    Window,
     Year,
     byte_text,
+    key,
     known,
 )
 from shockmesh.cluster.spec.shocks import (
@@ -61,7 +53,7 @@ from shockmesh.cluster.spec.shocks import (
     Where,
 )
 from shockmesh.cluster.spec.source import KeyPath, Problem, Source, locate
-from shockmesh.inference.choices import GuideName, Penalty, Residual
+from shockmesh.cluster.spec.unknowns import Infer, Observe, Unknown
 from shockmesh.kernels.model import (
     DEFAULTS,
     PRESETS,
@@ -81,11 +73,21 @@ from shockmesh.kernels.rollout import RECORDABLE, quantity
 class Prices(Frozen):
     """How prices follow costs and how buyers respond: see shockmesh.kernels.mechanisms.prices."""
 
-    pass_through: Value[PassThrough] | None = None  # θ, of the gap between a price and its cost, a day
-    scarcity: Value[Scarcity] | None = None  # ξ, premium per share of unmet demand
-    elasticity_within: Value[Substitution] | None = None  # σ of a buyer, between suppliers of a product
-    elasticity_between: Value[Substitution] | None = None  # ς of a buyer, between products
-    elasticity_final: Value[Substitution] | None = None  # ε of a region's final demand: the mean of its firms'
+    pass_through: Value[PassThrough] | None = key(
+        None, "θ, of the gap between a price and its cost that is closed in a day [share a day]", 0.01
+    )
+    scarcity: Value[Scarcity] | None = key(
+        None, "ξ, premium on the price per share of demand that is not met [share]", 0.5
+    )
+    elasticity_within: Value[Substitution] | None = key(
+        None, "σ, of a buyer between suppliers of a product; 0: no substitution [–]", 2
+    )
+    elasticity_between: Value[Substitution] | None = key(
+        None, "ς, of a buyer between products; 0: fixed recipes [–]", 0.1
+    )
+    elasticity_final: Value[Substitution] | None = key(
+        None, "ε, of a region's final demand between goods: the mean of its firms' [–]", 0.9
+    )
 
 
 def path_of(name: str) -> str:
@@ -100,31 +102,100 @@ def path_of(name: str) -> str:
 class Model(Renamed):
     """A preset, and what differs from it. Left out, a number or a switch is the preset's."""
 
-    preset: Annotated[str, AfterValidator(lambda name: known("preset", list(PRESETS), name))] = "hamid2025"
-    inventory_days: Value[InventoryDays] | None = None  # n [days of use]
-    # sector → days of stock of its product, for all who buy it, in place of inventory_days; inf: it is never short
-    inventory_by_product: Annotated[dict[str, StockDays], Field(min_length=1)] | None = None
-    adjustment_days: Value[AdjustmentDays] | None = None  # τ [days]
-    capacity: Value[Capacity] | None = None  # κ, multiple of baseline output: losses up to 1 - 1 / κ are not felt
-    elasticity: Value[Elasticity] | None = None  # σ
-    inventory_threshold: Value[InventoryThreshold] | None = None  # ψ, share of the target stock
-    base_capacity: Value[Capacity] | None = None  # α_base, multiple of baseline output
-    overproduction_days: Value[OverproductionDays] | None = None  # τ_α [days]
-    hiring_days: Value[AdjustmentDays] | None = None  # 1 / γ_H [days]
-    firing_days: Value[AdjustmentDays] | None = None  # 1 / γ_F [days]
-    household_share: Value[HouseholdShare] | None = None  # s, of final demand
-    consumption_persistence: Value[ConsumptionPersistence] | None = None  # ρ, of a day
-    benefit_share: Value[BenefitShare] | None = None  # b, of lost labour income that is replaced
-    # `surveyed` (see shockmesh.io.inputs.survey), or a CSV of sectors by sectors (see shockmesh.io.inputs.scenarios)
-    criticality: SurveyOrFile | None = None
-    order_target: OrderTarget | None = None
-    order_basis: OrderBasis | None = None
-    order_split: Annotated[OrderSplit | None, either_name(ORDER_TYPES)] = None
-    rationing: Rationing | None = None
-    production: Production | None = None
-    capacity_rule: CapacityRule | None = None
-    consumption: Consumption | None = None
-    prices: Prices | None = None  # left out, prices are fixed
+    preset: Annotated[str, AfterValidator(lambda name: known("preset", list(PRESETS), name))] = key(
+        "hamid2025", "the published model that gives every switch and number not said here", "pichler2022"
+    )
+    inventory_days: Value[InventoryDays] | None = key(None, "n, target stock of every input [days of use]", 10)
+    inventory_by_product: Annotated[dict[str, StockDays], Field(min_length=1)] | None = key(
+        None,
+        "sector → target stock of its product, for all who buy it, in place of inventory_days; inf: it is never "
+        "short [days of use]",
+        {"D35": 1, "F": "inf"},
+    )
+    adjustment_days: Value[AdjustmentDays] | None = key(
+        None, "τ, in which a gap between stock and target is closed [days]", 6
+    )
+    capacity: Value[Capacity] | None = key(
+        None,
+        "κ, most output as a multiple of the undisturbed day's: losses up to 1 − 1 / κ are not felt [multiple]",
+        1.1,
+    )
+    elasticity: Value[Elasticity] | None = key(
+        None, "σ, of substitution between inputs at hand, read by production: ces; towards 0 it is leontief [–]", 0.1
+    )
+    inventory_threshold: Value[InventoryThreshold] | None = key(
+        None, "ψ, share of its target below which a stock limits output, read by production: threshold [share]", 0.8
+    )
+    base_capacity: Value[Capacity] | None = key(
+        None, "α_base, capacity while nothing is scarce, read by capacity_rule: overproduction [multiple]", 1.0
+    )
+    overproduction_days: Value[OverproductionDays] | None = key(
+        None, "τ_α, in which capacity rises to meet scarcity, read by capacity_rule: overproduction [days]", 365
+    )
+    hiring_days: Value[AdjustmentDays] | None = key(
+        None, "1 / γ_H, in which labour is hired, read by capacity_rule: hiring [days]", 30
+    )
+    firing_days: Value[AdjustmentDays] | None = key(
+        None, "1 / γ_F, in which labour is let go, read by capacity_rule: hiring [days]", 15
+    )
+    household_share: Value[HouseholdShare] | None = key(
+        None, "s, households' part of final demand, read by consumption: labour_income [share]", 0.56
+    )
+    consumption_persistence: Value[ConsumptionPersistence] | None = key(
+        None, "ρ, part of yesterday's spending that lasts, read by consumption: labour_income [share a day]", 0.995
+    )
+    benefit_share: Value[BenefitShare] | None = key(
+        None, "b, part of lost labour income that benefits replace, read by consumption: labour_income [share]", 0.8
+    )
+    criticality: SurveyOrFile | None = key(
+        None,
+        "surveyed: as analysts rated inputs; or a CSV of sectors by sectors, 0 … 1. Read by production: "
+        "half_critical, strongly_critical and weakly_critical",
+        "surveyed",
+    )
+    order_target: OrderTarget | None = key(
+        None,
+        "the stock that a buyer aims at: n days of baseline use (fixed), of use at today's demand (demand) or output "
+        "(output), or at what demand and capacity allow (potential)",
+        "output",
+    )
+    order_basis: OrderBasis | None = key(
+        None, "what a buyer expects to use: as today's demand or today's output asks for", "output"
+    )
+    order_split: Annotated[OrderSplit | None, either_name(ORDER_TYPES)] = key(
+        None,
+        "whose stock is restored: each supplier's own (link); or the product's, its order split by what suppliers "
+        "used to sell (baseline), or by that times what they can make (capacity)",
+        "capacity",
+    )
+    rationing: Rationing | None = key(
+        None,
+        "who goes short where output falls short of demand: all alike (proportional), consumers first "
+        "(final_demand_last), or those who ask for most relative to the past (water_filling)",
+        "water_filling",
+    )
+    production: Production | None = key(
+        None,
+        "what a missing input does to output: each is needed (leontief), any replaces any (linear), in part (ces), "
+        "each from a low stock on (threshold), or as its criticality says (half_critical, strongly_critical, "
+        "weakly_critical)",
+        "half_critical",
+    )
+    capacity_rule: CapacityRule | None = key(
+        None,
+        "what limits output besides inputs: a fixed capacity (constant), stocks alone (literal), a capacity that "
+        "grows when demand is not met (overproduction), or labour that is hired and let go (hiring)",
+        "overproduction",
+    )
+    consumption: Consumption | None = key(
+        None,
+        "what households ask for: as given (exogenous), or following their labour income, with capacity_rule: hiring "
+        "(labour_income)",
+        "labour_income",
+    )
+    prices: Prices | None = key(
+        None, "prices that follow costs, {} for all defaults; left out, prices are fixed", {"elasticity_within": 2}
+    )
 
     @property
     def published(self) -> Preset:
@@ -153,17 +224,28 @@ class Model(Renamed):
 class Horizon(Frozen):
     """How long to simulate."""
 
-    days: Count
+    days: Count = key(..., "how long to simulate, from day 0 [days]", 180)
 
 
 class Sweep(Frozen):
     """Members, and what differs between them: at most one of `vary`, `grid` and `list`."""
 
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
-    members: Count | None = None  # left out: as many as `grid` or `list` makes, or 1
-    vary: dict[str, Drawn] = Field(default_factory=dict)  # path → distribution, drawn per member
-    grid: dict[str, Levels] = Field(default_factory=dict)  # path → values; every combination, the last path fastest
-    entries: tuple[dict[str, Scalar], ...] = Field(default=(), alias="list")  # path → value, one entry per member
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = key(
+        0, "of all that is drawn: a longer sweep begins with the shorter one of its seed", 7
+    )
+    members: Count | None = key(None, "how many simulations; left out: as many as grid or list makes, or 1", 64)
+    vary: dict[str, Drawn] = key(
+        {}, "path → distribution, drawn for each member", {"shocks.lockdown.loss": {"uniform": [0.3, 0.8]}}
+    )
+    grid: dict[str, Levels] = key(
+        {}, "path → values; every combination is a member, the last path fastest", {"model.inventory_days": [5, 10, 20]}
+    )
+    entries: tuple[dict[str, Scalar], ...] = key(
+        (),
+        "path → value, one entry a member",
+        [{"model.inventory_days": 5}, {"model.inventory_days": 10}],
+        alias="list",
+    )
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -174,66 +256,10 @@ class Sweep(Frozen):
 class Resources(Frozen):
     """What a run may use."""
 
-    devices_per_gang: Count = 1  # over which one simulation is sharded
-    gangs: Literal["auto"] | Count = "auto"  # workers: devices, or gangs of them
-    memory: Annotated[str, AfterValidator(byte_text)] = "auto"  # for one device
-    members_per_block: Literal["auto"] | Count = "auto"  # simulated together, written as one shard
-
-
-class Spreads(Frozen):
-    """A standard deviation for each period and series, in a file like that of the series."""
-
-    file: FilePath
-
-
-def _noise_tag(value: object) -> str:
-    return "file" if isinstance(value, dict | Spreads) else "number"
-
-
-Noise = Annotated[Annotated[NoiseShare, Tag("number")] | Annotated[Spreads, Tag("file")], Discriminator(_noise_tag)]
-
-
-class Observe(Frozen):
-    """Series that were seen, as ratios to the undisturbed day."""
-
-    file: FilePath  # CSV, see shockmesh.io.inputs.series
-    variable: Annotated[str, AfterValidator(lambda name: known("variable", RECORDABLE, name))] = "output"
-    by: Literal["total", "region", "sector"] = "sector"
-    groups: FilePath | None = None  # CSV of sector,series or region,series; left out: series are named as sectors
-    noise: Noise = 0.01  # standard deviation, share of the undisturbed day
-    window: Window | None = None  # first day and the day after the last that are fitted; left out: all but held_out
-    held_out: Window | None = None  # kept aside for validation
-
-
-Level = Literal["all", "region", "series", "sector", "firm"]  # series: firms that the first observed variable sums
-
-
-class Unknown(Frozen):
-    """What is not known of a number: how far groups of firms stray from the value that the spec says."""
-
-    # σ of the logarithm, or of the logit of a share
-    spread: dict[Level, Spread] = Field(default_factory=dict[Level, Spread])
-    like: str | None = None  # in place of a spread: the path of a number; both stray together, each from its own value
-    doubt: Doubt = 0.0  # the spreads themselves are uncertain by a factor exp(± doubt)
-
-
-class Infer(Frozen):
-    """How the unknown is learned."""
-
-    parameters: dict[str, Unknown]  # model.inventory_days, shocks.lockdown.loss, … → prior
-    method: Literal["svi", "rml"] = "svi"  # a guide fitted by gradients, or an ensemble pulled to perturbed data
-    guide: GuideName = "structured"
-    rank: Count = 4
-    particles: Count = 1
-    steps: Count = 300
-    rate: Rate = 0.1
-    draws: Count = 200  # of the posterior; members of the ensemble
-    residual: Residual = "absolute"
-    penalty: Penalty = "squared"
-    correlation: Correlation = 0.0  # of the noise between periods; gives w
-    temperature: Temperature | None = None  # w, said by hand
-    checkpoint_every: Count = 25  # steps
-    patience: Count | None = None  # checkpoints without a better held-out loss before stopping
+    devices_per_gang: Count = key(1, "devices over which one simulation is sharded", 4)
+    gangs: Literal["auto"] | Count = key("auto", "workers: devices, or gangs of them", 2)
+    memory: Annotated[str, AfterValidator(byte_text)] = key("auto", "of one device, for the plan", "16 GB")
+    members_per_block: Literal["auto"] | Count = key("auto", "members simulated together and written as one shard", 32)
 
 
 def _recording(name: str) -> str:
@@ -244,21 +270,39 @@ def _recording(name: str) -> str:
 class Spec(Frozen):
     """A whole spec, as resolved: files absolute, overrides applied. Make one with `load_spec` or `parse_spec`."""
 
-    economy: FilePath  # a network of firms; or a table, each of whose industries is then one firm
-    year: Year | None = None  # of an economy that is a table of several years
-    model: Model = Model()
-    horizon: Horizon
-    shocks: tuple[Shock, ...] = ()
-    sweep: Sweep = Sweep()
-    # variable → dims; the same once more under another name: {output: [region, sector], output_by_firm: [firm]}
-    record: dict[Annotated[str, AfterValidator(_recording)], tuple[Dim, ...]] = Field(
-        default_factory=lambda: {"output": ("region", "sector")}
+    economy: FilePath = key(
+        ..., "a network of firms; or a table, each of whose industries is then one firm", "world.zarr"
     )
-    resources: Resources = Resources()
-    observe: tuple[Observe, ...] = ()
-    infer: Infer | None = None  # makes the run a calibration
-    precision: Literal["float32", "float64"] = "float32"
-    engine: Literal["zarr", "icechunk"] = "zarr"  # what keeps the members, see shockmesh.io.stores.engines
+    year: Year | None = key(None, "of an economy that is a table of several years", 2014)
+    model: Model = key(Model(), "a preset, and what differs from it", {"preset": "hamid2025", "inventory_days": 10})
+    horizon: Horizon = key(..., "how long to simulate", {"days": 180})
+    shocks: tuple[Shock, ...] = key(
+        (), "what happens; those on one firm multiply", [{"name": "strike", "kind": "recovery", "loss": 0.5}]
+    )
+    sweep: Sweep = key(
+        Sweep(),
+        "members, and what differs between them: one of vary, grid and list",
+        {"members": 2, "vary": {"model.inventory_days": {"uniform": [5, 15]}}},
+    )
+    record: dict[Annotated[str, AfterValidator(_recording)], tuple[Dim, ...]] = key(
+        {"output": ("region", "sector")},
+        "variable → what is kept of it by day: firm, or any of region and sector, or [] for the sum over all firms. "
+        "The same once more by another name: output_by_firm",
+        {"output": ["region", "sector"], "output_by_firm": ["firm"]},
+    )
+    resources: Resources = key(Resources(), "what the run may use", {"devices_per_gang": 4})
+    observe: tuple[Observe, ...] = key(
+        (), "series that were seen, as ratios to the undisturbed day", [{"file": "series.csv"}]
+    )
+    infer: Infer | None = key(
+        None,
+        "what is unknown and how it is learned; makes the run a calibration",
+        {"parameters": {"model.inventory_days": {"spread": {"all": 0.5}}}},
+    )
+    precision: Literal["float32", "float64"] = key("float32", "of all that is computed", "float64")
+    engine: Literal["zarr", "icechunk"] = key(
+        "zarr", "what keeps the members: plain Zarr, or a repository of snapshots", "icechunk"
+    )
     _source: Source = PrivateAttr(default_factory=lambda: Source("spec", {}))
 
     @property

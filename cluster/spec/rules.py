@@ -7,7 +7,7 @@ from typing import Any
 
 from shockmesh.cluster.spec.domains import DOMAINS, Domain
 from shockmesh.cluster.spec.fields import MOST, SURVEYED, PerFirm
-from shockmesh.cluster.spec.models import Observe, Spec, Spreads, Unknown, path_of
+from shockmesh.cluster.spec.models import Spec, path_of
 from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.shocks import (
     CostShock,
@@ -21,6 +21,7 @@ from shockmesh.cluster.spec.shocks import (
     domain_of,
 )
 from shockmesh.cluster.spec.source import KeyPath
+from shockmesh.cluster.spec.unknowns import Observe, Spreads, Unknown
 from shockmesh.kernels.model import DEFAULTS
 from shockmesh.kernels.rollout import PRICED, quantity
 

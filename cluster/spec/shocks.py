@@ -25,6 +25,7 @@ from shockmesh.cluster.spec.fields import (
     Share,
     Value,
     Worth,
+    key,
 )
 from shockmesh.kernels.mechanisms.courses import Course
 
@@ -35,11 +36,15 @@ class Where(Frozen):
     Of those, `share` draws a fraction at random, each firm alike: afresh in each member, or once if `redraw` is off.
     """
 
-    region: Names = ()
-    sector: Names = ()
-    firm: FirmIds = ()
-    share: Share | None = None
-    redraw: bool = True
+    region: Names = key((), "regions, by name; a firm is hit if it is in any of them; left out: all", ["GBR", "FRA"])
+    sector: Names = key(
+        (), "sectors, by name, as region; both together: firms of these sectors in these regions", ["I", "G47"]
+    )
+    firm: FirmIds = key((), "firms, by id", ["mine"])
+    share: Share | None = key(
+        None, "part of the firms named above that is drawn at random, each firm alike, at least one [share]", 0.1
+    )
+    redraw: bool = key(True, "whether each member of a sweep draws anew; false: once for all members", False)
 
 
 class RecoveryShock(Renamed):
@@ -50,13 +55,27 @@ class RecoveryShock(Renamed):
     PLACES: ClassVar[tuple[str, ...]] = ("where",)
     name: Name
     kind: Literal["recovery"]
-    on: Literal["production", "final_demand"] = "production"
-    where: Where = Where()
-    course: Annotated[Course, either_name(COURSES)] = "exponential"
-    loss: Value[Loss]  # share lost of the capacity to produce, of which some may be spare (model.capacity)
-    onset: Value[Onset] = 0.0  # first day of the loss
-    recovery_start: Value[RecoveryStart] | None = None  # left out: the onset
-    recovery_days: Value[RecoveryDays] | None = None  # 1 / rate; left out: the loss is permanent
+    on: Literal["production", "final_demand"] = key(
+        "production", "what is lost: capacity to produce, or final demand", "final_demand"
+    )
+    where: Where = key(Where(), "the firms that are hit; left out: all", {"region": "GBR", "sector": ["I", "G47"]})
+    course: Annotated[Course, either_name(COURSES)] = key(
+        "exponential", "how the loss fades once the recovery starts", "linear"
+    )
+    loss: Value[Loss] = key(
+        ...,
+        "share lost of the capacity to produce, of which some may be spare (model.capacity); or of final demand "
+        "[share]",
+        0.6,
+    )
+    onset: Value[Onset] = key(0.0, "first day of the loss [day]", 10)
+    recovery_start: Value[RecoveryStart] | None = key(None, "first day of the recovery; left out: the onset [day]", 60)
+    recovery_days: Value[RecoveryDays] | None = key(
+        None,
+        "time constant of the recovery: exponential, a loss falls to 37 % in it; linear, to nothing. Left out: the "
+        "loss stays [days]",
+        30,
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -76,11 +95,13 @@ class FailuresShock(Frozen):
     on: ClassVar[str] = "production"
     name: Name
     kind: Literal["failures"]
-    where: Where = Where()
-    days_between_failures: Value[DaysBetweenFailures]  # mean time at work from a repair to the next failure
-    repair_days: Value[RepairDays]  # how long a firm is out
-    loss: Value[Loss] = 1.0  # share of output lost while it is out
-    onset: Value[Onset] = 0.0  # no failure before
+    where: Where = key(Where(), "the firms that may fail; left out: all", {"sector": "D35"})
+    days_between_failures: Value[DaysBetweenFailures] = key(
+        ..., "mean time at work from a repair to the next failure [days]", 200
+    )
+    repair_days: Value[RepairDays] = key(..., "how long a firm is out [days]", 5)
+    loss: Value[Loss] = key(1.0, "share of the capacity to produce that is lost while a firm is out [share]", 0.5)
+    onset: Value[Onset] = key(0.0, "no failure before this day [day]", 30)
 
 
 class DamageShock(Renamed):
@@ -90,14 +111,20 @@ class DamageShock(Renamed):
     PLACES: ClassVar[tuple[str, ...]] = ("where",)
     name: Name
     kind: Literal["damage"]
-    where: Where = Where()
-    loss: Value[Loss]  # share of the capital that is destroyed
-    builders: Annotated[dict[str, Share], Field(min_length=1)]  # sector → its part in rebuilding
-    capital_days: Value[CapitalDays] = 1460.0  # capital, in days of value added
-    cost: Value[Cost] = 1.0  # of a unit of capital
-    onset: Value[Onset] = 0.0
-    rebuild_start: Value[RecoveryStart] | None = None  # left out: the onset
-    rebuild_days: Value[AdjustmentDays] = 60.0  # 1 / part of what is missing that is asked for each day
+    where: Where = key(Where(), "the firms that are hit; left out: all", {"region": "JPN"})
+    loss: Value[Loss] = key(..., "share of the capital that is destroyed [share]", 0.2)
+    builders: Annotated[dict[str, Share], Field(min_length=1)] = key(
+        ..., "sector → its part in rebuilding; only ratios matter", {"F": 0.8, "C28": 0.2}
+    )
+    capital_days: Value[CapitalDays] = key(1460.0, "a firm's capital, in days of its value added [days]", 1460)
+    cost: Value[Cost] = key(1.0, "of rebuilding a unit of capital [multiple]", 1.2)
+    onset: Value[Onset] = key(0.0, "day of the damage [day]", 10)
+    rebuild_start: Value[RecoveryStart] | None = key(
+        None, "first day on which rebuilding is asked for; left out: the onset [day]", 40
+    )
+    rebuild_days: Value[AdjustmentDays] = key(
+        60.0, "in which what is missing would be rebuilt: 1 / 60 of it is asked for each day by default [days]", 90
+    )
 
 
 class HouseholdShock(Renamed):
@@ -111,11 +138,15 @@ class HouseholdShock(Renamed):
     PLACES: ClassVar[tuple[str, ...]] = ()
     name: Name
     kind: Literal["household_damage"]
-    region: Names = ()
-    worth: Worth  # of all that is rebuilt, the network's unit without «/ day»
-    builders: Annotated[dict[str, Share], Field(min_length=1)]  # sector → its part in rebuilding
-    rebuild_start: RecoveryStart = 0.0
-    rebuild_days: AdjustmentDays = 60.0  # 1 / part of what is missing that is asked for each day
+    region: Names = key((), "regions whose builders are asked; left out: all", ["JPN"])
+    worth: Worth = key(..., "of all that is rebuilt [the network's unit without «/ day»]", 500000)
+    builders: Annotated[dict[str, Share], Field(min_length=1)] = key(
+        ..., "sector → its part in rebuilding; only ratios matter", {"F": 1}
+    )
+    rebuild_start: RecoveryStart = key(0.0, "first day on which rebuilding is asked for [day]", 40)
+    rebuild_days: AdjustmentDays = key(
+        60.0, "in which what is missing would be rebuilt: 1 / 60 of it is asked for each day by default [days]", 365
+    )
 
 
 class CutShock(Frozen):
@@ -127,14 +158,20 @@ class CutShock(Frozen):
     PLACES: ClassVar[tuple[str, ...]] = ("origin", "destination")
     name: Name
     kind: Literal["cut"]
-    origin: Where = Where()  # who sells
-    destination: Where = Where()  # who buys
-    course: Course = "exponential"
-    loss: Loss = 1.0  # share of the orders, or of the goods, that does not get through
-    onset: Onset = 0.0
-    recovery_start: RecoveryStart | None = None
-    recovery_days: RecoveryDays | None = None
-    detour_days: DetourDays | None = None  # left out: there is no other way
+    origin: Where = key(Where(), "who sells; left out: all", {"region": "CHN"})
+    destination: Where = key(Where(), "who buys; left out: all", {"region": ["DEU", "FRA"]})
+    course: Course = key("exponential", "how the cut fades once the recovery starts", "linear")
+    loss: Loss = key(
+        1.0, "share of the orders, or with detour_days of the goods, that does not get through [share]", 0.8
+    )
+    onset: Onset = key(0.0, "first day of the cut [day]", 10)
+    recovery_start: RecoveryStart | None = key(None, "first day of the recovery; left out: the onset [day]", 60)
+    recovery_days: RecoveryDays | None = key(
+        None, "time constant of the recovery; left out: the route stays cut [days]", 30
+    )
+    detour_days: DetourDays | None = key(
+        None, "how much later goods arrive by a detour, on average; left out: there is no other way [days]", 14
+    )
 
 
 class TableShock(Frozen):
@@ -144,8 +181,12 @@ class TableShock(Frozen):
     PLACES: ClassVar[tuple[str, ...]] = ()
     name: Name
     kind: Literal["table"]
-    on: Literal["production", "final_demand"] = "production"
-    file: FilePath  # CSV or Zarr, see shockmesh.io.inputs.scenarios
+    on: Literal["production", "final_demand"] = key(
+        "production", "what the factors multiply: capacity to produce, or final demand", "final_demand"
+    )
+    file: FilePath = key(
+        ..., "CSV or Zarr of factors by day and firm, region or sector: see io/inputs/scenarios.py", "factors.csv"
+    )
 
 
 class TariffShock(Frozen):
@@ -156,13 +197,22 @@ class TariffShock(Frozen):
     PLACES: ClassVar[tuple[str, ...]] = ("from", "to")
     name: Name
     kind: Literal["tariff"]
-    origin: Where = Field(Where(), alias="from")  # who sells; its sectors are the products that are taxed
-    destination: Where = Field(Where(), alias="to")  # who buys, and whose region has the revenue
-    course: Course = "exponential"
-    rate: PriceRise  # share of the price
-    onset: Onset = 0.0
-    recovery_start: RecoveryStart | None = None
-    recovery_days: RecoveryDays | None = None  # left out: it stays
+    origin: Where = key(
+        Where(),
+        "who sells; its sectors are the products that are taxed; left out: all",
+        {"region": "CHN", "sector": ["C26", "C27"]},
+        alias="from",
+    )
+    destination: Where = key(
+        Where(), "who buys, and whose region has the revenue; left out: all", {"region": "USA"}, alias="to"
+    )
+    course: Course = key("exponential", "how the tariff fades once the recovery starts", "linear")
+    rate: PriceRise = key(..., "in addition to the price [share of the price]", 0.25)
+    onset: Onset = key(0.0, "first day of the tariff [day]", 10)
+    recovery_start: RecoveryStart | None = key(None, "first day on which it fades; left out: the onset [day]", 100)
+    recovery_days: RecoveryDays | None = key(
+        None, "time constant of the recovery; left out: the tariff stays [days]", 90
+    )
 
 
 # Sectors that sell energy, by the codes of the tables that are read: coal, oil and gas (WIOD and FIGARO: all mining);
@@ -182,14 +232,27 @@ class CostShock(Frozen):
     PLACES: ClassVar[tuple[str, ...]] = ("where",)
     name: Name
     kind: Literal["cost"]
-    on: Literal["value_added", "energy"] = "value_added"
-    where: Where = Where()
-    energy: Names = ()  # sectors that sell energy; left out: those of `ENERGY` that the economy has
-    course: Course = "exponential"
-    rate: Value[PriceRise]  # share of the price
-    onset: Value[Onset] = 0.0
-    recovery_start: Value[RecoveryStart] | None = None
-    recovery_days: Value[RecoveryDays] | None = None  # left out: it stays
+    on: Literal["value_added", "energy"] = key(
+        "value_added",
+        "what gets dearer: what a firm adds to its inputs, such as wages (value_added); or all it buys from sectors "
+        "that sell energy, a levy (energy)",
+        "energy",
+    )
+    where: Where = key(Where(), "the firms that are hit; left out: all", {"region": "DEU"})
+    energy: Names = key(
+        (),
+        "sectors that sell energy, read by on: energy; left out: those of `ENERGY` that the economy has",
+        ["D35", "C19"],
+    )
+    course: Course = key("exponential", "how the rise fades once the recovery starts", "linear")
+    rate: Value[PriceRise] = key(..., "by which the price rises [share of the price]", 0.5)
+    onset: Value[Onset] = key(0.0, "first day of the rise [day]", 10)
+    recovery_start: Value[RecoveryStart] | None = key(
+        None, "first day on which it fades; left out: the onset [day]", 100
+    )
+    recovery_days: Value[RecoveryDays] | None = key(
+        None, "time constant of the recovery; left out: the rise stays [days]", 90
+    )
 
 
 type Shock = Annotated[

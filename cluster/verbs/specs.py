@@ -1,11 +1,16 @@
-"""Verbs on a spec before it runs: validate, plan."""
+"""Verbs on a spec before it runs: validate, plan, explain."""
 
 import argparse
+import json
+import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shockmesh.cluster.verbs.options import add_overrides, add_verb, overrides_of
-from shockmesh.cluster.verbs.printing import show, tell
+from shockmesh.cluster.verbs.printing import DONE, show, tell
+
+if TYPE_CHECKING:
+    from shockmesh.cluster.spec.reference import Key
 
 
 def validate(options: argparse.Namespace) -> int:
@@ -35,6 +40,29 @@ def plan(options: argparse.Namespace) -> int:
     return show(options, rows, f"Plan of {options.spec}")
 
 
+def explain(options: argparse.Namespace) -> int:
+    """Say what a key of a spec means: its unit, bounds, default and an example."""
+    from shockmesh.cluster.spec.reference import below, find, keys
+    from shockmesh.cluster.spec.schema import spec_schema
+
+    if options.schema:
+        sys.stdout.write(json.dumps(spec_schema(), indent=2, ensure_ascii=False) + "\n")
+        return DONE
+    found = [key for key in keys() if "." not in key.path] if options.key is None else find(options.key)
+    text = "\n\n".join(_told(key, below(key) if len(found) == 1 else []) for key in found)
+    within = {key.path: [of.path for of in below(key)] for key in found}
+    return tell(options, {"keys": [asdict(key) | {"keys": within[key.path]} for key in found]}, text)
+
+
+def _told(key: "Key", within: list["Key"]) -> str:
+    """What a key means, and which keys it has."""
+    lines = [f"{key.path}: {key.meaning}", *(f"    {heading}: {text}" for heading, text in key.lines())]
+    return "\n".join([*lines, *(f"    {of.path}: {of.meaning}" for of in within)])
+
+
 def add_verbs(verbs: Any) -> None:
     add_overrides(add_verb(verbs, "validate", validate, "check a spec without running it", "spec"))
     add_overrides(add_verb(verbs, "plan", plan, "print the integers that a spec implies", "spec"))
+    told = add_verb(verbs, "explain", explain, "what a key of a spec means")
+    told.add_argument("key", nargs="?", help="such as model.capacity, or its end; default: all at the top")
+    told.add_argument("--schema", action="store_true", help="print the JSON schema of a spec, for editors")

@@ -30,7 +30,8 @@ def run_size(firms: int, days: int, repeat: int, gradient: bool) -> dict[str, An
     from memory import peak_bytes
     from networks import random_network
     from shockmesh.cluster.planning.plan import sizes_of, worker_bytes
-    from shockmesh.cluster.spec.models import Infer, Spec
+    from shockmesh.cluster.spec.models import Spec
+    from shockmesh.cluster.spec.unknowns import Infer
     from shockmesh.kernels.devices.layout import Layout, lay_out
     from shockmesh.kernels.devices.roofline import CORE, Work
     from shockmesh.kernels.devices.segments import segments

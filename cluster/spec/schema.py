@@ -1,0 +1,122 @@
+"""The JSON schema of a spec: for editors, for `shockmesh explain` and for the reference, which read nothing else.
+
+pydantic makes it of the models. It is written out, without references, so that a key is found by going down. Added is
+what the models say in code: bounds of numbers, distributions, names of presets and variables, BoARIO's names. It
+accepts every spec that loads; rules between keys, such as one of `vary` and `grid`, are not in it.
+"""
+
+from functools import partial
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+from shockmesh.cluster.spec.boario import BOARIO, Renamed, ours
+from shockmesh.cluster.spec.distributions import CHOICE, FAMILIES, parse_distribution
+from shockmesh.cluster.spec.domains import Domain
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.kernels.model import PRESETS
+from shockmesh.kernels.rollout import RECORDABLE
+
+type Node = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SAME_AS = "x-same-as"  # marks BoARIO's name of a key
+AS_THEY_ARE = ("default", "examples", "required", "enum", "const")  # which hold values, not schemas
+
+
+def spec_schema() -> Node:
+    """The schema of a whole spec, JSON Schema 2020-12."""
+    schema = Spec.model_json_schema(schema_generator=_Generator)
+    tree = _written_out(schema, schema.pop("$defs"))
+    keys = tree["properties"]
+    keys["model"]["properties"]["preset"]["enum"] = list(PRESETS)
+    keys["observe"]["items"]["properties"]["variable"]["enum"] = list(RECORDABLE)
+    keys["record"]["properties"] = dict.fromkeys(RECORDABLE, keys["record"]["additionalProperties"])
+    keys["record"]["patternProperties"] = {f"^({'|'.join(RECORDABLE)})_by_.+": keys["record"]["additionalProperties"]}
+    keys["record"]["additionalProperties"] = False
+    return {"$schema": DIALECT, **tree}
+
+
+class _Generator(GenerateJsonSchema):
+    """pydantic's, with what validators of ours say."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def sort(self, value: Node, parent_key: str | None = None) -> Node:
+        return value  # in the order of the models
+
+    def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> Node:
+        domain = getattr(schema["function"]["function"], "__self__", None)
+        return super().function_after_schema(schema) | (_bounds(domain) if isinstance(domain, Domain) else {})
+
+    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> Node:
+        made, function = super().function_before_schema(schema), schema["function"]["function"]
+        if isinstance(function, partial) and function.func is ours:
+            return {"anyOf": [made, {"enum": list(function.args[0])}]}
+        return made
+
+    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> Node:
+        return (
+            _distribution()
+            if schema["function"]["function"] is parse_distribution
+            else {"type": "array", "minItems": 1}
+        )
+
+
+def _bounds(domain: Domain) -> Node:
+    low = "exclusiveMinimum" if domain.open_low else "minimum"
+    high = "exclusiveMaximum" if domain.open_high else "maximum"
+    return {low: domain.low} | ({} if domain.high == float("inf") else {high: domain.high})
+
+
+def _distribution() -> Node:
+    """One family by name, with a list of its numbers or a mapping."""
+    kinds = {name: _family(family.parameters, family.rule) for name, family in FAMILIES.items()}
+    kinds[CHOICE] = {"type": "array", "minItems": 1, "description": "one of these, each alike"}
+    return {
+        "type": "object", "properties": kinds, "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
+    }  # fmt: skip
+
+
+def _family(names: tuple[str, ...], rule: str) -> Node:
+    number = {"type": "number"}
+    short = {"type": "array", "items": number, "minItems": len(names), "maxItems": len(names)}
+    long = {"type": "object", "properties": dict.fromkeys(names, number), "required": list(names)}
+    return {"description": f"[{', '.join(names)}], {rule}", "anyOf": [short, long]}
+
+
+def _written_out(node: Any, definitions: Node) -> Any:
+    """The same without references, and without defaults that only say that there is none."""
+    if isinstance(node, list):
+        return [_written_out(one, definitions) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = definitions[node["$ref"].rpartition("/")[2]]
+        return _written_out(target | {name: of for name, of in node.items() if name != "$ref"}, definitions)
+    told = {name: of for name, of in node.items() if name in AS_THEY_ARE}
+    below = {name: of for name, of in node.items() if name not in (*AS_THEY_ARE, "properties", "discriminator")}
+    out = told | {name: _written_out(of, definitions) for name, of in below.items()}
+    if "title" in node:
+        out["title"] = node["title"].partition("[")[0]  # PerFirm, of whatever number
+    if told.get("default") is None or isinstance(told["default"], dict):
+        out.pop("default", None)
+    if "properties" in node:
+        out["properties"] = {name: _written_out(of, definitions) for name, of in node["properties"].items()}
+    return _with_other_names(out)
+
+
+def _with_other_names(node: Node) -> Node:
+    """A part whose keys may go by BoARIO's names."""
+    if node.get("title") not in {of.__name__ for of in Renamed.__subclasses__()}:
+        return node
+    both = {name: BOARIO[name] for name in node["properties"] if name in BOARIO}
+    for name, theirs in both.items():
+        told = {"description": f"BoARIO's name of {name}", SAME_AS: name}
+        node["properties"][theirs] = node["properties"][name] | told
+    either = [name for name in node.get("required", []) if name in both]
+    node["required"] = [name for name in node.get("required", []) if name not in both]
+    if either:
+        node["allOf"] = [{"anyOf": [{"required": [name]}, {"required": [both[name]]}]} for name in either]
+    return node
