@@ -65,10 +65,10 @@ NO_STORE = ("gone", "hollow", "empty.csv", "words.csv", "network.zarr/network", 
 TABLE, NETWORK, RUNS = "table.zarr", "network.zarr", ("sweep", "calibration")
 INSIDE = ("sweep/results.zarr", "calibration/posterior.zarr", "sweep/RUN.json")
 OF_STORES = {  # call → the stores that it does take
-    "economy": (["validate", "table.yaml", "--set", "economy={}"], (NETWORK,)),
+    "economy": (["validate", "table.yaml", "--set", "economy={}"], (TABLE, NETWORK)),
     "factors": (["validate", "table.yaml", "--set", "shocks.gap.file={}"], ()),
     "generate": (["generate", "{}", "out.zarr", "--firms", "20"], (TABLE,)),
-    "esri": (["esri", "{}", "--out", "out.csv"], (NETWORK,)),
+    "esri": (["esri", "{}", "--out", "out.csv"], (TABLE, NETWORK)),
     "describe": (["describe", "{}"], (TABLE, NETWORK, *RUNS, *INSIDE)),
     "report": (["report", "{}", "--out", "out.html"], RUNS),
     "resume": (["resume", "{}", "--address", "local"], RUNS),
