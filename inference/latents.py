@@ -48,13 +48,14 @@ class Effect:
 class LatentField:
     """One unknown number per firm, and which number of the model it is.
 
-    target: ("parameters", a field of Parameters), or (a field of Scenario, position, a field of that shock).
+    target: ("parameters", a field of Parameters), with a position where that holds several, or (a field of Scenario,
+        position, a field of that shock).
     like: the field whose latent numbers this one uses in place of its own. What is learned of one moves the other, each
         from its own median. Both have the same effects.
     """
 
     name: str
-    target: tuple[str, str] | tuple[str, int, str]
+    target: tuple[str, str] | tuple[str, str, int] | tuple[str, int, str]
     support: Support
     effects: tuple[Effect, ...]
     like: str = ""
@@ -96,6 +97,8 @@ def get(parameters: Parameters, scenario: Scenario, field: LatentField) -> Float
     match field.target:
         case ("parameters", str(name)):
             return getattr(parameters, name)
+        case ("parameters", str(name), int(position)):
+            return getattr(parameters, name)[position]
         case (kind, int(position), str(name)):
             return getattr(getattr(scenario, kind)[position], name)
         case _:
@@ -109,6 +112,10 @@ def put(
     match field.target:
         case ("parameters", str(name)):
             return replace(parameters, **{name: value}), scenario
+        case ("parameters", str(name), int(position)):
+            several = [jnp.broadcast_to(of, value.shape) for of in getattr(parameters, name)]
+            several[position] = value
+            return replace(parameters, **{name: jnp.stack(several)}), scenario
         case (kind, int(position), str(name)):
             shocks = list(getattr(scenario, kind))
             shocks[position] = replace(shocks[position], **{name: value})

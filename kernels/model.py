@@ -1,6 +1,7 @@
 """What a model is: switches of the one step, parameters, and the presets that name a published model.
 
-Every parameter is an array (firm|1, member|1): one number for all, one per member, one per firm, or both.
+Every parameter is an array (firm|1, member|1): one number for all, one per member, one per firm, or both; the days of
+several delays are one array.
 
 Departures of the presets from what they name, beyond those of the mechanisms they use:
   1. henriet2012: its text could not be found. The preset is what two accounts of its lineage say, and claims no
@@ -95,7 +96,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     data_fields=["inventory_days", "adjustment_days", "capacity", "elasticity", "inventory_threshold",
                  "base_capacity", "overproduction_days", "hiring_days", "firing_days", "household_share",
                  "consumption_persistence", "benefit_share", "pass_through", "scarcity", "elasticity_within",
-                 "elasticity_between", "elasticity_final"],
+                 "elasticity_between", "elasticity_final", "delay_days"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ class Parameters:
     elasticity_within: Float[Array, "#firm #member"] | None = None  # σ of a buyer, between suppliers of a product, ≥ 0
     elasticity_between: Float[Array, "#firm #member"] | None = None  # ς of a buyer, between products, ≥ 0
     elasticity_final: Float[Array, "#firm #member"] | None = None  # ε of a region's final demand, its firms' mean, ≥ 0
+    # d of the layout's Erlang delays, in their order, ≥ stages: of the firm that buys; of final goods, that sells
+    delay_days: Float[Array, "delay #firm #member"] | None = None
 
 
 # Numbers that neither a spec nor its preset gives, because the preset's model lacks the mechanism.

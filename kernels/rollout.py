@@ -219,10 +219,11 @@ def _check(days: int, record: Record) -> None:
 
 
 def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None:
-    if isinstance(layout.pool, Pools) and (switches.reads_links or scenario.cuts or scenario.damages):
+    of_links = scenario.cuts or scenario.damages or layout.delays
+    if isinstance(layout.pool, Pools) and (switches.reads_links or of_links):
         raise ValueError(
             "layout: links are a table, which holds no numbers of single links as order_split = link, rationing = "
-            "water_filling, prices = cost, cuts and damages need; see suits_table"
+            "water_filling, prices = cost, cuts, damages and delays need; see suits_table"
         )
 
 
@@ -237,5 +238,9 @@ def _check_complete(layout: Layout, switches: Switches, parameters: Parameters) 
     missing = [name for name in switches.needs if getattr(parameters, name) is None]
     if missing:
         raise ValueError(f"parameters: {missing} missing: needed by {switches}")
+    means, given = sum(not of.is_fixed for of in layout.delays), parameters.delay_days
+    if (0 if given is None else len(given)) != means:
+        told = "none" if given is None else len(given)
+        raise ValueError(f"parameters: delay_days: {told}, and the layout has {means} delays whose mean is to be given")
     if switches.needs_criticality and layout.criticality is None:
         raise ValueError(f"layout: criticality missing: needed by production = {switches.production}")

@@ -5,6 +5,7 @@ shape; the last firm, pool and links of a shard are dummies of size 0. In each a
 so that `shard_map` gives each device its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +16,15 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
-from shockmesh.kernels.devices.layout import Layout, criticality_of, pools_of, product_days_of
+from shockmesh.kernels.devices.layout import (
+    Delay,
+    Delayed,
+    Layout,
+    criticality_of,
+    pools_of,
+    product_days_of,
+    rows_of,
+)
 from shockmesh.kernels.devices.partition import ghosts_of
 from shockmesh.kernels.devices.segments import Exchange, Segments, groups_on_device
 from shockmesh.kernels.mechanisms.shocks import Scenario
@@ -47,6 +56,7 @@ def shard(
     dtype: DTypeLike = jnp.float32,
     criticality: Float[np.ndarray, "product sector"] | None = None,
     product_days: Float[np.ndarray, " product"] | None = None,
+    delays: Sequence[Delayed] = (),
 ) -> Sharded:
     """Lay a network out in shards, as `lay_out` lays it out whole.
 
@@ -64,7 +74,8 @@ def shard(
     firm_at[place_of] = np.arange(network.n_firms)
     chi = None if criticality is None else criticality_of(network, criticality, network.product, network.buyer)
     n = None if product_days is None else product_days_of(network, product_days, network.product)
-    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, chi, n)
+    rows = [(delayed, *rows_of(network, delayed, product_days)) for delayed in delays]
+    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, chi, n, rows)
     return Sharded(layout, jnp.asarray(firm_at, jnp.int32), jnp.asarray(place_of, jnp.int32), shards, network.n_firms)
 
 
@@ -97,6 +108,7 @@ def _layout(
     dtype: DTypeLike,
     criticality: np.ndarray | None,
     product_days: np.ndarray | None,
+    delays: Sequence[tuple[Delayed, np.ndarray, np.ndarray]],
 ) -> Layout:
     """The layout of all shards. Links go by the buyer's shard, else in the network's order, so buyers stay sorted."""
     order = np.argsort(shard_of[network.buyer], kind="stable")
@@ -112,6 +124,21 @@ def _layout(
     def groups(packing: _Packing, index: np.ndarray, n: int) -> Segments:
         return groups_on_device(packing.put(index, n - 1), n, is_sorted=True, shards=packing.shards)
 
+    place_of_link, at_place = np.empty(network.n_links, np.int64), np.arange(network.n_links)
+    place_of_link[order], link_of_place = links.place_of, links.put(at_place, 0)
+
+    def delay(delayed: Delayed, of_links: np.ndarray, of_firms: np.ndarray) -> Delay:
+        link_rows, link_places = _rows_at(links, place_of_link[of_links])
+        firm_rows, firm_places = _rows_at(firms, firms.place_of[of_firms])
+        return Delay(
+            link=groups(link_rows, link_places % links.size, links.size),
+            buyer=groups(link_rows, local[buyer[link_of_place[link_places]]], firms.size),
+            firm=groups(firm_rows, firm_places % firms.size, firms.size),
+            share=column(firm_rows, firms.put(delayed.final, 0)[firm_places], 0),
+            slots=delayed.slots,
+            is_fixed=delayed.is_fixed,
+        )
+
     return Layout(
         amount=column(links, amount, 0),
         pool_amount=column(pools, np.bincount(pool, amount, len(first)), 1),
@@ -125,7 +152,14 @@ def _layout(
         region=groups_on_device(firms.put(network.region, 0), len(network.regions), shards=firms.shards),
         criticality=None if criticality is None else column(pools, criticality[order][first], 1),
         product_days=None if product_days is None else column(pools, product_days[order][first], 1),
+        delays=tuple(delay(*of) for of in delays),
     )
+
+
+def _rows_at(items: _Packing, places: np.ndarray) -> tuple[_Packing, np.ndarray]:
+    """Rows of some items, each on the shard of its item, and the place of each, ascending."""
+    ascending = np.sort(places)
+    return _pack(ascending // items.size, items.shards), ascending
 
 
 def _exchange(

@@ -18,6 +18,7 @@ from shockmesh.kernels.devices.layout import Layout
 from shockmesh.kernels.devices.segments import Links, Segments, at_most, lesser, look_up, safe_ratio, segment_sum
 from shockmesh.kernels.mechanisms.capacity import initial_level, level_today, level_tomorrow, utmost
 from shockmesh.kernels.mechanisms.consumption import final_demand_today, initial_spending, spending_today
+from shockmesh.kernels.mechanisms.delays import Way, initial_ways, supply_line, travelled
 from shockmesh.kernels.mechanisms.inventories import is_held, pool_target
 from shockmesh.kernels.mechanisms.prices import (
     Accounts,
@@ -32,7 +33,7 @@ from shockmesh.kernels.mechanisms.prices import (
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.rebuilding import Works, initial_works, productivity_left, works_done, works_today
-from shockmesh.kernels.mechanisms.routes import arrivals_today, initial_transit, let_through
+from shockmesh.kernels.mechanisms.routes import arrivals_today, initial_transit, let_through, of_holdings
 from shockmesh.kernels.mechanisms.shocks import Day, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 
@@ -54,6 +55,7 @@ class State(NamedTuple):
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     left: Works = Works()  # R of `rebuilding.py`
     transit: tuple[Float[Array, "holding member"], ...] = ()  # T, what is on the way by each detour
+    ways: tuple[Way, ...] = ()  # what is on the way by each delay
     spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
     price: Float[Array, "firm member"] | None = None  # p of `prices.py`
 
@@ -84,9 +86,9 @@ def initial_state(
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
     left = initial_works(layout, scenario.damages, scenario.homes, members)
-    transit = initial_transit(scenario.cuts, stock)
+    transit, ways = initial_transit(scenario.cuts, stock), initial_ways(layout, members)
     spending, price = initial_spending(layout, switches, members), initial_price(layout, switches, members)
-    return State(stock, wish, level, output, left, transit, spending, price)
+    return State(stock, wish, level, output, left, transit, ways, spending, price)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
@@ -113,7 +115,9 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     served = safe_ratio(met, final_demand)
     consumption = served * usual if works.homes else met
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
-    delivered, transit = arrivals_today(layout, switches, day.routes, state.transit, share * orders)
+    sent = share * orders
+    coming, consumption, ways = travelled(layout, parameters, state.ways, sent, consumption)
+    delivered, transit = arrivals_today(layout, switches, day.routes, state.transit, coming)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity, recipe)
     if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
         held = look_up(is_held(layout.product_days), holding)
@@ -126,13 +130,14 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     flows = Flows(output, demand, most * layout.output, usual, consumption, pool_stock)
     if market is not None:
         stored = segment_sum(sum(transit, stock) - sum(state.transit, state.stock), holding)
+        stored = stored + segment_sum(sent - coming, layout.pool) if ways else stored
         flows = flows._replace(
             accounts=accounts(layout, day, market, basket, output, share * claims, done.capital, stored)
         )
     left = jax.tree.map(sub, state.left, done)
     remembered = None if state.output is None else output
     price = price_tomorrow(parameters, state.price, market, demand, output)
-    return State(stock, wish, level, remembered, left, transit, spending, price), flows
+    return State(stock, wish, level, remembered, left, transit, ways, spending, price), flows
 
 
 def _holding(layout: Layout, switches: Switches) -> Segments:
@@ -244,11 +249,14 @@ def placed(
 
     By link: O_e = [a_e B + (S*_e − S_e) / τ]⁺. By pool (Hallegatte 2014; BoARIO's noalt and alt): the pool orders
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
-    the capacity of j (capacity). S here includes what is on the way by a detour. Where all suppliers of a pool have no
+    the capacity of j (capacity). S here includes what is on the way. Where all suppliers of a pool have no
     capacity at all, the split jumps: nothing is ordered, and the derivative does not see the effect of a first bit.
     Where prices change the recipe, Z⁰ is what it asks for.
     """
     stock, wish = sum(state.transit, state.stock), state.wish
+    if state.ways:
+        line = supply_line(layout, parameters, state.ways, wish.target, recipe)
+        stock = stock + of_holdings(layout, switches, line)
     pace, by_pool = 1 / parameters.adjustment_days, switches.order_split != "link"
     if recipe is not None:
         stock = _by_recipe(stock, recipe.of_pool if by_pool else recipe.of_link)

@@ -7,6 +7,43 @@ from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork
 
 
+@dataclass
+class DenseDelay:
+    """Goods on the way, as amounts: those of a fixed delay by day of departure, else those in each stage."""
+
+    links: np.ndarray  # which links are delayed [seller, buyer], 0 or 1
+    final: np.ndarray  # share of each seller's final goods
+    days: np.ndarray  # d of each firm that buys; of final goods, of the firm that sells
+    stages: int = 0  # 0: fixed
+
+    def start(self, base: np.ndarray, final_demand: np.ndarray) -> None:
+        usual, n = self._of(base, final_demand), self.stages or int(self.days[0])
+        self.on_the_way = [usual * self._days() / n for _ in range(n)]
+
+    def pass_on(self, delivered: np.ndarray, consumed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What arrives where these goods are sent; the last column is of consumers."""
+        sent = self._of(delivered, consumed)
+        if self.stages:
+            left = [of * self.stages / self._days() for of in self.on_the_way]
+            entered = [sent, *left[:-1]]
+            self.on_the_way = [of - o + i for of, o, i in zip(self.on_the_way, left, entered, strict=True)]
+            arrived = left[-1]
+        else:
+            arrived, self.on_the_way = self.on_the_way[0], [*self.on_the_way[1:], sent]
+        return delivered + (arrived - sent)[:, :-1], consumed + (arrived - sent)[:, -1]
+
+    def total(self) -> np.ndarray:
+        """By link."""
+        return sum(self.on_the_way[1:], self.on_the_way[0])[:, :-1]
+
+    def _days(self) -> np.ndarray:
+        """By seller and buyer, the last of which are consumers."""
+        return np.column_stack([np.tile(self.days, (len(self.days), 1)), self.days])
+
+    def _of(self, links: np.ndarray, final: np.ndarray) -> np.ndarray:
+        return np.column_stack([self.links * links, self.final * final])
+
+
 @dataclass(frozen=True)
 class DenseModel:
     """The model of one member in plain NumPy with N × N matrices: rows sell, columns buy. Float64 throughout."""
@@ -16,6 +53,7 @@ class DenseModel:
     numbers: dict[str, np.ndarray]  # parameters by name, each one per firm
     criticality: np.ndarray | None = None  # product × sector of the buyer
     product_days: np.ndarray | None = None  # by product; 0: the buyer's own, inf: never short
+    delays: tuple[DenseDelay, ...] = ()
 
     @property
     def days(self) -> np.ndarray:
@@ -51,6 +89,8 @@ class DenseModel:
         building, left, price = self._rebuilding(base, damage)
         broken = np.zeros(n) if homes is None else homes["worth"]
         transit, spending = np.zeros_like(base), np.ones(n)
+        for delay in self.delays:
+            delay.start(base, net.final_demand)
         for day, (z, demand_of_day) in enumerate(zip(productivity, final_demand, strict=True)):
             if passing is not None:
                 orders = orders * passing[day]
@@ -85,12 +125,15 @@ class DenseModel:
             share = np.divide(delivered, orders + asked, out=np.zeros_like(base), where=orders + asked > 0)
             delivered, built = share * orders, share * asked
             left = left - built
+            for delay in self.delays:
+                delivered, consumption = delay.pass_on(delivered, consumption)
             if detour is not None:
                 arrived, leaving = transit / detour[1], detour[0][day] * delivered
                 transit, delivered = transit - arrived + leaving, delivered - leaving + arrived
             stock = self._stocks(base, stock, delivered, output / net.output)
             potential = np.minimum((demand - built.sum(1) - repaired) / net.output, most)
-            orders = self._orders(base, stock + transit, output / net.output, demand / net.output, most, potential)
+            held = sum((delay.total() for delay in self.delays), stock + transit)
+            orders = self._orders(base, held, output / net.output, demand / net.output, most, potential)
             if rule == "hiring":
                 gap = np.minimum(demand / net.output, limit) - most
                 level = most + gap / np.where(gap > 0, self.numbers["hiring_days"], self.numbers["firing_days"])
@@ -192,7 +235,8 @@ class DenseModel:
         potential: np.ndarray,
     ) -> np.ndarray:
         level = {"fixed": np.ones(len(activity)), "demand": pressure, "output": activity, "potential": potential}
-        target = base * self.days * level[self.switches.order_target]
+        days = sum((delay.links * delay.days for delay in self.delays), self.days)
+        target = base * days * level[self.switches.order_target]
         expected = base * level[self.switches.order_basis]
         if self.switches.order_split == "link":
             return np.maximum(expected + (target - stock) / self.numbers["adjustment_days"], 0)

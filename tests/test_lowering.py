@@ -9,7 +9,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from shockmesh.kernels.devices.layout import lay_out
+from shockmesh.kernels.devices.layout import Delayed, lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.roofline import Work
 from shockmesh.kernels.devices.segments import segments
@@ -28,7 +28,13 @@ def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     one = jnp.ones((1, 1))
     numbers = {field.name: 1.5 * one for field in fields(Parameters)}
     model = Parameters(
-        **numbers | {"inventory_days": jnp.full((1, members), 9.0), "elasticity": 0.5 * one, "benefit_share": 0.5 * one}
+        **numbers
+        | {
+            "delay_days": 1.5 * one[None],
+            "inventory_days": jnp.full((1, members), 9.0),
+            "elasticity": 0.5 * one,
+            "benefit_share": 0.5 * one,
+        }
     )
     loss = Recovery(0.5 * one, one, 5 * one, 0.1 * one)
     damage, homes = Damage(*[0.5 * one] * 7), HouseholdDamage(one, one, one)
@@ -55,10 +61,12 @@ MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
 def test_lowers_for_cuda(random_network, as_on_a_gpu, little_memory, model, shards, backwards):
     network, switches = random_network(), MODELS[model]
     critical = np.full((len(network.sectors), len(network.sectors)), 0.5)
-    layout, inputs = lay_out(network, criticality=critical), inputs_of(members=4)
+    all_links, half = np.arange(network.n_links), np.full(network.n_firms, 0.5)
+    delays = Delayed(all_links, half, 3, is_fixed=True), Delayed(all_links[::2], half, 1, is_fixed=False)
+    layout, inputs = lay_out(network, criticality=critical, delays=delays), inputs_of(members=4)
     record = {"output": segments(network.sector, len(network.sectors))}
 
-    parts = shard(network, partition(network, max(1, shards)), criticality=critical)
+    parts = shard(network, partition(network, max(1, shards)), criticality=critical, delays=delays)
 
     def run(*inputs: Any) -> jax.Array:
         if not shards:

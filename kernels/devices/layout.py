@@ -1,5 +1,6 @@
 """How a firm network lies on a device: arrays in link order, and the groups that a step sums over."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -16,10 +17,34 @@ from shockmesh.kernels.network import FirmNetwork, ranks
 BLOCK = 2**17  # links put into a table at a time
 
 
+class Delayed(NamedTuple):
+    """Goods that are on the way for some days, on the host: see `mechanisms/delays.py`."""
+
+    links: Int[np.ndarray, " row"]  # of the network, ascending
+    final: Float[np.ndarray, " firm"]  # share of each firm's final goods, 0 … 1
+    slots: int  # days of a fixed delay, stages of an Erlang delay; ≥ 1
+    is_fixed: bool
+
+
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["link", "buyer", "firm", "share"], meta_fields=["slots", "is_fixed"]
+)
+@dataclass(frozen=True)
+class Delay:
+    """The rows of a delay: one for each link, then one for each firm with final goods that are on the way."""
+
+    link: Segments  # rows of links → links
+    buyer: Segments  # rows of links → firms that buy
+    firm: Segments  # rows of final goods → firms
+    share: Float[Array, "row 1"]  # of the firm's final goods
+    slots: int  # days of a fixed delay, stages of an Erlang delay
+    is_fixed: bool
+
+
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
-                 "pool_buyer", "region", "criticality", "product_days"],
+                 "pool_buyer", "region", "criticality", "product_days", "delays"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -43,6 +68,7 @@ class Layout:
     region: Segments  # firms → regions; of a shard's firms, where there are several
     criticality: Float[Array, "pool 1"] | None = None  # χ, how much the buyer needs the product, 0 … 1
     product_days: Float[Array, "pool 1"] | None = None  # n of the product [days of use], see `lay_out`
+    delays: tuple[Delay, ...] = ()
 
     @property
     def n_firms(self) -> int:
@@ -58,6 +84,7 @@ def lay_out(
     dtype: DTypeLike = jnp.float32,
     criticality: Float[np.ndarray, "product sector"] | None = None,
     product_days: Float[np.ndarray, " product"] | None = None,
+    delays: Sequence[Delayed] = (),
     *,
     as_table: bool = False,
 ) -> Layout:
@@ -68,6 +95,7 @@ def lay_out(
         criticality: χ of each product for buyers of each sector, 0 … 1, for the production functions that read it.
         product_days: target stock of each product [days of use], for all who buy it: see `inventories.py`. ∞ means
             never short; 0 means the buyer's own `inventory_days`.
+        delays: which goods are on the way for how long: see `mechanisms/delays.py`.
 
     Raises:
         ValueError: criticality of another shape than (products, sectors), or beyond 0 … 1; fewer days than products,
@@ -93,7 +121,30 @@ def lay_out(
         product_days=None
         if product_days is None
         else _column(product_days_of(network, product_days, links.pool_product), dtype),
+        delays=tuple(_delay(network, delayed, product_days, dtype) for delayed in delays),
     )
+
+
+def _delay(network: FirmNetwork, delayed: Delayed, product_days: np.ndarray | None, dtype: DTypeLike) -> Delay:
+    links, firms = rows_of(network, delayed, product_days)
+    return Delay(
+        segments(links, network.n_links),
+        segments(network.buyer[links], network.n_firms),
+        segments(firms, network.n_firms),
+        _column(delayed.final[firms], dtype),
+        delayed.slots,
+        delayed.is_fixed,
+    )
+
+
+def rows_of(
+    network: FirmNetwork, delayed: Delayed, product_days: Float[np.ndarray, " product"] | None
+) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " final_row"]]:
+    """The links of a delay, without those of products that are never short, and the firms with final goods of it."""
+    links = delayed.links
+    if product_days is not None:
+        links = links[np.isfinite(product_days_of(network, product_days, network.product[links]))]
+    return links, np.flatnonzero(delayed.final * network.final_demand)
 
 
 class _Grouped(NamedTuple):
