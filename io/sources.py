@@ -6,6 +6,7 @@ The reader of a table is a module of `io/tables/readers`: `fits(source)` names t
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 WIOD = (
     "Timmer, Dietzenbacher, Los, Stehrer, de Vries (2015), An illustrated user guide to the World Input-Output "
@@ -29,6 +30,9 @@ class Said:
     years: tuple[int, ...] = ()  # of a source of several years, those that are wanted; else its own
     origin: str | None = None  # who published it, such as "WIOD, release 2016"
     licence: str | None = None
+    region: str | None = None  # of a national table
+    sheet: str | None = None  # of a workbook
+    corrections: Path | None = None  # of what was recognised of a sheet
     pickles: bool = False  # pickles may be opened, although they can run code
 
     def __post_init__(self) -> None:
@@ -122,6 +126,10 @@ TABLES = {
         "adb", "ADB-MRIO….xlsx, or a zip or folder of years", "ADB multi-regional input-output table",
         "terms of use of the Asian Development Bank's data library (kidb.adb.org)",
         "Asian Development Bank, Multiregional Input-Output Database", "million USD",
+    ),
+    "table": About(
+        "table", "any national table in one sheet (say --region, --unit, --year, --licence)",
+        "National input-output table",
     ),
     "pymrio": About(
         "saved", "a folder or zip that pymrio saved (pickles only with --pickles)", "pymrio system",

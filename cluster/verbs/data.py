@@ -1,6 +1,7 @@
 """Verbs that make stores and look into them: import, generate, describe, example."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.verbs.options import add_verb
@@ -14,7 +15,10 @@ def import_(options: argparse.Namespace) -> int:
     from shockmesh.cluster.verbs.describe import size_of, told
 
     years = years_of(options.year) if options.year else ()
-    said = Said(options.unit, years, options.origin, options.licence, options.pickles)
+    said = Said(
+        options.unit, years, options.origin, options.licence, options.region, options.sheet,
+        options.corrections and Path(options.corrections), options.pickles,
+    )  # fmt: skip
     findings = list[str]()
     if options.kind == "links":
         from shockmesh.io.networks.import_links import MONEY, import_links
@@ -104,6 +108,9 @@ def _import_parser(verbs: Any) -> None:
     parser.add_argument("store", help="the Zarr store to write")
     parser.add_argument("--unit", help="what amounts are counted in, where no file says it: 'million USD'")
     parser.add_argument("--year", help="of a table whose name does not say it, or of several some: 2014, or 2010-2014")
+    parser.add_argument("--region", help="table: whose table it is, such as DEU")
+    parser.add_argument("--sheet", help="table: the sheet of a workbook")
+    parser.add_argument("--corrections", help="table: a YAML file that says what is what in the sheet")
     parser.add_argument(
         "--pickles", action="store_true", help="open pickles too: they can run whatever code is in them"
     )

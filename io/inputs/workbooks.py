@@ -7,12 +7,14 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from python_calamine import CalamineError, CalamineWorkbook
 from shockmesh.io.inputs.files import File, SourceError
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 
@@ -26,7 +28,7 @@ class Workbook:
     """An open workbook."""
 
     file: File
-    book: CalamineWorkbook
+    book: "CalamineWorkbook"
 
     @property
     def sheets(self) -> list[str]:
@@ -56,6 +58,8 @@ def open_workbook(file: File) -> Workbook:
     Raises:
         SourceError: it is none.
     """
+    from python_calamine import CalamineWorkbook
+
     with _readable(file):
         if isinstance(file.at, Path):
             return Workbook(file, CalamineWorkbook.from_path(file.at))
@@ -64,6 +68,8 @@ def open_workbook(file: File) -> Workbook:
 
 @contextmanager
 def _readable(file: File) -> Generator[None]:
+    from python_calamine import CalamineError
+
     try:
         yield
     except BaseException as error:

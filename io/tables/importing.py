@@ -14,6 +14,7 @@ from shockmesh.io.sources import SILENT, TABLES, About, Said
 from shockmesh.io.stores.places import Place
 from shockmesh.io.tables.checks import Finding, check_table
 from shockmesh.io.tables.claims import checked
+from shockmesh.io.tables.imports import domestic
 from shockmesh.io.tables.store import Header, TableError, Tell, open_table, untold, write_table
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -42,7 +43,8 @@ def import_table(
         tell(f"reading {opened.path.name} as {kind}", 0.0)
         header, read = _reader(about).read(opened, about, said)
         header = _complete(opened.path, header, said)
-        write_table(store, header, checked(header, read), tell)
+        header, read = domestic(header, checked(header, read))
+        write_table(store, header, read, tell)
     except TableError:
         raise
     except SourceError as error:

@@ -100,10 +100,8 @@ def _told(header: Header, rows: Iterable[Rows | str], position: int, tell: Tell)
     regions, years = len(header.regions), len(header.years)
     for done, of in enumerate(rows):
         yield of
-        tell(
-            f"{header.years[position]}: region {min(done + 1, regions)} of {regions}",
-            (position + done / regions) / years,
-        )
+        part = min((done + 1) / regions, 1)
+        tell(f"{header.years[position]}: region {part * regions:.0f} of {regions}", (position + part) / years)
 
 
 def open_table(path: str | Place, year: int | None = None) -> xr.Dataset:

@@ -58,7 +58,7 @@ def by_year(
     return replace(header, years=tuple(wanted), source=f"{header.source.rpartition(', ')[0]}, {source.path.name}"), rows
 
 
-def chosen(source: Source, years: list[int], said: Said) -> list[int]:
+def chosen(source: object, years: list[int], said: Said) -> list[int]:
     """Of the years that are there those that the user says, or all.
 
     Raises:
