@@ -1,16 +1,16 @@
-# setup, demo, test, check, bench: each works from a fresh clone; each depends on setup. findings: environments of their own.
+# setup, demo, test, check, bench, docs: each works from a fresh clone; each depends on setup. findings: environments of their own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all check findings bench clean
+.PHONY: setup demo test test-all check findings bench docs clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12) and "shockmesh needs Python >= 3.12; this is " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,npe,icechunk]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,npe,icechunk,docs]'
 	mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/shockmesh
 	touch $@
 
@@ -41,6 +41,9 @@ findings:
 
 bench: setup
 	$(BIN)/shockmesh bench kernels
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "open build/site/index.html"
 
 clean:
 	rm -rf demo build dist *.egg-info

@@ -93,8 +93,8 @@ def add_verbs(verbs: Any) -> None:
     _generate_parser(verbs)
     add_verb(verbs, "describe", describe, "what is in a table, a network or a run", "store")
     named = add_verb(verbs, "example", example, "list the packaged examples, or copy one out")
-    named.add_argument("name", nargs="?")
-    named.add_argument("directory", nargs="?")
+    named.add_argument("name", nargs="?", help="which; default: list them")
+    named.add_argument("directory", nargs="?", help="where to; default: a folder of its name")
 
 
 def _import_parser(verbs: Any) -> None:
@@ -123,6 +123,6 @@ def _import_parser(verbs: Any) -> None:
 def _generate_parser(verbs: Any) -> None:
     parser = add_verb(verbs, "generate", generate, "draw a firm network consistent with a table", "table", "store")
     parser.add_argument("--firms", type=int, required=True, help="how many firms")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
     parser.add_argument("--year", type=int, help="of a table with several years")
     parser.add_argument("--mean-degree", type=float, default=10.0, help="links per firm")

@@ -4,13 +4,21 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+ARGUMENTS = {  # that verbs share
+    "spec": "the YAML file that says what to run",
+    "run": "the folder of a run, or s3://…",
+    "store": "a store of a table or a network, or a run",
+    "table": "the store of a table",
+    "job": "a run's folder; with --address, a job's name",
+}
+
 type Verb = Callable[[argparse.Namespace], int]
 
 
 def add_verb(verbs: Any, name: str, verb: Verb, text: str, *arguments: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=verb.__doc__)
     for argument in arguments:
-        parser.add_argument(argument)
+        parser.add_argument(argument, help=ARGUMENTS.get(argument))
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but problems")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(verb=verb)

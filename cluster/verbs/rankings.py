@@ -87,7 +87,8 @@ def add_verbs(verbs: Any) -> None:
     index.add_argument("--batch", type=int, default=32, help="failures at a time")
     ranked = add_verb(verbs, "sensitivity", sensitivity, "rank a spec's firms by what they add to its loss", "spec")
     ranked.add_argument("-o", "--out", help="the CSV file; default: SPEC with .sensitivity.csv")
-    ranked.add_argument("--loss", choices=("output", "value_added", "final_consumption"), default="output")
+    ranked.add_argument("--loss", choices=("output", "value_added", "final_consumption"), default="output",
+                        help="what is lost")  # fmt: skip
     add_overrides(ranked)
     at_rest = add_verb(verbs, "prices", prices, "find where a spec's prices come to rest, without days", "spec")
     at_rest.add_argument("-o", "--out", help="a CSV of all firms, the dearest first; default: none")
