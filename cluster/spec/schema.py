@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 from shockmesh.cluster.spec.boario import BOARIO, Renamed, ours
 from shockmesh.cluster.spec.distributions import CHOICE, FAMILIES, parse_distribution
 from shockmesh.cluster.spec.domains import Domain
@@ -46,17 +45,17 @@ class _Generator(GenerateJsonSchema):
     def sort(self, value: Node, parent_key: str | None = None) -> Node:
         return value  # in the order of the models
 
-    def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> Node:
+    def function_after_schema(self, schema: Any) -> Node:
         domain = getattr(schema["function"]["function"], "__self__", None)
         return super().function_after_schema(schema) | (_bounds(domain) if isinstance(domain, Domain) else {})
 
-    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> Node:
+    def function_before_schema(self, schema: Any) -> Node:
         made, function = super().function_before_schema(schema), schema["function"]["function"]
         if isinstance(function, partial) and function.func is ours:
             return {"anyOf": [made, {"enum": list(function.args[0])}]}
         return made
 
-    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> Node:
+    def function_plain_schema(self, schema: Any) -> Node:
         return (
             _distribution()
             if schema["function"]["function"] is parse_distribution
