@@ -55,6 +55,21 @@ def write_ranking(
     return table
 
 
+def essential_of(network: FirmNetwork) -> Int[np.ndarray, "product sector"]:
+    """How essential inputs are, as the imported links say; essential where no link does.
+
+    Raises:
+        RankingError: they do not.
+    """
+    if "essential" not in network.attrs:
+        raise RankingError("essential: imported: the links of this network did not say how essential inputs are")
+    place = {sector: i for i, sector in enumerate(network.sectors)}
+    levels = np.full((len(place), len(place)), 2)
+    for supplier, buyer, level in network.attrs["essential"]:
+        levels[place[supplier], place[buyer]] = level
+    return levels
+
+
 def read_essential(path: str | Path, network: FirmNetwork) -> Int[np.ndarray, "product sector"]:
     """How essential inputs from each sector (rows) are to buyers of each sector (columns): 2, 1 or 0.
 

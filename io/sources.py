@@ -137,7 +137,7 @@ TABLES = {
     ),
 }  # fmt: skip
 NETWORKS = {
-    "links": "links.csv with --firms firms.csv, or a folder of both; CSV or Parquet",
-    "inoue-todo": "a folder with links.txt, final_demand.txt, output.txt, sector.txt",
+    "links": "links with --firms, or a folder or zip of links and firms: text, Parquet, workbooks; GraphML, GEXF, GML",
+    "inoue-todo": "a folder with links.txt, final_demand.txt, output.txt, sector.txt, or its program's files",
 }
 KINDS = {**{kind: about.files for kind, about in TABLES.items()}, **NETWORKS}

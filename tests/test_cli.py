@@ -168,6 +168,9 @@ def test_links_are_counted_and_their_unit_is_said(chain: Path, capsys: Any):
     assert capsys.readouterr().out.splitlines() == [
         "wrote again.zarr: firms 5, links 4, regions 2, sectors 4, in thousand HUF / day",
         "note: amounts are taken as thousand HUF per day (--unit, --per)",
+        "rows read: 4; links carry 100 % of their amounts",
+        "read links.csv: encoding utf-8; split by commas; header line 1; decimal mark .",
+        "read firms.csv: encoding utf-8; split by commas; header line 1; decimal mark .",
     ]
 
 

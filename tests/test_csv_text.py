@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shockmesh.io.inputs.columns import LINKS
 from shockmesh.io.inputs.csv_text import read_csv_text
+from shockmesh.io.inputs.files import File
+from shockmesh.io.inputs.lists import read_sheet
 from shockmesh.io.inputs.scenarios import ScenarioError, read_numbers
 from shockmesh.io.inputs.sector_matrices import read_cells
 from shockmesh.io.inputs.series import SeriesError, read_series
-from shockmesh.io.inputs.sheets import SheetError, read_sheet
+from shockmesh.io.inputs.sheets import SheetError
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 BAD = {
@@ -51,7 +54,7 @@ def network() -> FirmNetwork:
 
 
 READERS: dict[str, tuple[type[ValueError], Callable[[Path, FirmNetwork], Any]]] = {
-    "links": (SheetError, lambda path, network: read_sheet(path)),
+    "links": (SheetError, lambda path, network: read_sheet(File(path), LINKS)),
     "numbers by firm": (ScenarioError, lambda path, network: read_numbers(str(path), network)),
     "observations": (SeriesError, lambda path, network: read_series(path, 3)),
     "sector matrix": (ScenarioError, lambda path, network: read_cells(path, network, ScenarioError)),

@@ -87,6 +87,25 @@ def test_published_numbers(precision, essential):
     np.testing.assert_allclose(found, np.array(PUBLISHED[essential].split(), float), rtol=0, atol=1e-6)
 
 
+# The star that the program of Diem et al. (2022) is tried with (github.com/vitelot/Economic-Systemic-Risk), and its
+# answers: twelve links of 1, supplier sector > buyer sector, level of essentiality.
+STAR = "A1X1:2 B2X1:2 C2X1:2 D2X1:2 E3X1:1 F3X1:1 G5X1:1 H9X1:0 X1I1:2 X1J3:1 X1K4:2 K4L2:2"
+ANSWERS = {
+    "X": 1.0, "A": 0.4166667, "K": 0.3888889, "L": 0.3888889, "I": 0.3055556, "J": 0.3055556, "B": 0.1369048,
+    "C": 0.1369048, "D": 0.1369048, "E": 0.1232040, "F": 0.1232040, "G": 0.1232040, "H": 0.0833333,
+}  # fmt: skip
+
+
+def test_the_list_of_diem_et_als_program_gives_its_answers(tmp_path: Path) -> None:
+    rows = [",".join((link[0], link[2], link[1], link[3], "1", link[5])) for link in STAR.split()]
+    (tmp_path / "list.csv").write_text("\n".join(["supplier,customer,supplierNACE,customerNACE,weight,type", *rows]))
+    assert main(["import", "links", str(tmp_path / "list.csv"), str(tmp_path / "n.zarr")]) == DONE
+    words = ["esri", str(tmp_path / "n.zarr"), "--essential", "imported", "-o", str(tmp_path / "esri.csv")]
+    assert main(words) == DONE
+    found = pd.read_csv(tmp_path / "esri.csv", index_col="firm")["esri"].to_dict()
+    assert found == pytest.approx(ANSWERS, abs=1e-6)
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

@@ -21,10 +21,7 @@ def import_(options: argparse.Namespace) -> int:
     )  # fmt: skip
     findings = list[str]()
     if options.kind == "links":
-        from shockmesh.io.networks.import_links import MONEY, import_links
-
-        import_links(options.source, options.store, options.firms, said, unit_per=options.per)
-        findings = [f"note: amounts are taken as {said.money or MONEY} per {options.per} (--unit, --per)"]
+        findings = _import_links(options, said)
     elif options.kind == "inoue-todo":
         from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
 
@@ -47,6 +44,20 @@ def import_(options: argparse.Namespace) -> int:
 def _refuse_kind_as_source(options: argparse.Namespace) -> None:
     if options.kind is None and options.source in KINDS:
         raise SaidError(f"import {options.source} {options.store}: what to import, or the store to write, is missing")
+
+
+def _import_links(options: argparse.Namespace, said: Said) -> list[str]:
+    """Import links and firms; what was taken for granted, recognised and mended."""
+    from shockmesh.cluster.verbs.describe import describe_cleaning
+    from shockmesh.io.inputs.columns import said_columns
+    from shockmesh.io.inputs.lists import Written
+    from shockmesh.io.networks.import_links import MONEY, import_links
+
+    written = Written(said_columns(options.columns) if options.columns else {}, options.decimal, options.encoding)
+    mend = options.mend.split(",") if options.mend else ()
+    import_links(options.source, options.store, options.firms, said, unit_per=options.per, written=written, mend=mend)
+    unit = f"note: amounts are taken as {said.money or MONEY} per {options.per} (--unit, --per)"
+    return [unit, *describe_cleaning(options.store)]
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -116,8 +127,17 @@ def _import_parser(verbs: Any) -> None:
     )
     parser.add_argument("--origin", help="who published the source, to be cited")
     parser.add_argument("--licence", help="of the source, where it is your own or its kind's is not known")
-    parser.add_argument("--firms", help="links: CSV or Parquet of firms (firm, region, sector, final_demand)")
-    parser.add_argument("--per", choices=("year", "day"), default="year", help="links: amounts are per year or per day")
+    _links_options(parser)
+
+
+def _links_options(parser: argparse.ArgumentParser) -> None:
+    links = parser.add_argument_group("links", "what is not said is recognised, and told")
+    links.add_argument("--firms", help="the file of firms: firm, sector[, region], final_demand or output")
+    links.add_argument("--per", choices=("year", "day"), default="year", help="amounts are per year or per day")
+    links.add_argument("--columns", help="supplier=Lieferant,amount=Betrag (EUR),output=umsatz; or by position")
+    links.add_argument("--decimal", choices=(".", ","), help="the decimal mark")
+    links.add_argument("--encoding", help="of text files: utf-8, cp1250 …")
+    links.add_argument("--mend", help="what may be changed: duplicates,self-links,unknown,amounts,output; or all")
 
 
 def _generate_parser(verbs: Any) -> None:

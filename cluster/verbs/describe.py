@@ -1,7 +1,7 @@
 """What is in a store (a table, a network, a run, a calibration), told as names and values, and what its checks find."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +106,9 @@ def _network(path: Place) -> Description:
     network = describe_network(path)
     sizes = {name: network[name] for name in ("firms", "links", "regions", "sectors", "unit")}
     facts = sizes | {str(found["quantity"]): _statistic(found) for found in network["statistics"]}
-    facts |= differences(network["aggregate_error"])
-    numbers = sizes | {name: network[name] for name in ("statistics", "aggregate_error", "repairs")}
-    return Description("network", facts, (*map(_repair, network["repairs"]), *network["findings"]), numbers)
+    facts |= _cleaned(network["cleaning"]) | differences(network["aggregate_error"])
+    numbers = sizes | {name: network[name] for name in ("statistics", "aggregate_error", "repairs", "cleaning")}
+    return Description("network", facts, (*_repaired(network["repairs"]), *network["findings"]), numbers)
 
 
 def differences(errors: Mapping[str, float]) -> dict[str, str]:
@@ -116,9 +116,38 @@ def differences(errors: Mapping[str, float]) -> dict[str, str]:
     return {DIFFERENCES.get(name, name): f"{value:.3g}" for name, value in errors.items()}
 
 
-def _repair(repair: Mapping[str, Any]) -> str:
-    largest = ", ".join(map(str, repair["largest"]))
-    return f"repaired: {repair['repair']}: {repair['count']}, {repair['amount']:.4g} in all, largest {largest}"
+def _repaired(repairs: Sequence[dict[str, Any]]) -> list[str]:
+    from shockmesh.io.networks.repairs import told
+
+    return [f"repaired: {told(repair)}" for repair in repairs]
+
+
+def _cleaned(cleaning: Mapping[str, Any]) -> dict[str, str]:
+    """How a user's list was read, and what was left of it."""
+    if not cleaning:
+        return {}
+    read, kept = cleaning["amount_read"], cleaning["amount_kept"]
+    share = f"; links carry {100 * kept / read:.4g} % of their amounts" if read else ""
+    rows = {"rows read": f"{cleaning['rows']:,}{share}"}
+    return rows | {f"read {name}": _reading(told) for name, told in cleaning["read"].items()}
+
+
+def _reading(told: Mapping[str, Any]) -> str:
+    """How a file was read, in words."""
+    columns = ", ".join(f"{mine} = {theirs}" for mine, theirs in told.get("columns", {}).items() if mine != theirs)
+    trimmed = {f"blanks trimmed in {name}": count for name, count in told.get("blanks trimmed", {}).items()}
+    plain = {name: of for name, of in told.items() if name not in ("columns", "blanks trimmed", "rows")}
+    return "; ".join([*(f"{name} {of}" for name, of in (plain | trimmed).items()), *([columns] if columns else [])])
+
+
+def describe_cleaning(path: str | Place) -> list[str]:
+    """How a user's list was read, and what was repaired in it, as lines."""
+    from shockmesh.io.networks.store import open_network
+
+    with reading(path), open_network(path) as network:
+        attrs = dict(network.attrs)
+    facts = _cleaned(attrs["cleaning"])
+    return [*(f"{name}: {fact}" for name, fact in facts.items()), *_repaired(attrs["repairs"])]
 
 
 def _statistic(found: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from shockmesh.io.networks.industries import load_economy
-from shockmesh.io.rankings import RankingError, check_new, read_essential, write_ranking
+from shockmesh.io.rankings import RankingError, check_new, essential_of, read_essential, write_ranking
 from shockmesh.kernels.esri import TOLERANCE, Essential, Market, Size, esri
 from shockmesh.kernels.network import FirmNetwork
 
@@ -26,7 +26,7 @@ def rank_by_esri(
     Args:
         store: of a network, or of a table, whose industries are then the firms.
         year: of a table of several years.
-        essential: which inputs are essential: all, none, or the CSV that `read_essential` reads.
+        essential: which inputs are essential: all, none, as imported with the links, or the CSV of `read_essential`.
         market, size, tolerance, batch: as in `shockmesh.kernels.esri`.
 
     Raises:
@@ -55,4 +55,4 @@ def rank_by_esri(
 def _level(essential: str | Path, network: FirmNetwork) -> Essential:
     if isinstance(essential, str) and (essential == "all" or essential == "none"):
         return essential
-    return read_essential(essential, network)
+    return essential_of(network) if essential == "imported" else read_essential(essential, network)

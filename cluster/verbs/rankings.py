@@ -77,7 +77,9 @@ def add_verbs(verbs: Any) -> None:
     index.add_argument("-o", "--out", help="the CSV file; default: STORE with .esri.csv")
     index.add_argument("--year", type=int, help="of a table with several years, whose industries are ranked")
     index.add_argument(
-        "--essential", default="all", help="all, none, or a CSV of levels 0, 1, 2 (input × buyer sector)"
+        "--essential",
+        default="all",
+        help="all, none, imported with the links, or a CSV of levels 0, 1, 2 (input × buyer sector)",
     )
     index.add_argument(
         "--market", choices=("sector", "industry", "none"), default="sector", help="who can replace a firm"

@@ -12,6 +12,7 @@ import gzip
 import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
@@ -102,7 +103,7 @@ class File:
             return ""
 
 
-UNOPENED = (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError)
+UNOPENED = (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,23 @@
-"""Files of rows as people keep them (CSV, Parquet, split by blanks), read so that messages can name the row."""
+"""Files of rows as people keep them (CSV, Parquet, workbooks, data frames), read so that messages can name the row.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+A column of names is a dictionary of texts and a code for each row, so that ten million rows need little memory and
+names are looked at once. Blanks at the ends of names are taken off, and counted; «007» stays what it is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
 from jaxtyping import Bool, Float, Int
-from shockmesh.io.inputs.csv_text import read_csv_text
 
 SHOWN = 5
-UNTIDY = r"^\s|\s$|[\x00-\x1f\x7f]"
+UNTIDY = r"[\x00-\x1f\x7f]"
+TEXT = pa.dictionary(pa.int32(), pa.string())
+pc: Any = pyarrow.compute  # whose functions are made when it is imported
 
 
 class SheetError(ValueError):
@@ -20,83 +26,61 @@ class SheetError(ValueError):
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file of rows."""
+    """Rows of a file."""
 
     name: str
-    frame: Any  # a pandas DataFrame; every column of a text file is text, "" where it is empty
-    rows: Int[np.ndarray, " row"]  # the number of each row as a user counts
-    word: str  # "line" of a text file, "row" of a Parquet file
+    columns: Mapping[str, pa.Array]  # our name → names as codes and a dictionary; or numbers, as they are written
+    values: Mapping[str, Float[np.ndarray, " row"]]  # of the columns of numbers; NaN where one is none
+    word: str  # "line" of a text file, "row" of all others
+    places: Callable[[Sequence[int]], list[int]]  # rows from 0 on → their numbers as a user counts
+    told: dict[str, Any] = field(default_factory=dict[str, Any])  # how it was read, to be kept
 
     def __contains__(self, column: str) -> bool:
-        return column in self.frame.columns
+        return column in self.columns
 
-    def text(self, column: str) -> Any:
-        """A column as text (a pandas Series)."""
-        return self.frame[column].astype(str)
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def codes(self, column: str) -> tuple[Int[np.ndarray, " row"], list[str]]:
+        """A column as positions in its sorted labels, -1 where it is empty, and the labels."""
+        names: Any = self.columns[column]
+        order = pc.sort_indices(names.dictionary).to_numpy()
+        codes, labels = _codes(names), names.dictionary.take(order).to_pylist()
+        rank = np.zeros(len(order) + 1, np.int32)
+        rank[order], rank[-1] = np.arange(len(order)), -1
+        return rank[codes], labels
 
     def numbers(self, column: str) -> Float[np.ndarray, " row"]:
         """A column as numbers, NaN where it is none."""
-        converted: Any = pd.to_numeric(self.frame[column], errors="coerce")
-        return converted.to_numpy(np.float64, na_value=np.nan)
+        return self.values[column]
 
     def missing(self, column: str) -> Bool[np.ndarray, " row"]:
-        return (self.frame[column].isna() | (self.text(column).str.strip() == "")).to_numpy(bool)
+        entries = self.columns[column]
+        if column not in self.values:
+            return _codes(entries) < 0
+        empty = pc.is_null(entries, nan_is_null=pa.types.is_floating(entries.type))
+        if pa.types.is_string(entries.type):
+            empty = pc.or_(empty, pc.equal(pc.utf8_trim_whitespace(pc.fill_null(entries, "")), ""))
+        return empty.to_numpy(zero_copy_only=False)
 
     def untidy(self, column: str) -> Bool[np.ndarray, " row"]:
-        """Entries with blanks at an end, or a line break or another control character inside."""
-        found: Any = self.text(column).str.contains(UNTIDY, regex=True)
-        return found.to_numpy(bool) & ~self.missing(column)
-
-    def repeated(self, columns: list[str]) -> Bool[np.ndarray, " row"]:
-        """Rows that repeat the entries of an earlier row in these columns."""
-        return self.frame[columns].astype(str).duplicated().to_numpy(bool)
-
-    def codes(self, column: str) -> tuple[Int[np.ndarray, " row"], list[str]]:
-        """A column as positions in its sorted labels, and the labels."""
-        codes, labels = pd.factorize(self.text(column), sort=True)
-        return codes.astype(np.int32), [str(label) for label in labels]
+        """Names with a line break or another control character inside."""
+        names: Any = self.columns[column]
+        odd = pc.match_substring_regex(names.dictionary, UNTIDY).to_numpy(zero_copy_only=False)
+        codes = _codes(names)
+        return (codes >= 0) & odd[codes] if len(odd) else codes >= 0
 
     def complain(self, bad: Bool[np.ndarray, " row"], rule: str, show: str | None = None) -> list[str]:
         """One line that names the rule and the first offending rows, with their entry in column `show`, or nothing."""
         at = np.flatnonzero(bad)
         if not len(at):
             return []
-        entries = [f" ({show} {text!r})" for text in self.text(show).iloc[at[:SHOWN]]] if show else [""] * SHOWN
-        shown = ", ".join(f"{row}{entry}" for row, entry in zip(self.rows[at[:SHOWN]], entries, strict=False))
+        first = at[:SHOWN].tolist()
+        entries = [f" ({show} {self.columns[show][row].as_py()!r})" for row in first] if show else [""] * SHOWN
+        entries = [entry.replace("None)", "'')") for entry in entries]
+        shown = ", ".join(f"{row}{entry}" for row, entry in zip(self.places(first), entries, strict=False))
         more = f" and {len(at) - SHOWN} more" if len(at) > SHOWN else ""
         return [f"{self.name}: {rule}: {self.word} {shown}{more}"]
-
-
-def read_sheet(path: Path) -> Sheet:
-    """Read a Parquet file (.parquet) or a CSV with a header line (any other name).
-
-    Raises:
-        SheetError: no such file, or one that `read_csv_text` or Parquet refuses.
-    """
-    if path.suffix == ".parquet":
-        frame = _read(path, "Parquet", pd.read_parquet)
-        refuse([] if len(frame) else [f"{path}: rows: 0: must be at least one"])
-        return Sheet(path.name, frame, np.arange(len(frame)) + 1, "row")
-    frame = read_csv_text(path, SheetError).rename(columns=str.strip)
-    return Sheet(path.name, frame, frame.index.to_numpy(), "line")
-
-
-def read_blank_separated(path: Path, columns: tuple[str, ...]) -> Sheet:
-    """Read a file without header whose columns are split by blanks.
-
-    Raises:
-        SheetError: no such file, or a row with another number of columns.
-    """
-    options: dict[str, Any] = {"sep": r"\s+", "header": None, "dtype": str, "keep_default_na": False}
-    frame = _read(path, "columns split by blanks", pd.read_csv, skip_blank_lines=False, **options)
-    rule = f"{len(columns)} columns needed: {' '.join(columns)}"
-    if frame.shape[1] != len(columns):
-        raise SheetError(f"{path.name}: {rule}; it has {frame.shape[1]}")
-    frame = frame.fillna("").set_axis(list(columns), axis=1).set_axis(range(1, len(frame) + 1))
-    frame = frame[~(frame == "").all(axis=1)]
-    sheet = Sheet(path.name, frame, frame.index.to_numpy(), "line")
-    refuse(sheet.complain((frame == "").any(axis=1).to_numpy(bool), rule))
-    return sheet
 
 
 def refuse(problems: list[str]) -> None:
@@ -105,19 +89,38 @@ def refuse(problems: list[str]) -> None:
         raise SheetError("\n".join(problems))
 
 
-def ids(known: Any) -> np.ndarray:
+def names_of(values: Any) -> tuple[pa.DictionaryArray, int]:
+    """A column of any type as names without blanks at their ends, null where empty; and how many were trimmed.
+
+    A whole number is written without a point, as ids are that a program took for numbers since one was missing.
+    """
+    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    coded: Any = values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(values)
+    given = _as_text(coded.dictionary)
+    trimmed = pc.utf8_trim_whitespace(given)
+    distinct = pc.dictionary_encode(pc.if_else(pc.equal(trimmed, ""), None, trimmed))
+    codes = pc.take(distinct.indices, coded.indices)
+    changed = pc.fill_null(pc.and_(pc.not_equal(trimmed, given), pc.not_equal(trimmed, "")), False)
+    count = pc.sum(pc.take(changed, coded.indices)).as_py() or 0 if pc.any(changed).as_py() else 0
+    return pa.DictionaryArray.from_arrays(codes.cast(pa.int32()), distinct.dictionary), count
+
+
+def ids(known: Sequence[str] | np.ndarray) -> np.ndarray:
     """Ids as integers where every one is written as an integer is, else as text."""
-    text = np.array(list(known), str)
+    text = np.array(known, str)
     whole: Any = pd.to_numeric(pd.Series(text), errors="coerce")
     if whole.notna().all() and (whole.abs() < 2**53).all() and (whole.astype(np.int64).astype(str) == text).all():
         return whole.to_numpy(np.int64)
     return text
 
 
-def _read(path: Path, kind: str, read: Callable[..., Any], **options: Any) -> Any:
-    if not path.is_file():
-        raise SheetError(f"{path}: no such file")
-    try:
-        return read(path, **options)
-    except (ValueError, OSError) as error:
-        raise SheetError(f"{path}: cannot be read as {kind}: {str(error).strip()}") from error
+def _as_text(values: pa.Array) -> pa.Array:
+    if pa.types.is_floating(values.type):
+        whole = pc.equal(pc.round(values), values)
+        if pc.all(whole).as_py() is not False:
+            values = pc.cast(values, pa.int64())
+    return pc.cast(values, pa.string())
+
+
+def _codes(names: Any) -> Int[np.ndarray, " row"]:
+    return pc.fill_null(names.indices, -1).to_numpy(zero_copy_only=False)

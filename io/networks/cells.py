@@ -4,12 +4,12 @@ Everything is sparse: a table of 20,000 industries is read one supplier region a
 are kept. Nothing is repaired silently: each `Repair` counts what was changed and names the largest cases.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
+from shockmesh.io.networks.repairs import Repair
 
 MAX_INPUT_SHARE = 0.98  # an industry's inputs per unit of output, at most
 ROUNDS, TOLERANCE = 100, 1e-10
@@ -20,16 +20,6 @@ Z_DIMS = ("region_from", "sector_from", "region_to", "sector_to")
 
 class GenerateError(ValueError):
     """A table, or a number of firms, from which no network can be made. The message names the field and the rule."""
-
-
-@dataclass(frozen=True)
-class Repair:
-    """One kind of change that was made to the table before firms were drawn."""
-
-    repair: str  # what was done
-    count: int  # cells or industries
-    amount: float  # sum of the absolute changes [unit of the table]
-    largest: tuple[str, ...]  # the industries most affected
 
 
 @dataclass(frozen=True)
@@ -138,10 +128,6 @@ def rebalance(cells: Cells, sales: Float[np.ndarray, " industry"], inputs: Float
     sold = np.bincount(cells.supplier, value, n)
     value *= np.minimum(_ratio(sales, sold), 1)[cells.supplier]
     return Cells(cells.supplier, cells.buyer, value).take(value > FADED * cells.value)
-
-
-def as_records(repairs: tuple[Repair, ...]) -> list[dict[str, Any]]:
-    return [{**asdict(repair), "largest": list(repair.largest)} for repair in repairs]
 
 
 def _ratio(target: np.ndarray, actual: np.ndarray) -> np.ndarray:

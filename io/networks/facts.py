@@ -80,6 +80,7 @@ def describe_network(path: str | Place) -> dict[str, Any]:
         "statistics": [_record(statistic) for statistic in statistics(network)],
         "aggregate_error": attrs.get("aggregate_error", {}),
         "repairs": attrs.get("repairs", []),
+        "cleaning": attrs.get("cleaning", {}),
         "findings": findings(network),
     }
 

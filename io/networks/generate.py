@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from shockmesh.io.networks.cells import Cells, Economy, GenerateError, as_records, clean, read_economy, thin
+from shockmesh.io.networks.cells import Cells, Economy, GenerateError, clean, read_economy, thin
 from shockmesh.io.networks.firms import Firms, draw_firms
 from shockmesh.io.networks.links import draw_links
+from shockmesh.io.networks.repairs import as_records
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 DAYS_PER_YEAR = 365

@@ -1,164 +1,213 @@
 """A user's own links and firms, in the form of administrative data, become a firm network store.
 
-    links: supplier, buyer, amount[, product]                 CSV with a header line, or Parquet
-    firms: firm, region, sector, final_demand[, output]
+    links: supplier, buyer, amount[, product]             text with a header line, Parquet, a workbook, a data frame
+    firms: firm, sector[, region][, final_demand][, output]
 
-Ids may be numbers or text; they are compared as written ("007" is not "7"). Nothing is mended: every problem is told
-with its file and rows, and nothing is written.
+Columns go by these names, by those of `inputs/words/columns.csv`, or by what the user says. Ids may be numbers or text;
+they are compared as written («007» is not «7»), without blanks at their ends. Nothing is mended that was not asked for
+(`cleaning.py`): every problem is told with its file and rows, and nothing is written. What was recognised and what was
+mended is in the store's `cleaning` and `repairs`, which `describe` shows.
+
+Links that say the sectors of their ends (supplier_sector, buyer_sector), as those of the program of Diem et al. (2022),
+need no file of firms.
 """
 
 import hashlib
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
-from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, read_sheet, refuse
+from shockmesh.io.inputs.columns import FIRMS, LINKS, Columns
+from shockmesh.io.inputs.files import File, open_source
+from shockmesh.io.inputs.frames import FRAMES
+from shockmesh.io.inputs.lists import AS_FOUND, Written, read_sheet
+from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, refuse
+from shockmesh.io.inputs.workbooks import WORKBOOKS
+from shockmesh.io.networks.cleaning import MENDS, Cleaned, clean, close_balance
+from shockmesh.io.networks.companies import FINAL_DEMAND_RULE, Companies, companies_of, companies_within
+from shockmesh.io.networks.graphs import GRAPHS, read_graph
+from shockmesh.io.networks.repairs import Repair, as_records
 from shockmesh.io.networks.store import write_network
 from shockmesh.io.sources import SILENT, Said
 from shockmesh.io.stores.places import Place
-from shockmesh.kernels.network import BALANCE_TOLERANCE, FirmNetwork, firm_network
+from shockmesh.kernels.network import FirmNetwork, firm_network
 
-LINK_COLUMNS = ("supplier", "buyer", "amount")
-FIRM_COLUMNS = ("firm", "region", "sector", "final_demand")
 MONEY = "million USD"
 DAYS_PER = {"year": 365, "day": 1}
-FINAL_DEMAND_RULE = (
-    "final demand (what each firm sells to others than firms: households, government, investment, abroad) closes a "
-    "firm's balance, output = sales to firms + final demand, and is never guessed; 0 is a value too"
-)
+SUFFIXES = (".csv", ".tsv", ".txt", *FRAMES, *WORKBOOKS)
+LEVELS = ("0", "1", "2")  # of essentiality
+
+type Listed = str | Path | pd.DataFrame
 
 
 def import_links(
-    source: str | Path,
+    source: Listed,
     store: str | Place,
-    firms: str | Path | None = None,
+    firms: Listed | None = None,
     said: Said = SILENT,
     *,
     unit_per: Literal["year", "day"] = "year",
+    written: Written = AS_FOUND,
+    mend: Sequence[str] = (),
 ) -> Place:
-    """Check a file of links and one of firms, and write the network.
+    """Check links and firms, and write the network.
 
     Args:
-        source: the links file, or a folder that holds `links` and `firms` (.csv or .parquet).
+        source: links: a file, a data frame, or a folder or archive that holds `links` and `firms`; or a graph with
+            both (.graphml, .gexf, .gml).
         store: the store to make.
-        firms: the firms file; not needed with a folder.
+        firms: the firms, a file or a data frame; not needed with a folder or graph, or where links say sectors.
         said: where the files come from, and what amounts are counted in; million USD unless said.
         unit_per: whether amounts, final demand and output are per year (then divided by 365) or per day.
+        written: what is said of how the files are written.
+        mend: what may be changed, of `cleaning.MENDS`; or «all».
 
     Raises:
-        SheetError: a file, column or row breaks a rule; every broken rule is listed.
+        SheetError, SourceError, DialectError: a file, column or row breaks a rule; every broken rule is listed.
         NetworkStoreError: `store` exists.
     """
     if unit_per not in DAYS_PER:
         raise SheetError(f"unit_per: {unit_per!r}, must be one of {', '.join(DAYS_PER)}")
-    paths = _paths(Path(source), None if firms is None else Path(firms))
-    links, companies = (read_sheet(path) for path in paths)
-    refuse(_lacking(links, LINK_COLUMNS) + _lacking(companies, FIRM_COLUMNS))
-    refuse(check_firms(companies) + check_links(links, companies))
+    mend = _mends(mend)
+    of_links, of_firms = _sources(source, firms)
+    links = read_sheet(of_links, LINKS, written, "links")
+    sheet = None if of_firms is None else read_sheet(of_firms, FIRMS, written, "firms")
+    inputs = {sheet_.name: _digest(of) for sheet_, of in ((links, of_links), (sheet, of_firms)) if sheet_ is not None}
     attrs: dict[str, Any] = {
         "title": f"firm network of {links.name}",
-        "inputs": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
+        "inputs": {name: digest for name, digest in inputs.items() if digest},
         "unit_per": unit_per,
         **said.cited(),
     }
-    network = assemble(links, companies, DAYS_PER[unit_per], f"{said.money or MONEY} / day", attrs)
-    return write_network(network, store)
+    unit = f"{said.money or MONEY} / day"
+    return write_network(assemble(links, _companies(links, sheet), DAYS_PER[unit_per], unit, attrs, mend), store)
 
 
-def assemble(links: Sheet, firms: Sheet, days: int, unit: str, attrs: dict[str, Any]) -> FirmNetwork:
-    """Make the network of checked sheets, whose flows are per `days`.
+def assemble(
+    links: Sheet, firms: tuple[Companies, list[str]], days: int, unit: str, attrs: Mapping[str, Any],
+    mend: Sequence[str] = (),
+) -> FirmNetwork:  # fmt: skip
+    """Make the network of links and firms, whose flows are per `days`.
 
     Raises:
-        SheetError: a firm buys but sells nothing, or a given output is not sales plus final demand.
+        SheetError: they break a rule that is not to be mended; all problems at once.
     """
-    known = pd.Index(firms.text("firm"))
-    supplier, buyer = (known.get_indexer(links.text(end)) for end in ("supplier", "buyer"))
-    amount, final = links.numbers("amount") / days, firms.numbers("final_demand") / days
-    refuse(check_balance(firms, supplier, buyer, amount * days, final * days))
-    region, regions = firms.codes("region")
-    sector, sectors = firms.codes("sector")
-    product, products = links.codes("product") if "product" in links else (None, [])
+    companies, problems = firms
+    if len({*companies.ids}) < len(companies.ids):
+        refuse(problems)
+    essential, more = _essential(links, companies) if "essential" in links else (None, [])
+    cleaned = clean(links, companies, mend)
+    hint = [f"what may be changed can be asked for: --mend {','.join(cleaned.could)}"] if cleaned.could else []
+    refuse([*problems, *more, *cleaned.problems, *hint])
+    final, repairs, wrong = close_balance(companies, cleaned, mend)
+    refuse(wrong)
+    deals = cleaned.deals
+    own = {"products": cleaned.products} if cleaned.products else {}
+    own |= {} if essential is None else {"essential": essential}
+    report = _report(links, companies, cleaned, [*cleaned.repairs, *repairs])
     return firm_network(
-        supplier, buyer, amount, final, product=product, region=region, sector=sector, firm=ids(known),
-        regions=regions, sectors=sectors, unit=unit, attrs=attrs | ({"products": products} if products else {}),
+        deals.supplier, deals.buyer, deals.amount / days, final / days, product=deals.product,
+        region=companies.region, sector=companies.sector, firm=ids(companies.ids),
+        regions=companies.regions, sectors=companies.sectors, unit=unit, attrs={**attrs, **report, **own},
     )  # fmt: skip
 
 
-def check_firms(firms: Sheet) -> list[str]:
-    """Ids given and unique, labels given and tidy, final demand a number of 0 or more, and not 0 everywhere."""
-    final, missing = firms.numbers("final_demand"), firms.missing("final_demand")
-    wrong = ~(np.isfinite(final) & (final >= 0)) & ~missing
-    tidy = "has blanks at an end, or a line break inside"
-    untidy = [firms.complain(firms.untidy(name), f"{name} {tidy}", name) for name in ("firm", "region", "sector")]
-    none = [f"{firms.name}: final_demand is 0 for every firm; {FINAL_DEMAND_RULE}"]
-    return [
-        *chain(*untidy),
-        *firms.complain(firms.missing("firm"), "firm is empty"),
-        *firms.complain(firms.repeated(["firm"]), "firm was given before", "firm"),
-        *firms.complain(firms.missing("region"), "region is empty", "firm"),
-        *firms.complain(firms.missing("sector"), "sector is empty", "firm"),
-        *firms.complain(missing, f"final_demand is empty; {FINAL_DEMAND_RULE}", "firm"),
-        *firms.complain(wrong, "final_demand must be finite and ≥ 0", "final_demand"),
-        *([] if (final != 0).any() else none),
-    ]
+def _report(links: Sheet, firms: Companies, cleaned: Cleaned, repairs: Sequence[Repair]) -> dict[str, Any]:
+    """What went in and what came out, how the files were read, and what was mended."""
+    amounts = links.numbers("amount")
+    sheets = [links, *([] if firms.sheet is None else [firms.sheet])]
+    return {
+        "cleaning": {
+            "rows": len(links), "links": len(cleaned.deals.row), "firms": len(firms.ids),
+            "amount_read": float(np.nansum(amounts)), "amount_kept": float(cleaned.deals.amount.sum()),
+            "read": {sheet.name: sheet.told for sheet in sheets},
+        },
+        "repairs": as_records(repairs),
+    }  # fmt: skip
 
 
-def check_links(links: Sheet, firms: Sheet) -> list[str]:
-    """Ends known and different, one row per supplier, buyer and product, amounts finite and above 0."""
-    amount = links.numbers("amount")
-    known = f"{firms.name}, whose first is {firms.text('firm').iloc[0]!r}"
-    problems: list[str] = []
-    for end in ("supplier", "buyer"):
-        unknown = ~links.text(end).isin(firms.text("firm")).to_numpy(bool) & ~links.missing(end)
-        problems += links.complain(links.missing(end), f"{end} is empty")
-        problems += links.complain(unknown, f"{end} is not a firm of {known}", end)
-    keys = [key for key in ("supplier", "buyer", "product") if key in links]
-    product_missing = links.missing("product") if "product" in links else np.zeros(len(amount), bool)
-    own = (links.text("supplier") == links.text("buyer")).to_numpy(bool)
-    return [
-        *problems,
-        *links.complain(product_missing, "product is empty"),
-        *links.complain(own, "supplier and buyer must differ", "supplier"),
-        *links.complain(links.repeated(keys), f"the same {', '.join(keys)} was given before", "supplier"),
-        *links.complain(~(np.isfinite(amount) & (amount > 0)), "amount must be finite and > 0", "amount"),
-    ]
-
-
-def check_balance(
-    firms: Sheet, supplier: Int[np.ndarray, " link"], buyer: Int[np.ndarray, " link"],
-    amount: Float[np.ndarray, " link"], final: Float[np.ndarray, " firm"],
-) -> list[str]:  # fmt: skip
-    """Whoever buys also sells; a given output equals sales plus final demand. In the unit of the file."""
-    made = np.bincount(supplier, amount, len(final)) + final
-    idle = (made == 0) & (np.bincount(buyer, minlength=len(final)) > 0)
-    problems = firms.complain(idle, "a firm that buys must have sales or final demand", "firm")
-    if "output" not in firms:
-        return problems
-    off = ~(np.abs(firms.numbers("output") - made) <= BALANCE_TOLERANCE * made)
-    return problems + firms.complain(off, "output must be sales to firms + final_demand, to 1e-6", "output")
-
-
-def _paths(source: Path, firms: Path | None) -> tuple[Path, Path]:
-    if source.is_dir():
-        return _inside(source, "links"), firms or _inside(source, "firms")
+def _companies(links: Sheet, firms: Sheet | None) -> tuple[Companies, list[str]]:
     if firms is None:
-        raise SheetError(f"{source}: a file of firms ({', '.join(FIRM_COLUMNS)}) is needed too: {FINAL_DEMAND_RULE}")
-    return source, firms
+        if not {"supplier_sector", "buyer_sector"} <= set(links.columns):
+            raise SheetError(
+                f"{links.name}: a file of firms (firm, sector, final_demand or output) is needed too, or the columns "
+                f"supplier_sector and buyer_sector: {FINAL_DEMAND_RULE}"
+            )
+        return companies_within(links)
+    if "final_demand" not in firms and "output" not in firms:
+        there = ", ".join(firms.told["columns"].values())
+        raise SheetError(f"{firms.name}: no column final_demand or output beside {there}; {FINAL_DEMAND_RULE}")
+    return companies_of(firms)
 
 
-def _inside(folder: Path, stem: str) -> Path:
-    found = [path for suffix in ("csv", "parquet") if (path := folder / f"{stem}.{suffix}").is_file()]
-    if len(found) != 1:
-        raise SheetError(f"{folder}: exactly one of {stem}.csv and {stem}.parquet is needed, {len(found)} are there")
-    return found[0]
+def _essential(links: Sheet, firms: Companies) -> tuple[list[list[str | int]], list[str]]:
+    """How essential inputs of one sector are to buyers of another, as all links say: [input, buyer, level]."""
+    codes, labels = links.codes("essential")
+    wrong = ~np.isin(np.array([*labels, ""])[codes], LEVELS)
+    problems = links.complain(
+        wrong, "essential must be 2 (essential), 1 (non-essential) or 0 (negligible)", "essential"
+    )
+    known = pd.Index(firms.ids)
+    supplier, buyer = (
+        np.append(firms.sector[known.get_indexer(names)], -1)[code]
+        for code, names in (links.codes("supplier"), links.codes("buyer"))
+    )
+    pairs = pd.DataFrame({"input": supplier, "buyer": buyer, "level": codes}).drop_duplicates()
+    twice = pairs.duplicated(["input", "buyer"])
+    if twice.any():
+        one = pairs[twice].iloc[0]
+        ends = f"{firms.sectors[one['input']]!r} → {firms.sectors[one['buyer']]!r}"
+        problems.append(f"{links.name}: essential: {ends} has several levels; it must be one for each pair of sectors")
+    rows = pairs.itertuples(index=False)
+    return [[firms.sectors[i], firms.sectors[j], int(labels[k])] for i, j, k in rows if not problems], problems
 
 
-def _lacking(sheet: Sheet, wanted: tuple[str, ...]) -> list[str]:
-    lacking = [column for column in wanted if column not in sheet]
-    if not lacking:
-        return []
-    rule = f"; {FINAL_DEMAND_RULE}" if "final_demand" in lacking else ""
-    return [f"{sheet.name}: no column {', '.join(lacking)}; it has {', '.join(map(str, sheet.frame.columns))}{rule}"]
+def _mends(mend: Sequence[str]) -> tuple[str, ...]:
+    wrong = [name for name in mend if name not in (*MENDS, "all")]
+    if wrong:
+        raise SheetError(f"--mend {wrong[0]}: there are {', '.join(MENDS)}, and all")
+    return MENDS if "all" in mend else tuple(mend)
+
+
+def _sources(source: Listed, firms: Listed | None) -> tuple[File | pd.DataFrame, File | pd.DataFrame | None]:
+    """The links and the firms that a call names."""
+    of_firms = firms if isinstance(firms, pd.DataFrame | None) else _file(firms, FIRMS)
+    if isinstance(source, pd.DataFrame):
+        return source, of_firms
+    found = open_source(source)
+    if len(found.files) == 1 and found.files[0].suffix in GRAPHS:
+        links, nodes = read_graph(found.files[0])
+        return links, nodes if of_firms is None else of_firms
+    if len(found.files) > 1 and of_firms is None:
+        of_firms = _named(source, found.files, FIRMS)
+    return _file(source, LINKS), of_firms
+
+
+def _file(source: str | Path, kind: Columns) -> File:
+    """The one file of a source; of several, that which bears the kind's name."""
+    files = open_source(source).files
+    found = files[0] if len(files) == 1 else _named(source, files, kind)
+    if found is None:
+        raise SheetError(
+            f"{source}: no file named {kind.title}; there are {', '.join(file.name for file in files[:5])}"
+        )
+    return found
+
+
+def _named(source: str | Path, files: Sequence[File], kind: Columns) -> File | None:
+    """The file that bears the kind's name, if there is one."""
+    named = [file for file in files if file.stem.casefold() == kind.title and file.suffix in SUFFIXES]
+    if len(named) > 1:
+        raise SheetError(f"{source}: one file named {kind.title} is needed; there are {', '.join(map(str, named))}")
+    return named[0] if named else None
+
+
+def _digest(source: File | pd.DataFrame | None) -> str | None:
+    """SHA-256 of a file."""
+    if not isinstance(source, File):
+        return None
+    with source.open() as opened:
+        data: Any = opened
+        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
-from shockmesh.io.networks.cells import as_records, clean, read_economy
+from shockmesh.io.networks.cells import clean, read_economy
 from shockmesh.io.networks.generate import DAYS_PER_YEAR, about, unit_per_day
+from shockmesh.io.networks.repairs import as_records, told
 from shockmesh.io.networks.store import read_network
 from shockmesh.io.stores.damage import reading
 from shockmesh.io.stores.places import ROOT, Place, place
@@ -47,9 +48,9 @@ def industry_network(table: xr.Dataset) -> FirmNetwork:
     unit, economy = unit_per_day(table), clean(read_economy(table))
     cells, kept = economy.cells, np.flatnonzero(economy.output > 0)
     region, sector = np.divmod(kept, len(economy.sectors))
-    told = about(table)
-    cited = {name: told[name] for name in ("source", "license", "references", "year") if name in told}
-    title = f"the industries of: {told.get('title', 'an input–output table')}"
+    of = about(table)
+    cited = {name: of[name] for name in ("source", "license", "references", "year") if name in of}
+    title = f"the industries of: {of.get('title', 'an input–output table')}"
     return firm_network(
         np.searchsorted(kept, cells.supplier), np.searchsorted(kept, cells.buyer), cells.value / DAYS_PER_YEAR,
         economy.final_demand[kept] / DAYS_PER_YEAR, region=region, sector=sector, firm=np.array(economy.names(kept)),
@@ -63,6 +64,4 @@ def remarks_on_industries(network: FirmNetwork) -> Iterator[str]:
     if "industries" not in network.attrs:
         return
     yield f"economy: {network.attrs['title']}; each of {network.n_firms:,} industries is one firm"
-    for repair in network.attrs["repairs"]:
-        amount = f"{repair['amount']:.4g} {network.unit.partition(' / ')[0]} a year"
-        yield f"economy: {repair['repair']}: {repair['count']}, {amount}, largest {', '.join(repair['largest'])}"
+    yield from (f"economy: {told(repair)} [{network.unit.partition(' / ')[0]}]" for repair in network.attrs["repairs"])
