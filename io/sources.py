@@ -111,10 +111,16 @@ TABLES = {
         "Lenzen, Moran, Kanemoto, Geschke (2013), Economic Systems Research 25:20", "thousand USD",
     ),
     "figaro": About(
-        "figaro", "a CSV, matrix or flat, or its zip", "FIGARO inter-country input-output table",
+        "figaro", "a CSV, matrix or flat, its zip, or naio_10_fcp_ii* as TSV or SDMX-CSV",
+        "FIGARO inter-country input-output table",
         "Eurostat: reuse with acknowledgement (CC BY 4.0)",
         "Remond-Tiedrez, Rueda-Cantuche (eds, 2019), EU inter-country supply, use and input-output tables",
         "million EUR",
+    ),
+    "naio": About(
+        "naio", "Eurostat's naio_10_cp1700 or its kin, TSV or SDMX-CSV (say --region)",
+        "Eurostat national input-output table", "Eurostat: reuse with acknowledgement (CC BY 4.0)",
+        "Eurostat, ESA supply, use and input-output tables",
     ),
     "gloria": About(
         "gloria", "GLORIA's folder or zip of a year, with its ReadMe workbook beside",

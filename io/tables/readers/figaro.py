@@ -2,11 +2,14 @@
 
 Matrix: labels such as AT_A01 in the first row and column, final demand P3_S13 P3_S14 P3_S15 P51G P5M, value added in
 the last rows (W2_…). Flat: one cell a line: refArea, rowIi or rowPi, counterpartArea, colIi or colPi, obsValue (and
-icioiRow, icioiCol, which only join these).
+icioiRow, icioiCol, which only join these). Eurostat's database (naio_10_fcp_ii1 … ii4, TSV or
+SDMX-CSV): c_orig and ind_ava sell to c_dest and ind_use, for some years; value added has the origin DOM. Of that, one
+year is held at a time.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -16,6 +19,7 @@ import pandas as pd
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Raw
+from shockmesh.io.tables.readers.eurostat import MONEY, dimensions, lines_of, only, with_dimensions
 from shockmesh.io.tables.readers.headers import header_of
 from shockmesh.io.tables.readers.labelled import (
     ADDED,
@@ -32,18 +36,20 @@ from shockmesh.io.tables.readers.labelled import (
     rows_by_region,
 )  # fmt: skip
 from shockmesh.io.tables.readers.text import cells_of
-from shockmesh.io.tables.readers.years import by_year, found
+from shockmesh.io.tables.readers.years import by_year, chosen, found
 from shockmesh.io.tables.store import Header, TableError
 
+ENDS, PAIRS = ("c_orig", "c_dest"), (("ind_ava", "ind_use"), ("prd_ava", "prd_use"))
 BUYER = ["counterpartArea", "col"]
-DOMESTIC = "W2"  # the region of value added
+DOMESTIC = ("W2", "DOM")  # the regions of value added
 LINES = 200_000
 AS_TEXT: Any = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
 
 
 def fits(source: Source) -> list[File]:
     """CSV files whose first line is FIGARO's: rowLabels and labels, or the columns of a flat file."""
-    return [file for file in source.matching(r".*\.csv") if re.match(r"rowLabels,|.*\bobsValue\b", file.first_line())]
+    csv = [file for file in source.matching(r".*\.csv") if re.match(r"rowLabels,|.*\bobsValue\b", file.first_line())]
+    return [*csv, *with_dimensions(source, *({*ENDS, *pair} for pair in PAIRS))]
 
 
 def read(source: Source, about: About, said: Said) -> tuple[Header, Raw]:
@@ -52,7 +58,10 @@ def read(source: Source, about: About, said: Said) -> tuple[Header, Raw]:
     Raises:
         TableError, SourceError: no such file, or labels that are not FIGARO's.
     """
-    return by_year(source, found(source, fits(source), "CSV file of FIGARO's layout"), said, partial(_read, about))
+    files = found(source, fits(source), "file of FIGARO's layout")
+    if dimensions(files[0]):
+        return _read_database(source, files, about, said)
+    return by_year(source, files, said, partial(_read, about))
 
 
 def _read(about: About, file: File) -> tuple[Header, Raw]:
@@ -73,7 +82,7 @@ def _column(region: str, code: str) -> str:
     return FINAL if re.fullmatch(r"P(3_S1[345]|51G|5M|5[23]?)", code) else INDUSTRY if region else OTHER
 
 
-MEANING = Meaning(_column, lambda region, code: ADDED if region == DOMESTIC else INDUSTRY)
+MEANING = Meaning(_column, lambda region, code: ADDED if region in DOMESTIC else INDUSTRY)
 
 
 def _header(file: File, about: About, columns: Columns, of_products: bool = False) -> Header:
@@ -132,3 +141,38 @@ def _refuse(file: File, cells: pd.DataFrame, bad: Any, rule: str) -> None:
     if bad.any():
         line = int(cells.index[bad][0]) + 1
         raise TableError(f"{file}:{line}: {', '.join(map(str, cells[bad].iloc[0]))}: {rule}")
+
+
+def _read_database(source: Source, files: list[File], about: About, said: Said) -> tuple[Header, Raw]:
+    """Eurostat's database: files of some years each."""
+    of_year: dict[int, File] = {}
+    rows: dict[Label, None] = {}
+    columns: dict[Label, None] = {}
+    units = set[str]()
+    available, use = next(pair for pair in PAIRS if set(pair) <= set(dimensions(files[0])))
+    for file in files:
+        for lines in lines_of(file):
+            of_year[lines.year] = file
+            units |= set(lines.keys["unit"]) if "unit" in lines.keys else set()
+            for found_labels, ends in ((rows, ["c_orig", available]), (columns, ["c_dest", use])):
+                pairs = lines.keys[ends].drop_duplicates()
+                found_labels |= dict.fromkeys(pairs.itertuples(index=False, name=None))
+    found_columns = columns_of(files[0], list(columns), MEANING)
+    unit = only(files[0], units or {"MIO_EUR"}, "unit", ("MIO_EUR",))
+    header = _header(files[0], about, found_columns, of_products=available == "prd_ava")
+    years = chosen(source, sorted(of_year), said)
+    header = replace(header, years=tuple(years), unit=f"{MONEY.get(unit, unit)} / year")
+    at = pd.MultiIndex.from_tuples(sorted(rows)), pd.MultiIndex.from_tuples(list(columns))
+
+    def of(year: int) -> Iterator[LabelledRow]:
+        block = np.zeros((len(at[0]), len(at[1])))
+        for lines in lines_of(of_year[year], year):
+            kept = ~np.isnan(lines.values) & (lines.keys["unit"] == unit if "unit" in lines.keys else True)
+            row, column = (
+                index.get_indexer(pd.MultiIndex.from_frame(lines.keys.loc[kept, ends]))
+                for index, ends in zip(at, (["c_orig", available], ["c_dest", use]), strict=True)
+            )
+            block[row, column] = lines.values[kept]
+        yield from ((str(region), str(code), line) for (region, code), line in zip(at[0], block, strict=True))
+
+    return header, lambda year: rows_by_region(of_year[year], found_columns, of(year), MEANING)
