@@ -22,6 +22,7 @@ from shockmesh.io.results import MANIFEST, read_manifest
 from shockmesh.io.stores.places import Place, place
 from shockmesh.kernels.network import FirmNetwork
 
+CITED = ("title", "source", "license", "references", "year")  # what a store says of where it is from
 FIELDS = {"spec": dict, "plan": dict, "inputs": dict, "versions": dict, "created": str, "fingerprint": str}
 FILES = ("file", "groups", "criticality")  # keys of a spec that name one
 PACKAGES = ("shockmesh", "jax", "jaxlib", "numpy", "ray", "xarray", "zarr")
@@ -40,9 +41,16 @@ def manifest(spec: Spec, plan: Plan, network: FirmNetwork) -> dict[str, Any]:
         "versions": {name: version(name) for name in PACKAGES} | {"python": sys.version.partition(" ")[0]},
         "git_commit": git_commit(),
         "inputs": inputs(spec, network),
+        "data": cited(network),
         "plan": plan.as_dict(),
     }
     return said | {"fingerprint": fingerprint(said)}
+
+
+def cited(network: FirmNetwork) -> dict[str, Any]:
+    """Where the numbers of an economy are from, as its store says; of one that was drawn from a table, the table."""
+    told = network.attrs.get("generator", {}).get("table", {}) | network.attrs
+    return {name: told[name] for name in CITED if name in told}
 
 
 def manifest_of(path: str | Place) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Verbs on a run, from its beginning to its report: run, submit, resume, status, verify, logs, report."""
+"""Verbs on a run, from its beginning to its report: run, submit, resume, status, verify, logs, report, cite."""
 
 import argparse
 import json
@@ -104,6 +104,14 @@ def report(options: argparse.Namespace) -> int:
     return tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
 
 
+def cite(options: argparse.Namespace) -> int:
+    """Print BibTeX of what a run used: its data, the paper of its preset, its methods."""
+    from shockmesh.cluster.verbs.cite import cite as cite_run
+
+    found = cite_run(options.run)
+    return tell(options, {"references": found}, "\n".join(found.values()))
+
+
 def add_verbs(verbs: Any) -> None:
     _add_run(verbs)
     _add_submit(verbs)
@@ -115,6 +123,7 @@ def add_verbs(verbs: Any) -> None:
     add_verb(verbs, "verify", verify, "hold a run's files against its check sums", "run")
     written = add_verb(verbs, "report", report, "write a run's report", "run")
     written.add_argument("-o", "--out", help="the HTML file; default: RUN/report.html")
+    add_verb(verbs, "cite", cite, "print BibTeX of what a run used", "run")
 
 
 def _add_run(verbs: Any) -> None:
