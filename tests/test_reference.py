@@ -68,7 +68,7 @@ def test_the_example_of_a_key_loads(key: Key):
 def test_every_key_says_what_it_means_with_an_example_and_numbers_with_a_unit():
     kinds = {key.path for key in below(find("shocks")[0])}
     numbers = [key for key in keys() if key.kind.startswith("number") and not key.path.startswith(NUMBERS)]
-    assert [key.path for key in keys() if not key.meaning] == []
+    assert [key.path for key in keys() if not key.meaning] == [], "say it with `key`, or in RECORDS of schema.py"
     assert [key.path for key in keys() if key.example is None and key.path not in kinds] == []
     assert [key.path for key in numbers if key.unit is None or key.bounds is None] == []
 
@@ -142,6 +142,8 @@ ASKED = {
     "pass_through": ["model.prices.pass_through"],
     "shocks.lockdown.detour_days": ["shocks.cut.detour_days"],
     "tariff.rate": ["shocks.tariff.rate"],
+    "water_filling": ["model.rationing"],
+    "consumer_price_index": ["record.consumer_price_index"],
     "loss": [f"shocks.{kind}.loss" for kind in ("recovery", "failures", "damage", "cut")],
 }
 

@@ -70,7 +70,7 @@ def _by_firm(key: Key) -> bool:
 
 
 def find(asked: str) -> list[Key]:
-    """The keys that a user means: by path, by the end of one, by BoARIO's name, or by a shock's name for its kind.
+    """The keys that a user means: by path, its end, BoARIO's name, a shock's name for its kind, or what they may be.
 
     >>> [key.path for asked in ("psi_param", "shocks.lockdown.repair_days") for key in find(asked)]
     ['model.inventory_threshold', 'shocks.failures.repair_days']
@@ -81,7 +81,8 @@ def find(asked: str) -> list[Key]:
     words = asked.strip().removesuffix(".").split(".")
     exact = [key for key in keys() if key.path == ".".join(words)]
     ending = [key for key in keys() if _ends(key, words)]
-    if found := exact or ending or [key for key in keys() if _of_a_shock(key, words)]:
+    of_shocks = [key for key in keys() if _of_a_shock(key, words)]
+    if found := exact or ending or of_shocks or [key for key in keys() if asked in _choices(key)]:
         return found
     names = [*(key.path for key in keys()), *(key.name for key in keys())]
     first = f"; there are {', '.join(key.path for key in keys() if '.' not in key.path)}"
@@ -98,6 +99,11 @@ def _ends(key: Key, words: list[str]) -> bool:
     return parts[-len(words) :] == words or [*parts[:-1], key.other_name][-len(words) :] == words
 
 
+def _choices(key: Key) -> list[str]:
+    """The words that a key may be."""
+    return re.findall(r"[\w-]+", key.kind.partition("one of ")[2])
+
+
 def _of_a_shock(key: Key, words: list[str]) -> bool:
     """`shocks.lockdown.loss` is the loss of a shock of any kind."""
     parts = key.path.split(".")
@@ -108,7 +114,7 @@ def _below(node: Node, path: str) -> Iterator[Key]:
     """The keys of a part of the schema, and of all parts within it."""
     same = {of[SAME_AS]: name for name, of in node["properties"].items() if SAME_AS in of}
     for name, of in node["properties"].items():
-        if SAME_AS in of or not {"description", "const"} & set(of):
+        if SAME_AS in of:
             continue
         where = f"{path}.{name}".removeprefix(".")
         needed = name in node.get("required", []) or {"required": [name]} in _either(node)
@@ -134,7 +140,8 @@ def _parts(node: Node) -> Iterator[Node]:
 
 
 def _key(path: str, node: Node, required: bool, other_name: str | None, part: str) -> Key:
-    told = re.fullmatch(r"(.*?)(?: \[([^]]*)\])?", " ".join(node.get("description", KIND).split()))
+    said = node.get("description", KIND if "const" in node else "")
+    told = re.fullmatch(r"(.*?)(?: \[([^]]*)\])?", " ".join(said.split()))
     assert told is not None
     leaves = [leaf for leaf in _leaves(node) if leaf.get("type") != "null"]
     example = node.get("const", next(iter(node.get("examples", [])), None))

@@ -18,6 +18,23 @@ from shockmesh.kernels.rollout import RECORDABLE
 
 type Node = dict[str, Any]
 
+RECORDS = {  # what may be recorded, by day
+    "output": "what is made, at baseline prices [unit a day]",
+    "value_added": "output times the baseline share of value added, at baseline prices [unit a day]",
+    "final_consumption": "final demand that is met, counted at the firm that sells [unit a day]",
+    "final_demand": "what consumers ask for, met or not [unit a day]",
+    "demand": "orders of firms and final demand, met or not [unit a day]",
+    "capacity": "the most that all but inputs allows [unit a day]",
+    "inventory": "inputs that firms hold, in the morning [unit]",
+    "switched": "purchases that moved to other suppliers, at baseline amounts, of the firm that buys [unit a day]",
+    "price": "relative to the baseline; of a group the mean, weighted by undisturbed output [–]",
+    "unit_cost": "of a unit of output, relative to the baseline; means as of price [–]",
+    "consumer_price_index": "of what a region's firms sell to consumers, relative to the baseline [–]",
+    "tariff_revenue": "tariffs on what a firm buys, counted in its region [unit a day]",
+    "nominal_output": "output at the prices of the day [unit a day]",
+    "nominal_value_added": "sales less purchases and what went into stock, at the prices of the day [unit a day]",
+}
+OF_REGIONS = ("consumer_price_index",)  # which only regions have
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SAME_AS = "x-same-as"  # marks BoARIO's name of a key
 AS_THEY_ARE = ("default", "examples", "required", "enum", "const")  # which hold values, not schemas
@@ -30,10 +47,26 @@ def spec_schema() -> Node:
     keys = tree["properties"]
     keys["model"]["properties"]["preset"]["enum"] = list(PRESETS)
     keys["observe"]["items"]["properties"]["variable"]["enum"] = list(RECORDABLE)
-    keys["record"]["properties"] = dict.fromkeys(RECORDABLE, keys["record"]["additionalProperties"])
-    keys["record"]["patternProperties"] = {f"^({'|'.join(RECORDABLE)})_by_.+": keys["record"]["additionalProperties"]}
-    keys["record"]["additionalProperties"] = False
+    keys["record"] |= _records(keys["record"]["additionalProperties"])
     return {"$schema": DIALECT, **tree}
+
+
+def _records(dims: Node) -> Node:
+    """What may be recorded, each also under another name."""
+    variables = {
+        name: dims
+        | {
+            "description": RECORDS.get(name, ""),
+            "examples": [["region"] if name in OF_REGIONS else ["region", "sector"]],
+        }
+        for name in RECORDABLE
+    }
+    return {
+        "title": "Record",
+        "properties": variables,
+        "patternProperties": {f"^({'|'.join(RECORDABLE)})_by_.+": dims},
+        "additionalProperties": False,
+    }
 
 
 class _Generator(GenerateJsonSchema):
