@@ -133,9 +133,18 @@ TABLES = {
         "terms of use of the Asian Development Bank's data library (kidb.adb.org)",
         "Asian Development Bank, Multiregional Input-Output Database", "million USD",
     ),
+    "bea": About(
+        "bea", "a folder or zip with one IOMake_….xlsx and one IOUse_….xlsx",
+        "United States make and use tables, as industry by industry", "public domain (United States government)",
+        "Bureau of Economic Analysis, Input-Output Accounts", "million USD",
+    ),
     "table": About(
         "table", "any national table in one sheet (say --region, --unit, --year, --licence)",
         "National input-output table",
+    ),
+    "mario": About(
+        "mario", "MARIO's workbook (flows, units), or its folder of CSV or Parquet", "MARIO database",
+        references="Tahavori, Golinucci, Rinaldi et al. (2023), MARIO, Journal of Open Research Software 11:14",
     ),
     "pymrio": About(
         "saved", "a folder or zip that pymrio saved (pickles only with --pickles)", "pymrio system",

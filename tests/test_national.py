@@ -189,7 +189,7 @@ def test_domestic_flows_are_part_of_all_flows_and_rows_sum_to_output(amounts):
 def test_imports_above_all_uses_and_in_tables_of_several_regions_are_refused(tmp_path: Path):
     header = Header(["X"], ["s"], ["home", "imports"], "USD", "t", "a file", "", "", (2018,))
     rows = [Rows("X", np.zeros((1, 1, 1)), np.array([[[-2.0, -9.0]]]))]
-    with pytest.raises(TableError, match="a file, 2018: sector s: imports 9 must be from 0 to its uses, -2"):
+    with pytest.raises(TableError, match="a file, 2018: s: imports 9 must be from 0 to its uses, -2"):
         list(domestic(header, lambda year: rows)[1](2018))
     with pytest.raises(TableError, match="a file: category imports: imports, in a table of 2 regions"):
         domestic(replace(header, regions=["X", "Y"]), lambda year: rows)

@@ -42,7 +42,7 @@ def import_(options: argparse.Namespace) -> int:
 
 
 def _refuse_kind_as_source(options: argparse.Namespace) -> None:
-    if options.kind is None and options.source in KINDS:
+    if options.kind is None and options.source in KINDS and not Path(options.source).exists():
         raise SaidError(f"import {options.source} {options.store}: what to import, or the store to write, is missing")
 
 

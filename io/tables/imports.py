@@ -14,8 +14,8 @@ What is imported stays in the value added of its buyers. Both amounts are said.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -34,6 +34,61 @@ ROUNDED = 0.005  # of a share: tables are printed rounded
 SLIGHT = 0.01  # of output: a category below zero that is smaller may be a correction
 
 
+@dataclass(frozen=True)
+class Uses:
+    """Who uses what: products (or industries) sell to industries and to final demand, imports among it by name."""
+
+    products: Sequence[str]
+    flows: Float[np.ndarray, "product industry"]
+    final: Float[np.ndarray, "product category"]
+    categories: Sequence[str]
+
+    @property
+    def import_columns(self) -> list[int]:
+        return [at for at, name in enumerate(self.categories) if IMPORTS.fullmatch(name.strip())]
+
+
+def without_adjustments(of: Uses, name: str) -> tuple[Uses, list[str]]:
+    """The same uses, with what is above zero in the columns of imports as a category of its own.
+
+    Some offices book adjustments there, such as duties in the row of trade: they are sales of domestic products.
+    """
+    imports = of.final[:, of.import_columns]
+    above = np.maximum(imports, 0).sum(1)
+    final = of.final.copy()
+    final[:, of.import_columns] = np.minimum(imports, 0)
+    told = [f"{above.sum():.6g} above zero among imports is final demand of its own, {name}"] if above.any() else []
+    return Uses(of.products, of.flows, np.column_stack([final, above]), [*of.categories, name]), told
+
+
+def without_imports(where: str, of: Uses) -> tuple[Uses, list[str]]:
+    """Domestic uses, by import proportionality, without the columns of imports; and what was done, in sentences.
+
+    Raises:
+        TableError: imports below zero, or above all uses of a product; it names `where` and the product.
+    """
+    found = of.import_columns
+    exports = [at for at, name in enumerate(of.categories) if EXPORTS.fullmatch(name.strip()) and at not in found]
+    others = [at for at in range(len(of.categories)) if at not in found]
+    imports = -of.final[:, found].sum(1)
+    output = of.flows.sum(1) + of.final.sum(1)
+    share, passed_on = _shares(where, of.products, output, imports, of.final[:, exports].sum(1))
+    kept = 1 - share[:, None] * np.ones(len(of.categories))
+    kept[:, exports] = np.where(passed_on[:, None], kept[:, exports], 1)
+    home = (1 - share)[:, None] * of.flows
+    names = ", ".join(of.categories[at] for at in found)
+    told = [
+        f"{names}, {imports.sum():.6g}, are in flows and final demand, which became domestic by import "
+        f"proportionality: inputs of {of.flows.sum():.6g} became {home.sum():.6g}, the rest is in value added"
+    ]
+    if passed_on.any():
+        named = ", ".join(np.asarray(of.products)[passed_on][:5])
+        told.append(
+            f"{passed_on.sum()} are exported more than they are made, so that exports are in part imports: {named}"
+        )
+    return Uses(of.products, home, (of.final * kept)[:, others], [of.categories[at] for at in others]), told
+
+
 def domestic(header: Header, read: Reader) -> tuple[Header, Reader]:
     """The same table with domestic flows, if a category of its final demand is imports.
 
@@ -41,48 +96,35 @@ def domestic(header: Header, read: Reader) -> tuple[Header, Reader]:
         TableError: imports in a table of several regions, which has its flows by origin; or, once rows are read, a
             category that is below zero everywhere and does not say what it is, or more imports than uses.
     """
-    found = [at for at, name in enumerate(header.categories) if IMPORTS.fullmatch(name.strip())]
+    found = [name for name in header.categories if IMPORTS.fullmatch(name.strip())]
     if len(header.regions) > 1:
         if found:
-            name = header.categories[found[0]]
-            raise TableError(f"{header.source}: category {name}: imports, in a table of {len(header.regions)} regions")
+            raise TableError(
+                f"{header.source}: category {found[0]}: imports, in a table of {len(header.regions)} regions"
+            )
         return header, read
     if not found:
         return header, lambda year: _suspected(header, read(year))
-    kept = [name for at, name in enumerate(header.categories) if at not in found]
+    kept = [name for name in header.categories if name not in found]
     told = header.notes | {"value_added_includes": "imported inputs, by import proportionality; taxes"}
-    return replace(header, categories=kept, notes=told), lambda year: _converted(header, year, read(year), found)
+    return replace(header, categories=kept, notes=told), lambda year: _converted(header, year, read(year))
 
 
-def _converted(header: Header, year: int, rows: Iterable[Rows | str], found: list[int]) -> Iterator[Rows | str]:
-    exports = [at for at, name in enumerate(header.categories) if EXPORTS.fullmatch(name.strip()) and at not in found]
-    others = [at for at in range(len(header.categories)) if at not in found]
+def _converted(header: Header, year: int, rows: Iterable[Rows | str]) -> Iterator[Rows | str]:
     for of in rows:
         if isinstance(of, str):
             yield of
             continue
-        flows, final = of.flows[:, 0], of.final[:, 0]
-        imports = -final[:, found].sum(1)
-        share, passed_on = _shares(header, year, flows.sum(1) + final.sum(1), imports, final[:, exports].sum(1))
-        kept = 1 - share[:, None] * np.ones(len(header.categories))
-        kept[:, exports] = np.where(passed_on[:, None], kept[:, exports], 1)
-        home = (1 - share)[:, None] * flows
-        yield replace(of, flows=home[:, None], final=(final * kept)[:, others][:, None])
-        names = ", ".join(header.categories[at] for at in found)
-        yield (
-            f"{year}: {names}, {imports.sum():.6g}, are in flows and final demand, which became domestic by import "
-            f"proportionality: inputs of {flows.sum():.6g} became {home.sum():.6g}, the rest is in value added"
-        )
-        if passed_on.any():
-            named = ", ".join(np.asarray(header.sectors)[passed_on][:5])
-            said = f"{passed_on.sum()} sectors export more than they make, so that exports are in part imports"
-            yield f"{year}: {said}: {named}"
+        uses = Uses(header.sectors, of.flows[:, 0], of.final[:, 0], header.categories)
+        home, told = without_imports(f"{header.source}, {year}", uses)
+        yield replace(of, flows=home.flows[:, None], final=home.final[:, None])
+        yield from (f"{year}: {said}" for said in told)
 
 
 def _shares(
-    header: Header, year: int, output: Float[np.ndarray, " sector"], imports: Float[np.ndarray, " sector"],
-    exports: Float[np.ndarray, " sector"],
-) -> tuple[Float[np.ndarray, " sector"], np.ndarray]:  # fmt: skip
+    where: str, products: Sequence[str], output: Float[np.ndarray, " product"], imports: Float[np.ndarray, " product"],
+    exports: Float[np.ndarray, " product"],
+) -> tuple[Float[np.ndarray, " product"], np.ndarray]:  # fmt: skip
     """The share of imports in the uses of each product, and whether exports are among these uses."""
     passed_on = (output - exports) < 0
     uses = output + imports - np.where(passed_on, 0, exports)
@@ -90,7 +132,7 @@ def _shares(
     if (wrong := (share < -ROUNDED) | (share > 1 + ROUNDED) | ((uses == 0) & (imports != 0))).any():
         at = int(np.flatnonzero(wrong)[0])
         rule = f"imports {imports[at]:.6g} must be from 0 to its uses, {uses[at]:.6g}"
-        raise TableError(f"{header.source}, {year}: sector {header.sectors[at]}: {rule}; domestic flows cannot be told")
+        raise TableError(f"{where}: {products[at]}: {rule}; domestic flows cannot be told")
     return np.clip(share, 0, 1), passed_on
 
 
