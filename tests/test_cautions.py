@@ -36,6 +36,10 @@ CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], list[str]]] = {
     "long stocks that follow output": (INOUE | {"inventory_days": 40}, [], ["model.inventory_days: 40"]),
     "short stocks that follow output": (INOUE | {"inventory_days": 1}, [], []),
     "fixed stocks": ({"inventory_days": 40}, [], []),
+    "premiums that no circle can drive": ({"prices": {"scarcity": 0.3}}, [], []),
+    "premiums that a circle can drive": (
+        {"prices": {"scarcity": 3}}, [], ["model.prices.scarcity: 3: where goods stay short, prices may rise"]
+    ),
     "fixed stocks at once": ({"adjustment_days": 1}, [], ["model.adjustment_days: 1: the steady state is sure"]),
 }  # fmt: skip
 

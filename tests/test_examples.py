@@ -15,7 +15,7 @@ from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
 from shockmesh.io.networks.import_links import import_links
 from shockmesh.io.networks.store import read_network
 
-NAMES = ["chain", "inoue-todo", "tariff2014", "uk2020", "world2014"]
+NAMES = ["chain", "gas2014", "inoue-todo", "tariff2014", "uk2020", "world2014"]
 
 
 def test_the_module_wins_over_the_folder_of_the_same_name():
@@ -54,7 +54,7 @@ def test_refuses_a_file_as_directory(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["nowhere", "", ".", "../examples", "chain/../chain"])
 def test_names_what_there_is(name: str, tmp_path: Path):
-    with pytest.raises(ExampleError, match="there are chain, inoue-todo, tariff2014, uk2020, world2014"):
+    with pytest.raises(ExampleError, match="there are chain, gas2014, inoue-todo, tariff2014, uk2020, world2014"):
         copy_example(name, tmp_path)
 
 

@@ -34,6 +34,7 @@ SPARE = {  # capacity rule → the number by which a loss of capacity is not fel
 def cautions(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
     """The cautions on a spec that is bound to its network."""
     yield from _instability(spec, bound, network)
+    yield from _spiral(spec, bound, network)
     for shock in bound.shocks:
         yield from _swallowed(spec, bound, shock, network)
         if isinstance(shock, BoundShock) and isinstance(shock.shock, DamageShock):
@@ -103,6 +104,20 @@ def _instability(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str
                 "day, so that output falls without any shock; fewer inventory_days or more adjustment_days keep it "
                 "below 1"
             )
+
+
+def _spiral(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
+    """Premiums that firms in a circle pay each other: where all are short, prices grow by (1 + ξ) A a round."""
+    if not spec.model.switches.priced:
+        return
+    scarcity = _extreme(bound, "scarcity", np.max, network)
+    growth = spectral_radius(network, 1 + scarcity[network.supplier])
+    if growth > 1 and scarcity.max() > 0:
+        most = 1 / spectral_radius(network, np.ones(network.n_links)) - 1
+        yield (
+            f"model.prices.scarcity: {scarcity.max():g}: where goods stay short, prices may rise without bound, for "
+            f"firms that sell to each other pay each other's premiums; up to {most:.2g} they cannot"
+        )
 
 
 def _days_of_links(bound: Bound, days: Float[np.ndarray, " firm"], network: FirmNetwork) -> Float[np.ndarray, " link"]:
