@@ -90,7 +90,7 @@ def test_plotly_is_inlined_once_and_numbers_are_in_the_text():
     assert "Shock report: lockdown" in text
     # Σ over regions of (3, 7, 11) · 10/20 days · median loss 0.4 · (1, .1, .1), of 21
     assert "Total output lost4.57\N{NO-BREAK SPACE}%" in text
-    assert "Region hit mostGBR 20.0\N{NO-BREAK SPACE}%" in text
+    assert "Region hit mostGBR United Kingdom 20.0\N{NO-BREAK SPACE}%" in text
     assert "f" * 64 in text
     assert "preset: hamid2025" in text
     assert "version of jax0.12.0" in text

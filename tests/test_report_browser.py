@@ -125,7 +125,7 @@ def test_every_figure_draws(dom: str):
 def test_numbers_are_there_to_read(dom: str):
     text = unescape(re.sub(r"<script.*?</script>|<style.*?</style>|<[^>]+>", " ", dom, flags=re.DOTALL))
     assert re.search(r"Total output lost\s+\d+\.\d+\s%\s+90\s% of members: \d", text)
-    assert re.search(r"Region hit most\s+GBR \d", text)
+    assert re.search(r"Region hit most\s+GBR United Kingdom \d", text)
     assert re.search(r"Output lost, in money\s+\d+(\.\d+)? million USD", text)
 
 

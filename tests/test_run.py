@@ -266,7 +266,7 @@ def test_an_interrupt_before_the_run_began(spec, tmp_path, monkeypatch, capsys):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shockmesh.cluster.planning.prepare.load_economy", interrupt)
+    monkeypatch.setattr("shockmesh.cluster.planning.prepare.on_economy", interrupt)
     assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert not (tmp_path / "run").exists()

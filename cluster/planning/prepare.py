@@ -12,7 +12,8 @@ from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.cautions import cautions, needs_told
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.io.networks.industries import load_economy, remarks_on_industries
+from shockmesh.cluster.spec.naming import on_economy
+from shockmesh.io.networks.industries import remarks_on_industries
 from shockmesh.io.reports.remarks import remarks
 from shockmesh.kernels.network import FirmNetwork
 
@@ -36,12 +37,17 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
         SpecError, ScenarioError, SeriesError, NetworkStoreError: what the spec says or names breaks a rule.
         PlanError: it does not fit the machine.
     """
-    spec = load_spec(spec_path, overrides)
-    network = load_economy(spec.economy, spec.year)
+    economy = on_economy(load_spec(spec_path, overrides))
+    spec, network = economy.spec, economy.network
     bound = bind(spec, network)
     of_fit = () if spec.infer is None else bind_calibration(spec, network).cautions
     shard_of = shards_of(spec, network)
     sizes = sizes_of(spec, network, shard_of)
-    of_spec = (*remarks(spec.model_dump(mode="json")), *remarks_on_industries(network), *cautions(spec, bound, network))
+    of_spec = (
+        *remarks(spec.model_dump(mode="json")),
+        *remarks_on_industries(network),
+        *economy.remarks,
+        *cautions(spec, bound, network),
+    )
     told = (*of_spec, *of_fit, needs_told(spec, bound, network))
     return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes), told)

@@ -21,7 +21,7 @@ from shockmesh.cluster.seeing.listeners import seeing
 from shockmesh.cluster.seeing.progress import Pace, Progress, duration
 from shockmesh.cluster.spec.load import load_spec, parse_spec
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.io.networks.industries import load_economy
+from shockmesh.cluster.spec.naming import on_economy
 from shockmesh.io.results import (
     MANIFEST,
     committed,
@@ -159,7 +159,8 @@ def _begun(path: str | Place, spec: Spec) -> tuple[Job, FirmNetwork]:
     said = provenance.manifest_of(path)
     if provenance.fingerprint(said) != said["fingerprint"]:
         raise ResumeError(f"{path}/RUN.json: fingerprint: is not that of what the file says; restore what was changed")
-    plan, network = Plan(**said["plan"]), load_economy(spec.economy, spec.year)
+    plan, economy = Plan(**said["plan"]), on_economy(spec)
+    spec, network = economy.spec, economy.network
     now = provenance.manifest(spec, plan, network)
     if now["fingerprint"] != said["fingerprint"]:
         changed = ", ".join(provenance.changes(said, now))

@@ -36,7 +36,9 @@ class Where(Frozen):
     Of those, `share` draws a fraction at random, each firm alike: afresh in each member, or once if `redraw` is off.
     """
 
-    region: Names = key((), "regions, by name; a firm is hit if it is in any of them; left out: all", ["GBR", "FRA"])
+    region: Names = key(
+        (), "regions, by code, name or group (EU); a firm is hit if it is in any of them; left out: all", ["GBR", "FRA"]
+    )
     sector: Names = key(
         (), "sectors, by name, as region; both together: firms of these sectors in these regions", ["I", "G47"]
     )

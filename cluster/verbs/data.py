@@ -79,14 +79,25 @@ def generate(options: argparse.Namespace) -> int:
 
 def describe(options: argparse.Namespace) -> int:
     """Say what is in a store, and what its checks find."""
-    from shockmesh.cluster.verbs.describe import describe_store
+    from shockmesh.cluster.verbs.describe import codes_of, describe_store
 
+    if options.codes:
+        return _show_codes(options, codes_of(options.store))
     described = describe_store(options.store)
     found = {"kind": described.kind, **(described.numbers or described.facts), "findings": list(described.findings)}
     if options.json:
         return tell(options, found, "")
     show(options, described.facts, f"{options.store}: a {described.kind}")
     return tell(options, found, "\n".join(described.findings) or "every check passes")
+
+
+def _show_codes(options: argparse.Namespace, codes: dict[str, Any]) -> int:
+    if options.json:
+        return tell(options, codes, "")
+    for kind, of in codes.items():
+        rows = {code: ", ".join([named["name"], *named["groups"]]) for code, named in of.items()}
+        show(options, rows, f"{options.store}: {kind}s; a spec takes a code, a name, or a group (behind the name)")
+    return 0
 
 
 def example(options: argparse.Namespace) -> int:
@@ -102,7 +113,8 @@ def example(options: argparse.Namespace) -> int:
 def add_verbs(verbs: Any) -> None:
     _import_parser(verbs)
     _generate_parser(verbs)
-    add_verb(verbs, "describe", describe, "what is in a table, a network or a run", "store")
+    described = add_verb(verbs, "describe", describe, "what is in a table, a network or a run", "store")
+    described.add_argument("--codes", action="store_true", help="its regions and sectors: codes, names, groups")
     named = add_verb(verbs, "example", example, "list the packaged examples, or copy one out")
     named.add_argument("name", nargs="?", help="which; default: list them")
     named.add_argument("directory", nargs="?", help="where to; default: a folder of its name")

@@ -76,6 +76,44 @@ def size_of(path: str | Place) -> dict[str, Any]:
     return counts | {"regions": len(network.regions), "sectors": len(network.sectors), "unit": network.unit}
 
 
+def codes_of(path: str | Place) -> dict[str, dict[str, Any]]:
+    """The regions and sectors of a table, a network or a run: code → name and groups, empty where they are not known.
+
+    Raises:
+        DescribeError: none of them is there.
+    """
+    from shockmesh.io.inputs.names import groups, named
+
+    labels, own = _labels(place(path))
+    found: dict[str, dict[str, Any]] = {}
+    for kind, codes in labels.items():
+        known, of_kind = named(kind, codes), groups(kind)
+        found[kind] = {
+            code: {
+                "name": known[code].name if code in known else own.get(code, "") if kind == "sector" else "",
+                "groups": [name for name, group in of_kind.items()
+                           if code in known and known[code].covers and known[code].covers <= group.covers],
+            }
+            for code in codes
+        }  # fmt: skip
+    return found
+
+
+def _labels(path: Place) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The regions and sectors of a store, and the names of sectors that a table brought itself."""
+    from shockmesh.io.networks.store import open_network
+    from shockmesh.io.results import open_run
+    from shockmesh.io.tables.store import open_table
+
+    readers = {"run": open_run, "network": open_network, "table": open_table}
+    kind = _kind(path)
+    if kind not in readers:
+        raise DescribeError(f"{path}: no table, network or run of shockmesh is there")
+    with reading(path), readers[kind](path) as ds:
+        there = [name for name in ("region", "sector") if name in ds.variables]
+        return {name: [str(one) for one in ds[name].values] for name in there}, dict(ds.attrs.get("sector_names", {}))
+
+
 def _kind(path: Place) -> str | None:
     """What the path holds, as it says itself: in its RUN.json, or by its `shockmesh_schema`, table/1 or network/1."""
     if (path / MANIFEST).is_file():

@@ -15,8 +15,8 @@ from shockmesh.cluster.planning.plan import shards_of
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.running.devices import on_host
 from shockmesh.cluster.spec.load import load_spec
+from shockmesh.cluster.spec.naming import on_economy
 from shockmesh.cluster.spec.source import SpecError
-from shockmesh.io.networks.industries import load_economy
 from shockmesh.io.rankings import check_new, write_ranking
 from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters
@@ -114,7 +114,8 @@ def solve_prices(
         raise SpecError([loaded.problem("model.prices", "missing", "required by this verb; {} takes all defaults")])
     if not 0 <= member < loaded.members:
         raise SpecError([loaded.problem("sweep.members", member, f"no such member; there are {loaded.members}")])
-    network = load_economy(loaded.economy, loaded.year)
+    economy = on_economy(loaded)
+    loaded, network = economy.spec, economy.network
     shard_of = shards_of(loaded, network)
     simulator = Simulator(loaded, network, shard_of=shard_of)
     inputs = simulator.inputs(range(member, member + 1))

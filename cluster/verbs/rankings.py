@@ -68,8 +68,15 @@ def _top(options: argparse.Namespace, ranking: Any, by: str, out: str, none: str
         return tell(options, {"ranking": out, "firms": len(ranking), "by": by, "top": top}, "")
     if not top:
         return tell(options, {}, f"{out}: {len(ranking):,} firms, all of {by} 0: {none}")
-    firms = {f"{row['rank']}  {row['firm']}": f"{row[by]:.4g}  {row['region']}, {row['sector']}" for row in top}
+    firms = {f"{row['rank']}  {row['firm']}": f"{row[by]:.4g}  {_where(row, ranking)}" for row in top}
     return show(options, firms, f"{out}: {len(ranking):,} firms by {by}")
+
+
+def _where(row: Any, ranking: Any) -> str:
+    """A firm's region and sector, with their names."""
+    from shockmesh.io.inputs.names import label
+
+    return ", ".join(label(kind, row[kind], [*ranking[kind].unique()]) for kind in ("region", "sector"))
 
 
 def add_verbs(verbs: Any) -> None:

@@ -12,8 +12,8 @@ from shockmesh.cluster.planning.plan import kept_numbers
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.naming import on_economy
 from shockmesh.cluster.spec.shocks import part_of
-from shockmesh.io.networks.industries import load_economy
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
 from shockmesh.kernels.mechanisms.courses import Failures, Recovery, Rise
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
@@ -41,7 +41,8 @@ def rank_by_sensitivity(
     """
     check_new(out)
     loaded = load_spec(spec, overrides)
-    network = load_economy(loaded.economy, loaded.year)
+    economy = on_economy(loaded)
+    loaded, network = economy.spec, economy.network
     block = members_at_once(loaded, network, memory)
     simulator = Simulator(loaded, network, block)
     columns: dict[str, np.ndarray] = {}

@@ -11,6 +11,7 @@ from shockmesh.io.reports.headline import deepest_day, gain_most, hit_most, name
 from shockmesh.io.reports.losses import HIGH, LOW, Losses, days_of, notable
 
 BARS, ROWS, CURVES = 15, 45, 100  # the most that one figure shows
+LONGEST = 32  # characters of a label
 CHANCE = 1.96  # standard deviations: 95 of 100 rank correlations of unrelated numbers lie within CHANCE / √(n − 1)
 
 
@@ -59,7 +60,7 @@ def ranking(losses: Losses, dim: str) -> Panel:
         choices["amount"] = bars(hit_most(losses, dim, BARS, "money"), dim, "money", 1, f"loss, {losses.currency}")
     if gains := gain_most(losses, dim, BARS):
         choices["gain"] = bars(gains, dim, "loss", -100, "gain, % of its baseline")
-    first = ", ".join(f"{row[dim]} {percent(row['loss']['median'])}" for row in rows[:3])
+    first = ", ".join(f"{row['label']} {percent(row['loss']['median'])}" for row in rows[:3])
     more = f" The {BARS} hit most of {labels}." if labels > BARS else ""
     spread = "Bar: median; line: 90 % of members." if len(losses.member) > 1 else ""
     return Panel(
@@ -176,7 +177,12 @@ def path(
 def bars(rows: list[dict[str, Any]], dim: str, what: str, factor: float, title: str) -> plot.Figure:
     """Bars of the spreads `what` of rows that `dim` names, times a factor."""
     scaled = [{end: factor * row[what][end] for end in ("median", "low", "high")} for row in rows]
-    return plot.bars([row[dim] for row in rows], scaled, title)
+    return plot.bars([shortened(row.get("label", row[dim])) for row in rows], scaled, title)
+
+
+def shortened(label: str) -> str:
+    """A label that leaves room for a bar."""
+    return label if len(label) <= LONGEST else label[: LONGEST - 1].rstrip(" ,") + "…"
 
 
 def _path_titles(losses: Losses) -> tuple[str, str]:

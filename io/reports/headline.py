@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
+from shockmesh.io.inputs import names
 from shockmesh.io.reports.losses import (
     HIGH,
     LOW,
@@ -88,11 +89,14 @@ def gain_most(losses: Losses, dim: str, most: int) -> list[dict[str, Any]]:
 
 
 def _labelled(losses: Losses, dim: str, places: list[int]) -> list[dict[str, Any]]:
-    """What labels at some places lose: each label with the spread of its loss and money."""
+    """What labels at some places lose: each (`label`: with its plain name), with the spread of its loss and money."""
     share, money = losses.share(dim), losses.money(dim)
+    labels = [str(label) for label in share[dim].values]
+    plain = {i: names.label(dim, labels[i], labels) if dim in ("region", "sector") else labels[i] for i in places}
     return [
         {
-            dim: str(share[dim].values[i]),
+            dim: labels[i],
+            "label": plain[i],
             "loss": spread(share.isel({dim: i}).values),
             "money": None if money is None else {**spread(money.isel({dim: i}).values), "unit": losses.currency},
         }

@@ -101,7 +101,7 @@ def _money_cards(losses: Losses, numbers: Mapping[str, Any]) -> Iterator[Card]:
 
 
 def _hit_cards(losses: Losses, dim: str) -> Iterator[Card]:
-    said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in hit_most(losses, dim, 3)]
+    said = [f"{row['label']} {percent(row['loss']['median'])}" for row in hit_most(losses, dim, 3)]
     if len(said) > 1:
         yield Card(f"{dim.capitalize()} hit most", said[0], "then " + ", ".join(said[1:]))
 

@@ -1,0 +1,126 @@
+"""Names and groups in a spec, in place of codes: `{region: EU, sector: Manufacturing}` becomes the economy's own codes.
+
+A code counts before a name, a name before a group; what is none of these stays as it is, and is told when the spec is
+bound. A spec that was resolved has codes only, and stays the same when it is resolved again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel
+from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.source import KeyPath, Problem, SpecError
+from shockmesh.io.inputs.names import Kind, NamesError, group_of, meant
+from shockmesh.io.networks.industries import load_economy
+from shockmesh.kernels.network import FirmNetwork
+
+KINDS: dict[str, Kind] = {  # fields that name regions or sectors, in a list or as keys
+    "region": "region",
+    "by_region": "region",
+    "sector": "sector",
+    "by_sector": "sector",
+    "inventory_by_product": "sector",
+    "builders": "sector",
+    "energy": "sector",
+}
+
+
+@dataclass(frozen=True)
+class OnEconomy:
+    """A spec whose names are those of its economy."""
+
+    spec: Spec
+    network: FirmNetwork
+    remarks: tuple[str, ...]  # which codes each group stands for
+
+
+@dataclass
+class _Found:
+    """What is gathered on the way."""
+
+    spec: Spec
+    codes: dict[Kind, tuple[str, ...]]
+    problems: list[Problem] = field(default_factory=list[Problem])
+    remarks: dict[str, None] = field(default_factory=dict[str, None])
+
+    def meant(self, kind: Kind, word: str, path: KeyPath) -> list[str]:
+        try:
+            found = meant(kind, word, self.codes[kind])
+        except NamesError as error:
+            self.problems.append(self.spec.problem(path, word, str(error)))
+            return [word]
+        if len(found) > 1:
+            self.remarks[f"{word}: {_members(kind, word, found)}"] = None
+        return found or [word]
+
+
+def on_economy(spec: Spec) -> OnEconomy:
+    """Read the economy of a spec, and give what the spec names its codes.
+
+    Raises:
+        SpecError: a name of several codes, a group that a sector only partly belongs to, or a code that two groups give
+            different numbers.
+        NetworkStoreError, TableError, GenerateError: nothing sound is there.
+    """
+    network = load_economy(spec.economy, spec.year)
+    found = _Found(spec, {"region": network.regions, "sector": network.sectors})
+    resolved: Spec = _resolved(found, spec, ())
+    if found.problems:
+        raise SpecError(found.problems)
+    return OnEconomy(resolved, network, tuple(found.remarks))
+
+
+def _members(kind: Kind, word: str, found: list[str]) -> str:
+    """Which codes a group stands for, in words; and how many of its countries the economy does not have apart."""
+    shown = ", ".join(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
+    group = group_of(kind, word)
+    absent = len(group.covers) - len(found) if group and kind == "region" else 0
+    return f"stands for {shown}" + (f"; {absent} of its countries are no regions of the economy" if absent > 0 else "")
+
+
+def _resolved(found: _Found, value: Any, path: KeyPath) -> Any:
+    """A part of a spec with codes in place of names."""
+    if isinstance(value, BaseModel):
+        parts = {name: _part(found, name, getattr(value, name), (*path, name)) for name in type(value).model_fields}
+        changed = {name: part for name, part in parts.items() if part is not getattr(value, name)}
+        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, tuple) and any(isinstance(one, BaseModel) for one in value):
+        parts_ = tuple(_resolved(found, one, (*path, i)) for i, one in enumerate(value))
+        return parts_ if any(a is not b for a, b in zip(parts_, value, strict=True)) else value
+    return value
+
+
+def _part(found: _Found, name: str, value: Any, path: KeyPath) -> Any:
+    kind = KINDS.get(name)
+    resolve = partial(_keys if isinstance(value, dict) else _list, found, kind)
+    if kind is None or not isinstance(value, dict | tuple) or not value:
+        return _resolved(found, value, path)
+    changed = resolve(value, path)
+    return value if changed == value else changed
+
+
+def _list(found: _Found, kind: Kind, words: tuple[str, ...], path: KeyPath) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(code for word in words for code in found.meant(kind, word, path)))
+
+
+def _keys(found: _Found, kind: Kind, numbers: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+    """Numbers by code. What is said of a code itself counts before what a name or a group says of it."""
+    own = {code: number for code, number in numbers.items() if code in found.codes[kind]}
+    others: dict[str, Any] = {}
+    for word, code in _of_words(found, kind, [word for word in numbers if word not in own], path):
+        if path[-1] == "builders" and code in others | own:
+            found.problems.append(found.spec.problem(path, word, f"{code} is named twice"))
+        elif others.setdefault(code, numbers[word]) != numbers[word]:
+            found.problems.append(found.spec.problem(path, word, f"{code} has another number already; name the code"))
+    return others | own
+
+
+def _of_words(found: _Found, kind: Kind, words: list[str], path: KeyPath) -> Iterator[tuple[str, str]]:
+    for word in words:
+        codes = found.meant(kind, word, (*path, word))
+        if path[-1] == "builders" and len(codes) > 1:
+            rule = f"stands for {', '.join(codes[:5])}: give each its own share"
+            found.problems.append(found.spec.problem((*path, word), word, rule))
+        yield from ((word, code) for code in codes)

@@ -1,0 +1,163 @@
+"""Names and groups of sectors and places: what a spec may say in place of codes, and what is told of them."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from shockmesh.cluster.cli import main
+from shockmesh.cluster.spec.load import load_spec
+from shockmesh.cluster.spec.naming import on_economy
+from shockmesh.cluster.spec.source import SpecError
+from shockmesh.cluster.verbs.printing import DONE
+from shockmesh.io.inputs.names import NAMES, Kind, NamesError, groups, label, meant, named
+from shockmesh.io.inputs.survey import CROSSWALK
+from shockmesh.io.networks.store import write_network
+from toy import toy_network
+
+WIOD = ["A01", "B", "C10-C12", "C19", "C29", "D35", "F", "G47", "R_S"]
+REV3 = ["AtB", "C", "15t16", "64", "J"]
+WORLD = ["AUT", "CHE", "DEU", "GBR", "ROW"]
+
+MEANT: dict[str, tuple[Kind, str, list[str], list[str]]] = {
+    "a code": ("sector", "C29", WIOD, ["C29"]),
+    "a name": ("sector", "motor vehicles", WIOD, ["C29"]),
+    "a section": ("sector", "C", WIOD, ["C10-C12", "C19", "C29"]),
+    "a section by its name": ("sector", "Manufacturing", WIOD, ["C10-C12", "C19", "C29"]),
+    "industry": ("sector", "Industry", WIOD, ["B", "C10-C12", "C19", "C29", "D35"]),
+    "services": ("sector", "services", WIOD, ["G47", "R_S"]),
+    "a code that is a group elsewhere": ("sector", "C", REV3, ["C"]),
+    "a group of another classification": ("sector", "Manufacturing", REV3, ["15t16"]),
+    "nothing": ("sector", "Umbrellas", WIOD, []),
+    "codes of nobody": ("sector", "Manufacturing", ["mine", "mill"], []),
+    "a country": ("region", "germany", WORLD, ["DEU"]),
+    "a country of two letters": ("region", "Greece", ["DE", "EL"], ["EL"]),
+    "the rest": ("region", "Rest of the world", WORLD, ["ROW"]),
+    "a union": ("region", "EU", WORLD, ["AUT", "DEU"]),
+    "a union by its name": ("region", "European Union", ["AT", "CH", "DE"], ["AT", "DE"]),
+    "the seven": ("region", "G7", WORLD, ["DEU", "GBR"]),
+    "those of the OECD": ("region", "OECD", WORLD, ["AUT", "CHE", "DEU", "GBR"]),
+    "a country in parts": ("region", "China", ["CN1", "CN2"], []),
+}
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_a_word_means_these_codes(name: str) -> None:
+    kind, word, codes, expected = MEANT[name]
+    assert meant(kind, word, codes) == expected
+
+
+UNSURE: dict[str, tuple[Kind, str, list[str], str]] = {
+    "one partly in a group": ("sector", "H", REV3, "H: 64 only partly belong to it; name the codes"),
+    "two of a name": ("region", "Rest of the world", ["ROW", "FIGW1"], "may be ROW or FIGW1; name the code"),
+}
+
+
+@pytest.mark.parametrize("name", UNSURE)
+def test_a_word_that_is_not_sure_is_refused(name: str) -> None:
+    kind, word, codes, says = UNSURE[name]
+    with pytest.raises(NamesError, match=says):
+        meant(kind, word, codes)
+
+
+def test_every_code_of_the_survey_has_a_name() -> None:
+    with CROSSWALK.open(encoding="utf-8") as lines:
+        known = {row["sector"]: row["used_by"].split() for row in csv.DictReader(lines)}
+    for classification in ("wiod2016", "icio", "nace64", "isic"):
+        codes = [code for code, used in known.items() if classification in used]
+        found = named("sector", codes)
+        assert [code for code in codes if code not in found or not found[code].name] == []
+
+
+def test_a_name_means_the_same_divisions_throughout_a_classification() -> None:
+    with (NAMES / "sectors.csv").open(encoding="utf-8") as lines:
+        rows = [(used, row) for row in csv.DictReader(lines) for used in row["used_by"].split() if row["divisions"]]
+    parts = ("C24A", "C24B", "C301", "C302T309")  # of a division
+    ways: dict[tuple[str, str], set[str]] = {}
+    for used, row in rows:
+        if row["code"] not in parts:
+            ways.setdefault((used, row["name"]), set()).add(row["divisions"])
+    assert {key: of for key, of in ways.items() if len(of) > 1} == {}
+
+
+def test_groups_have_as_many_members_as_they_say() -> None:
+    assert {code: len(of.covers) for code, of in groups("region").items()} == {"EU": 27, "EA": 21, "OECD": 38, "G7": 7}
+    members = {member for of in groups("region").values() for member in of.covers}
+    assert members <= named("region", [*members]).keys()
+
+
+def test_exiobase_is_known_by_what_pymrio_brings() -> None:
+    import pymrio
+
+    brought: Any = pymrio.get_classification("exio3_ixi")
+    names, codes = brought.sectors["ExioName"].tolist(), brought.sectors["ExioCode"].tolist()
+    assert label("sector", "i01.b", codes) == "i01.b Cultivation of wheat"
+    assert len(meant("sector", "D", names)) == 16
+    assert {"Processed rice"} <= {*meant("sector", "Manufacturing", names)}
+
+
+SPEC: dict[str, Any] = {
+    "economy": "toy.zarr", "horizon": {"days": 4},
+    "model": {"preset": "hallegatte2014", "inventory_days": {"default": 9, "by_region": {"EU": 5, "ESP": 7}}},
+    "shocks": [
+        {"name": "strike", "kind": "recovery", "loss": {"by_sector": {"Manufacturing": 0.5, "Services": 0.25}},
+         "where": {"region": ["United Kingdom", "EA"], "sector": ["Food", "I", "Services"]}},
+        {"name": "quake", "kind": "damage", "where": {"region": "France"}, "loss": 0.1,
+         "builders": {"Retail trade": 1}},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Any:
+    write_network(toy_network(), tmp_path / "toy.zarr")
+
+    def file(**changes: Any) -> Path:
+        path = tmp_path / "spec.yaml"
+        path.write_text(yaml.safe_dump(SPEC | changes))
+        return path
+
+    return file
+
+
+def test_a_spec_of_names_is_the_spec_of_their_codes(spec: Any) -> None:
+    found = on_economy(load_spec(spec()))
+    resolved: Any = found.spec
+    strike, quake = resolved.shocks
+    assert resolved.model.inventory_days.by_region == {"ESP": 7, "FRA": 5}
+    assert (strike.where.region, strike.where.sector) == (("GBR", "ESP", "FRA"), ("C10", "I", "G47"))
+    assert strike.loss.by_sector == {"C10": 0.5, "G47": 0.25, "I": 0.25}
+    assert (quake.where.region, quake.builders) == (("FRA",), {"G47": 1})
+    assert "Services: stands for G47, I" in found.remarks
+    assert "EU: stands for ESP, FRA; 25 of its countries are no regions of the economy" in found.remarks
+    assert on_economy(found.spec).spec == found.spec
+
+
+TWICE = {"default": 9, "by_region": {"EU": 5, "EA": 6}}
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "two groups": ({"model": {"inventory_days": TWICE}}, "model.inventory_days.by_region: EU: ESP has another number"),
+    "a group that builds": (
+        {"shocks": [SPEC["shocks"][1] | {"builders": {"Services": 1}}]},
+        r"shocks.quake.builders.Services: Services: stands for G47, I: give each its own share",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_groups_that_contradict_each_other_are_refused(name: str, spec: Any) -> None:
+    changes, says = BAD[name]
+    with pytest.raises(SpecError, match=rf"spec.yaml:\d+: {says}"):
+        on_economy(load_spec(spec(**changes)))
+
+
+def test_the_verbs_tell_codes_and_groups(spec: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(spec(shocks=SPEC["shocks"][:1])), "--json"]) == DONE
+    assert "Services: stands for G47, I" in json.loads(capsys.readouterr().out)["notes"]
+    assert main(["describe", str(tmp_path / "toy.zarr"), "--codes", "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert told["region"]["GBR"] == {"name": "United Kingdom", "groups": ["OECD", "G7"]}
+    assert told["sector"]["C10"] == {"name": "Food", "groups": ["C", "Industry"]}
+    assert main(["describe", str(tmp_path / "toy.zarr"), "--codes"]) == DONE
+    assert "Spain, EU, EA, OECD" in capsys.readouterr().out
