@@ -14,7 +14,7 @@ class Progress:
     def __init__(self, options: argparse.Namespace) -> None:
         self.silent = options.quiet or options.json
         self.began = time.monotonic()
-        self.last = 0.0
+        self.last = float("-inf")
         self.width = 0
 
     def __enter__(self) -> "Progress":

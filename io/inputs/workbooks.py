@@ -5,7 +5,7 @@ A cell is text, a number (float), a bool, a date, or "" where it is empty; a row
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from shockmesh.io.inputs.files import File, SourceError
 
 if TYPE_CHECKING:
-    from python_calamine import CalamineWorkbook
+    from python_calamine import CalamineSheet, CalamineWorkbook
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 
@@ -29,6 +29,7 @@ class Workbook:
 
     file: File
     book: "CalamineWorkbook"
+    last: dict[str, "CalamineSheet"] = field(default_factory=dict[str, "CalamineSheet"])  # the sheet that was read last
 
     @property
     def sheets(self) -> list[str]:
@@ -45,11 +46,18 @@ class Workbook:
         if sheet not in self.sheets:
             said = f"sheet: {sheet}: no such sheet" if sheet else "sheet: none given"
             raise SourceError(f"{self.file}: {said}; there are {', '.join(self.sheets) or 'none'}")
-        with _readable(self.file):
-            found = self.book.get_sheet_by_name(sheet)
+        found = self._sheet(sheet)
         margin: Cells = [""] * (found.start or (0, 0))[1]  # Calamine gives the rows above, but not the columns before
         for cells in found.iter_rows():
-            yield [*margin, *cells]
+            yield [*margin, *cells] if margin else cells
+
+    def _sheet(self, name: str) -> "CalamineSheet":
+        """A sheet; it is kept until another one is read, since it takes long."""
+        if name not in self.last:
+            self.last.clear()
+            with _readable(self.file):
+                self.last[name] = self.book.get_sheet_by_name(name)
+        return self.last[name]
 
 
 def open_workbook(file: File) -> Workbook:

@@ -31,6 +31,6 @@ def industry_by_industry(
     told = ""
     if len(lost):
         amount = used[lost].sum() + demand[lost].sum()
-        named = ", ".join(products[at] for at in lost[:5])
+        named = ", ".join(str(products[at]) for at in lost[:5])
         told = f"{len(lost)} products are used and made by nobody, and are left out, {amount:.6g}: {named}"
     return shares @ used, shares @ demand, told
