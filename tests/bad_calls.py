@@ -143,6 +143,8 @@ CALLS: dict[str, list[str]] = {  # of every verb, one that is right
     "logs": ["sweep"],
     "verify": ["sweep"],
     "report": ["sweep", "--out", "out.html"],
+    "explain": ["model.capacity"],
+    "cite": ["sweep"],
     "esri": ["network.zarr", "--out", "out.csv"],
     "sensitivity": ["table.yaml", "--out", "out.csv"],
     "prices": ["prices.yaml", "--out", "out.csv"],
@@ -156,6 +158,9 @@ NO_OVERRIDES = (
     "horizon.days=\a", "horizon.days=*x", "sweep.seed=-1", "horizon.days=1e3", "horizon.days=99999999999",
 )  # fmt: skip
 OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
+    "import --columns": ("nonsense", "supplier", "supplier=who", "nobody=1"),
+    "import --mend": ("nonsense", "duplicates,nonsense"),
+    "import --encoding": ("nonsense", "utf-16"),
     "generate --firms": ("0", "-1", "3", "999999999999"),
     "generate --seed": ("-1",),
     "generate --year": ("1999", "-2020"),

@@ -192,7 +192,7 @@ def every_leaf() -> list[Leaf]:
 
 def fields_of_numbers() -> set[str]:
     """Every field of the models of a spec that may be a number, or holds some."""
-    known = Spec.model_json_schema(by_alias=False)["$defs"]
+    known = Spec.model_json_schema(by_alias=False, mode="serialization")["$defs"]  # ids are texts there
     models = {name: of["properties"] for name, of in known.items() if "properties" in of and "PerFirm" not in name}
 
     def admits(schema: Any) -> bool:

@@ -54,12 +54,12 @@ def sniff(file: File, suits: Suits, needed: int, encoding: str | None = None) ->
     Raises:
         DialectError: the file cannot be decoded, or has no rows.
     """
-    encoding = encoding or _encoding(file)
+    encoding = _known(encoding) if encoding else _encoding(file)
     try:
         with file.text(encoding) as lines:
             head = [line for _, line in zip(range(HEAD_ROWS), lines, strict=False)]
     except UnicodeError as error:
-        raise DialectError(f"{file}: is not written in {encoding}: {error}") from error
+        raise DialectError(f"{file}: is not written in {encoding} (--encoding): {error}") from error
     delimiter = _delimiter(head)
     rows = list(_rows(head, delimiter))
     best = max(rows, key=lambda row: (min(suits(row[1]), needed), -row[0]), default=(0, []))
@@ -110,6 +110,13 @@ def _rows(head: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]
     """Rows of several cells, with the line on which each ends."""
     rows = csv.reader(head, delimiter=delimiter, skipinitialspace=True)
     yield from ((rows.line_num, [cell.strip() for cell in row]) for row in rows if len(row) > 1)
+
+
+def _known(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError as error:
+        raise DialectError(f"--encoding {encoding}: no such encoding") from error
 
 
 def _encoding(file: File) -> str:
