@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, fill
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -61,7 +61,8 @@ def _spec_lines() -> Iterator[str]:
 def _key_lines(key: Key, title: str, within: str) -> Iterator[str]:
     """What there is to say of a key. The anchor of a key with keys of its own is at the heading of those."""
     anchor = "" if within or ("." not in key.path and key.part != "Spec") else f" {{ #{title} }}"
-    meaning = key.meaning if not key.meaning[1:2].isalpha() else key.meaning[:1].upper() + key.meaning[1:]
+    first = key.meaning[:1].upper() if key.meaning[:1].isascii() and key.meaning[1:2] != "," else key.meaning[:1]
+    meaning = first + key.meaning[1:]
     yield f"### `{title}`{anchor}\n"
     yield meaning.removesuffix(".") + "." + (f" Its keys: [{within}](#{key.path})." if within else "") + "\n"
     yield from (f"* {heading}: {_code(heading, text)}" for heading, text in key.lines())
@@ -108,7 +109,8 @@ def verbs_page() -> str:
     """Every verb, with the options that its parser takes."""
     lines = ["# Every verb\n", "`shockmesh VERB --help` prints the same.\n"]
     for name, parser in verbs().items():
-        usage = re.sub(r"\s+", " ", parser.format_usage().removeprefix("usage: "))
+        usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
+        usage = fill(usage, 84, subsequent_indent="    ", break_on_hyphens=False)
         rows = [[_names(action), " ".join((action.help or "").split())] for action in told(parser)]
         lines += [f"## {name} {{ #{name} }}\n", f"{parser.description}\n", f"```text\n{usage}\n```\n"]
         lines += [*table(["argument", "meaning"], rows), ""]
@@ -185,11 +187,12 @@ def _block(text: str) -> str:
     """
     if text.startswith("    ") or re.search(r"\S {2,}\S", text):
         return f"```text\n{dedent(text)}\n```"
-    if all(re.match(r"\w+: |    ", line) for line in text.splitlines()):
+    if len(re.findall(r"(?m)^\w+: ", text)) > 1 and all(re.match(r"\w+: |    ", line) for line in text.splitlines()):
         text = re.sub(r"(?m)^(\w+): ", r"- `\1`: ", text)
     text = re.sub(r"(?m)^( *)\* ", r"\1- ", text).replace("*", r"\*").replace("<", "&lt;")
     text = re.sub(r"(?m)^  (?= *(?:\d+\.|-) |   )", "", text)
-    text = re.sub(r"(?m)^    (?=[A-Z]\w+: )", "- ", text)  # what is raised
+    if text.startswith(("Args:", "Raises:", "Returns:")):
+        text = re.sub(r"(?m)^    (?=[A-Za-z_][\w, ]*: )", "- ", text)
     return re.sub(r"(:|\.)\n(?=(?:1\.|-) )", r"\1\n\n", text)
 
 
