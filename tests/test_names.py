@@ -5,16 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from shockmesh.cluster.cli import main
+from shockmesh.cluster.planning.prepare import prepare
+from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.naming import on_economy
+from shockmesh.cluster.spec.selection import Directory
 from shockmesh.cluster.spec.source import SpecError
 from shockmesh.cluster.verbs.printing import DONE
-from shockmesh.io.inputs.names import NAMES, Kind, NamesError, groups, label, meant, named
+from shockmesh.io.inputs.names import NAMES, Kind, NamesError, groups_of, label, meant, named
 from shockmesh.io.inputs.survey import CROSSWALK
+from shockmesh.io.networks.industries import industry_network
 from shockmesh.io.networks.store import write_network
+from tables import random_table
 from toy import toy_network
 
 WIOD = ["A01", "B", "C10-C12", "C19", "C29", "D35", "F", "G47", "R_S"]
@@ -83,8 +89,13 @@ def test_a_name_means_the_same_divisions_throughout_a_classification() -> None:
 
 
 def test_groups_have_as_many_members_as_they_say() -> None:
-    assert {code: len(of.covers) for code, of in groups("region").items()} == {"EU": 27, "EA": 21, "OECD": 38, "G7": 7}
-    members = {member for of in groups("region").values() for member in of.covers}
+    assert {code: len(of.covers) for code, of in groups_of("region").items()} == {
+        "EU": 27,
+        "EA": 21,
+        "OECD": 38,
+        "G7": 7,
+    }
+    members = {member for of in groups_of("region").values() for member in of.covers}
     assert members <= named("region", [*members]).keys()
 
 
@@ -133,6 +144,23 @@ def test_a_spec_of_names_is_the_spec_of_their_codes(spec: Any) -> None:
     assert "Services: stands for G47, I" in found.remarks
     assert "EU: stands for ESP, FRA; 25 of its countries are no regions of the economy" in found.remarks
     assert on_economy(found.spec).spec == found.spec
+
+
+def test_a_sweep_takes_names_and_groups_too(spec: Any) -> None:
+    sweep = {"grid": {"shocks.strike.where.region": ["EU", "GBR", "Spain"]}}
+    ready = prepare(spec(shocks=SPEC["shocks"][:1], sweep=sweep, resources={"gangs": 1}))
+    bound = bind(ready.spec, ready.network)
+    shock: Any = bound.shocks[0]
+    hit = shock.places["where"].at(bound.members.values, np.arange(3))
+    regions = [{ready.network.regions[k] for k in ready.network.region[hit[:, member]]} for member in range(3)]
+    assert regions == [{"ESP", "FRA"}, {"GBR"}, {"ESP"}]
+
+
+def test_the_names_that_a_table_brings_are_known_too() -> None:
+    table = random_table(1, 2)
+    table.attrs["sector_names"] = {"S0": "Umbrellas", "S1": "Raincoats"}
+    network = industry_network(table)
+    assert Directory(network).find("sector", "raincoats") == [1]
 
 
 TWICE = {"default": 9, "by_region": {"EU": 5, "EA": 6}}

@@ -35,6 +35,7 @@ from shockmesh.cluster.spec.shocks import (
 )
 from shockmesh.cluster.spec.source import Problem, SpecError
 from shockmesh.cluster.spec.values import Field, group_names, make_field
+from shockmesh.io.inputs.names import NamesError
 from shockmesh.io.inputs.scenarios import read_factors
 from shockmesh.kernels.network import FirmNetwork
 
@@ -143,7 +144,12 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
     """Names of regions, sectors and firms that the economy does not have."""
     for path, key, name in _names_used(spec, members):
         known = directory.codes(key)
-        if str(name) not in known:
+        try:
+            found = str(name) in known or (path.endswith(f".{key}") and directory.find(key, str(name)))
+        except NamesError as error:
+            yield spec.problem(path, name, str(error))
+            continue
+        if not found:
             yield spec.problem(path, name, f"no such {key} in the economy" + _alternatives(str(name), known))
 
 

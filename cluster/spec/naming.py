@@ -4,13 +4,14 @@ A code counts before a name, a name before a group; what is none of these stays 
 bound. A spec that was resolved has codes only, and stays the same when it is resolved again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.selection import own_names
 from shockmesh.cluster.spec.source import KeyPath, Problem, SpecError
 from shockmesh.io.inputs.names import Kind, NamesError, group_of, meant
 from shockmesh.io.networks.industries import load_economy
@@ -42,12 +43,13 @@ class _Found:
 
     spec: Spec
     codes: dict[Kind, tuple[str, ...]]
+    own: Mapping[str, str]  # names of sectors that the economy brings
     problems: list[Problem] = field(default_factory=list[Problem])
     remarks: dict[str, None] = field(default_factory=dict[str, None])
 
     def meant(self, kind: Kind, word: str, path: KeyPath) -> list[str]:
         try:
-            found = meant(kind, word, self.codes[kind])
+            found = meant(kind, word, self.codes[kind], self.own)
         except NamesError as error:
             self.problems.append(self.spec.problem(path, word, str(error)))
             return [word]
@@ -65,7 +67,7 @@ def on_economy(spec: Spec) -> OnEconomy:
         NetworkStoreError, TableError, GenerateError: nothing sound is there.
     """
     network = load_economy(spec.economy, spec.year)
-    found = _Found(spec, {"region": network.regions, "sector": network.sectors})
+    found = _Found(spec, {"region": network.regions, "sector": network.sectors}, own_names(network))
     resolved: Spec = _resolved(found, spec, ())
     if found.problems:
         raise SpecError(found.problems)

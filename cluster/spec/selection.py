@@ -1,5 +1,6 @@
 """Which firms a shock hits, in each member."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from shockmesh.cluster.spec.members import member_key, root_key
 from shockmesh.cluster.spec.rules import WHERE_NAMES
 from shockmesh.cluster.spec.shocks import Where
 from shockmesh.cluster.spec.values import Drawn
+from shockmesh.io.inputs.names import Kind, meant
 from shockmesh.kernels.network import FirmNetwork
 
 SHOWN = 5  # firms
@@ -21,6 +23,11 @@ SHOWN = 5  # firms
 def named(network: FirmNetwork, firms: Int[np.ndarray, " some"]) -> str:
     """The ids of the first of some firms, for a message."""
     return ", ".join([*map(str, network.firm[firms[:SHOWN]]), *(["…"] if len(firms) > SHOWN else [])])
+
+
+def own_names(network: FirmNetwork) -> Mapping[str, str]:
+    """The names of sectors that an economy brings with it."""
+    return network.attrs.get("sector_names", {})
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,19 @@ class Directory:
         if key == "firm":
             return self._firms
         return {name: i for i, name in enumerate(self.network.regions if key == "region" else self.network.sectors)}
+
+    def find(self, key: str, name: str) -> list[int]:
+        """The codes that a name means: its own, or those of a plain name or a group; none if it is not known.
+
+        Raises:
+            NamesError: it may mean several, or is a group that a sector only partly belongs to.
+        """
+        codes = self.codes(key)
+        if name in codes:
+            return [codes[name]]
+        kinds: dict[str, Kind] = {"region": "region", "sector": "sector"}
+        found = meant(kinds[key], name, [*codes], own_names(self.network)) if key in kinds else []
+        return [codes[code] for code in found]
 
     def labels(self, key: str) -> Int[np.ndarray, " firm"]:
         """The code of each firm."""
@@ -61,9 +81,8 @@ class Selection:
         for key in WHERE_NAMES:
             wanted = (names[key],) if key in names else getattr(self.where, key)
             if wanted:
-                codes = self.directory.codes(key)
-                is_wanted = np.zeros(len(codes), bool)
-                is_wanted[[codes[str(name)] for name in wanted]] = True
+                is_wanted = np.zeros(len(self.directory.codes(key)), bool)
+                is_wanted[[code for name in wanted for code in self.directory.find(key, str(name))]] = True
                 chosen &= is_wanted[self.directory.labels(key)]
         return chosen
 

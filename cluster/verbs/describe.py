@@ -11,6 +11,7 @@ from shockmesh.io.stores.places import Place, place
 from shockmesh.io.stores.schemas import schema_of
 
 if TYPE_CHECKING:
+    from shockmesh.io.inputs.names import Named
     from shockmesh.io.tables.checks import Finding
 
 DIFFERENCES = {
@@ -82,24 +83,27 @@ def codes_of(path: str | Place) -> dict[str, dict[str, Any]]:
     Raises:
         DescribeError: none of them is there.
     """
-    from shockmesh.io.inputs.names import groups, named
+    from shockmesh.io.inputs.names import groups_of, named
 
-    labels, own = _labels(place(path))
-    found: dict[str, dict[str, Any]] = {}
-    for kind, codes in labels.items():
-        known, of_kind = named(kind, codes), groups(kind)
-        found[kind] = {
-            code: {
-                "name": known[code].name if code in known else own.get(code, "") if kind == "sector" else "",
-                "groups": [name for name, group in of_kind.items()
-                           if code in known and known[code].covers and known[code].covers <= group.covers],
-            }
-            for code in codes
-        }  # fmt: skip
-    return found
+    regions, sectors, own = _labels(place(path))
+    known = {"region": named("region", regions), "sector": named("sector", sectors, own)}
+    return {
+        "region": {code: _called(known["region"].get(code), groups_of("region")) for code in regions},
+        "sector": {code: _called(known["sector"].get(code), groups_of("sector")) for code in sectors},
+    }
 
 
-def _labels(path: Place) -> tuple[dict[str, list[str]], dict[str, str]]:
+def _called(of: "Named | None", groups: "Mapping[str, Named]") -> dict[str, Any]:
+    """The name of a code, and the groups that it belongs to."""
+    if of is None:
+        return {"name": "", "groups": []}
+    return {
+        "name": of.name,
+        "groups": [name for name, group in groups.items() if of.covers and of.covers <= group.covers],
+    }
+
+
+def _labels(path: Place) -> tuple[list[str], list[str], dict[str, str]]:
     """The regions and sectors of a store, and the names of sectors that a table brought itself."""
     from shockmesh.io.networks.store import open_network
     from shockmesh.io.results import open_run
@@ -110,8 +114,10 @@ def _labels(path: Place) -> tuple[dict[str, list[str]], dict[str, str]]:
     if kind not in readers:
         raise DescribeError(f"{path}: no table, network or run of shockmesh is there")
     with reading(path), readers[kind](path) as ds:
-        there = [name for name in ("region", "sector") if name in ds.variables]
-        return {name: [str(one) for one in ds[name].values] for name in there}, dict(ds.attrs.get("sector_names", {}))
+        regions, sectors = (
+            [str(one) for one in ds[name].values] if name in ds.variables else [] for name in ("region", "sector")
+        )
+        return regions, sectors, dict(ds.attrs.get("sector_names", {}))
 
 
 def _kind(path: Place) -> str | None:

@@ -11,10 +11,11 @@ pymrio brings. Countries are those of ISO 3166 (pycountry) and of `names/places.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pycountry
@@ -22,6 +23,8 @@ import pycountry
 NAMES = Path(__file__).with_suffix("")
 GROUP = "group"  # in the place of a classification
 EXIOBASE = (163, 200)  # industries and products of EXIOBASE 3: pymrio is imported for these alone
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 type Kind = Literal["region", "sector"]
 
@@ -39,9 +42,14 @@ class Named:
     covers: frozenset[str]
 
 
-def named(kind: Kind, codes: Sequence[str]) -> dict[str, Named]:
-    """The codes that are known, with their names. Sectors are known where one classification has all of them."""
-    return _places(codes) if kind == "region" else _sectors(tuple(codes))
+def named(kind: Kind, codes: Sequence[str], own: Mapping[str, str] = NOTHING) -> dict[str, Named]:
+    """The codes that are known, with their names. Sectors are known where one classification has all of them.
+
+    Args:
+        own: code → name, as an economy brings them; they count less, and belong to no group.
+    """
+    brought = {code: Named(code, own[code], frozenset()) for code in codes if code in own} if kind == "sector" else {}
+    return brought | (_places(codes) if kind == "region" else _sectors(tuple(codes)))
 
 
 def label(kind: Kind, code: str, codes: Sequence[str]) -> str:
@@ -54,7 +62,7 @@ def label(kind: Kind, code: str, codes: Sequence[str]) -> str:
     return code if found is None or found.name == code else f"{code} {found.name}"
 
 
-def meant(kind: Kind, word: str, codes: Sequence[str]) -> list[str]:
+def meant(kind: Kind, word: str, codes: Sequence[str], own: Mapping[str, str] = NOTHING) -> list[str]:
     """The codes that a word means: a code itself, a name, or a group; none if it means nothing.
 
     Raises:
@@ -62,14 +70,14 @@ def meant(kind: Kind, word: str, codes: Sequence[str]) -> list[str]:
     """
     if word in codes:
         return [word]
-    known = named(kind, codes)
+    known = named(kind, codes, own)
     alike = [code for code, of in known.items() if of.name.casefold() == word.casefold()]
     if len(alike) > 1:
         raise NamesError(f"{word}: may be {' or '.join(alike)}; name the code")
     return alike or _in_group(kind, word, known)
 
 
-def groups(kind: Kind) -> dict[str, Named]:
+def groups_of(kind: Kind) -> dict[str, Named]:
     """Every group, by its code."""
     if kind == "sector":
         return {of.code: of for used, of in _table() if used == GROUP or ("isic" in used and len(of.code) == 1)}
@@ -79,7 +87,7 @@ def groups(kind: Kind) -> dict[str, Named]:
 
 def group_of(kind: Kind, word: str) -> Named | None:
     """The group of that code or name."""
-    alike = (of for of in groups(kind).values() if word.casefold() in (of.code.casefold(), of.name.casefold()))
+    alike = (of for of in groups_of(kind).values() if word.casefold() in (of.code.casefold(), of.name.casefold()))
     return next(alike, None)
 
 

@@ -96,12 +96,17 @@ def _attributes(table: xr.Dataset, settings: dict[str, Any]) -> dict[str, Any]:
     told = about(table)
     title = f"{settings['firms']} firms generated from: {told.get('title', 'an input–output table')}"
     cited = {key: told[key] for key in ("source", "license") if key in told}
-    return cited | {"title": title, "generator": settings | {"table": told}}
+    return cited | {"title": title, "generator": settings | {"table": told}} | names_of(table)
 
 
 def about(table: xr.Dataset) -> dict[str, Any]:
     """What a table says of its origin."""
     return {key: table.attrs[key] for key in CITED if key in table.attrs}
+
+
+def names_of(table: xr.Dataset) -> dict[str, Any]:
+    """The names of sectors that a table brings, as an attribute of a network."""
+    return {"sector_names": dict(table.attrs["sector_names"])} if "sector_names" in table.attrs else {}
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 from shockmesh.io.networks.cells import clean, read_economy
-from shockmesh.io.networks.generate import DAYS_PER_YEAR, about, unit_per_day
+from shockmesh.io.networks.generate import DAYS_PER_YEAR, about, names_of, unit_per_day
 from shockmesh.io.networks.repairs import as_records, told
 from shockmesh.io.networks.store import read_network
 from shockmesh.io.stores.damage import reading
@@ -55,7 +55,8 @@ def industry_network(table: xr.Dataset) -> FirmNetwork:
         np.searchsorted(kept, cells.supplier), np.searchsorted(kept, cells.buyer), cells.value / DAYS_PER_YEAR,
         economy.final_demand[kept] / DAYS_PER_YEAR, region=region, sector=sector, firm=np.array(economy.names(kept)),
         regions=economy.regions, sectors=economy.sectors, unit=unit,
-        attrs=cited | {"title": title, "industries": len(kept), "repairs": as_records(economy.repairs)},
+        attrs={**cited, **names_of(table), "title": title, "industries": len(kept),
+               "repairs": as_records(economy.repairs)},
     )  # fmt: skip
 
 
