@@ -192,9 +192,9 @@ def test_the_slurm_script_goes_on_with_a_sweep(tmp_path: Path, short_folder: Pat
 
 
 def commands() -> list[str]:
-    """Every shockmesh command of the files, and of the README's section on jobs."""
-    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
-    texts = "\n".join([*TEXTS.values(), readme]).replace("\\\n", " ")
+    """Every shockmesh command of the files, of the README and of the site that has options."""
+    pages = [DEPLOY.parent / "README.md", *(DEPLOY.parent / "docs").rglob("*.md")]
+    texts = "\n".join([*TEXTS.values(), *(page.read_text("utf-8") for page in pages)]).replace("\\\n", " ")
     return sorted(set(re.findall(r"shockmesh (?:plan|run|submit|status|logs|resume) [^`\n#]*?--?[^`\n#]*", texts)))
 
 
