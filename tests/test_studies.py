@@ -75,7 +75,7 @@ def test_a_tariff_contracts_downstream_and_expands_upstream(
     assert (found.tariff_revenue.drop_sel(region="USA") == 0).all()
 
 
-PRICES = "model.prices={scarcity: 0.4, elasticity_within: 2}"
+PRICES = "model.prices={scarcity: 0.35, elasticity_within: 2}"
 
 
 def test_a_stop_of_gas_costs_more_the_less_can_be_replaced(
