@@ -63,7 +63,7 @@ def label(kind: Kind, code: str, codes: Sequence[str]) -> str:
 
 
 def meant(kind: Kind, word: str, codes: Sequence[str], own: Mapping[str, str] = NOTHING) -> list[str]:
-    """The codes that a word means: a code itself, a name, or a group; none if it means nothing.
+    """The codes that a word means: a code itself, a name, a group, or a code of another classification; or nothing.
 
     Raises:
         NamesError: several codes have that name, or one is only partly in a group.
@@ -74,7 +74,7 @@ def meant(kind: Kind, word: str, codes: Sequence[str], own: Mapping[str, str] = 
     alike = [code for code, of in known.items() if of.name.casefold() == word.casefold()]
     if len(alike) > 1:
         raise NamesError(f"{word}: may be {' or '.join(alike)}; name the code")
-    return alike or _in_group(kind, word, known)
+    return alike or _in_group(kind, word, known) or (_translated(word, known) if kind == "sector" else [])
 
 
 def groups_of(kind: Kind) -> dict[str, Named]:
@@ -100,6 +100,16 @@ def _in_group(kind: Kind, word: str, known: dict[str, Named]) -> list[str]:
     if partly:
         raise NamesError(f"{word}: {', '.join(partly[:5])} only partly belong to it; name the codes")
     return [of.code for of in known.values() if of.covers and of.covers <= covers]
+
+
+def _translated(word: str, known: dict[str, Named]) -> list[str]:
+    """The sectors that together are one of another classification, of which each code has one meaning."""
+    meanings = {of.covers for used, of in _table() if of.code == word and used != GROUP}
+    if len(meanings) != 1:
+        return []
+    (covers,) = meanings
+    within = [of for of in known.values() if of.covers and of.covers <= covers]
+    return [of.code for of in within] if frozenset[str]().union(*(of.covers for of in within)) == covers else []
 
 
 @cache
