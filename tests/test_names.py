@@ -112,6 +112,17 @@ def test_exiobase_is_known_by_what_pymrio_brings() -> None:
     assert {"Processed rice"} <= {*meant("sector", "Manufacturing", names)}
 
 
+@pytest.mark.parametrize(("used", "sectors", "made"), [("gloria", 120, 52), ("eora26", 26, 8), ("adb", 35, 14)])
+def test_tables_of_other_classifications_have_their_sectors_and_groups(used: str, sectors: int, made: int) -> None:
+    with (NAMES / "sectors.csv").open(encoding="utf-8") as lines:
+        codes = [row["code"] for row in csv.DictReader(lines) if row["used_by"] == used]
+    assert (len(codes), len(named("sector", codes)), len(meant("sector", "Manufacturing", codes))) == (
+        sectors,
+        sectors,
+        made,
+    )
+
+
 SPEC: dict[str, Any] = {
     "economy": "toy.zarr", "horizon": {"days": 4},
     "model": {"preset": "hallegatte2014", "inventory_days": {"default": 9, "by_region": {"EU": 5, "ESP": 7}}},

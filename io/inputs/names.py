@@ -4,7 +4,7 @@
     meant("region", "EU", ["AUT", "CHE", "DEU"])                      →   ["AUT", "DEU"]
 
 `names/sectors.csv` has the codes of WIOD 2016 and 2013, the OECD's tables, NACE Rev. 2 in 64 industries (FIGARO), ISIC
-Rev. 4, ADB and Eora26, each with a name and the divisions of ISIC Rev. 4 that it covers: the way from one
+Rev. 4, ADB, Eora26 and GLORIA, each with a name and the divisions of ISIC Rev. 4 that it covers: the way from one
 classification to another, and to the groups (a section, such as C; Industry; Services). EXIOBASE's are those that
 pymrio brings. Countries are those of ISO 3166 (pycountry) and of `names/places.csv`; groups of countries are in
 `names/groups.csv`. Sources: `names/README.md`.
