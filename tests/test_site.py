@@ -1,6 +1,7 @@
 """The site builds without a warning and loads nothing from elsewhere; its reference has every key and every verb."""
 
 import argparse
+import doctest
 import logging
 import re
 import sys
@@ -89,6 +90,10 @@ BLOCKS = [
 @pytest.mark.parametrize("text", BLOCKS)
 def test_a_spec_on_a_page_is_one(text: str):
     parse_spec(parse_source("page", text).data)
+
+
+def test_examples_in_what_makes_pages(made: ModuleType):
+    assert doctest.testmod(made) == (0, 1)
 
 
 def test_the_site_ships_with_no_wheel():

@@ -146,7 +146,7 @@ def _key(path: str, node: Node, required: bool, other_name: str | None, part: st
     leaves = [leaf for leaf in _leaves(node) if leaf.get("type") != "null"]
     example = node.get("const", next(iter(node.get("examples", [])), None))
     return Key(
-        path, told[1], _kind(leaves), told[2], _default(path, node), _bounds(leaves),
+        path, told[1], _kind(leaves), told[2], _default(path, node, leaves), _bounds(leaves),
         None if example is None else f"{path.rpartition('.')[2]}: {flow(example)}", required, other_name, part,
     )  # fmt: skip
 
@@ -183,9 +183,9 @@ def _bounds(leaves: list[Node]) -> str | None:
     return None
 
 
-def _default(path: str, node: Node) -> str | None:
+def _default(path: str, node: Node, leaves: list[Node]) -> str | None:
     name = path.rpartition(".")[2]
-    if path == f"model.{name}" and hasattr(PRESETS["hamid2025"].switches, name) and name != "prices":
+    if path == f"model.{name}" and any("enum" in leaf for leaf in leaves) and name != "preset":  # a switch
         return f"of the preset: {_by_preset({key: getattr(of.switches, name) for key, of in PRESETS.items()})}"
     given = {key: of.defaults[name] for key, of in PRESETS.items() if name in of.defaults}
     if path.startswith("model.") and given:
