@@ -47,6 +47,9 @@ class FirmNetwork:
     sectors: tuple[str, ...]
     unit: str = "million USD / day"
     attrs: dict[str, Any] = field(default_factory=dict)  # title, source, licence, provenance …
+    # who buys for final use: the share of each industry's final demand that each region buys; a row sums to what of it
+    # has a known buyer, 1 at most. None: unknown
+    final_shares: Float[np.ndarray, "industry region"] | None = None
 
     @property
     def n_firms(self) -> int:
@@ -96,6 +99,7 @@ def firm_network(
     sectors: Sequence[str] = ("sector",),
     unit: str = "million USD / day",
     attrs: dict[str, Any] | None = None,
+    final_shares: Float[np.ndarray, "industry region"] | None = None,
 ) -> FirmNetwork:
     """Sort, complete and validate a network.
 
@@ -120,7 +124,7 @@ def firm_network(
     given = final_demand if output is None else np.asarray(output, np.float64)
     network = FirmNetwork(
         supplier, buyer, amount, product, final_demand, given, region, sector, firm,
-        tuple(regions), tuple(sectors), unit, dict(attrs or {}),
+        tuple(regions), tuple(sectors), unit, dict(attrs or {}), final_shares,
     )  # fmt: skip
     _check_rows(network)  # before they are sorted, so that a row is named by its place in what was given
     network = _sorted(network)
@@ -183,6 +187,7 @@ def _check_rows(network: FirmNetwork) -> None:
     _check_lengths(network.n_firms, network.n_links, **lengths)
     _check_indices(network)
     _check_numbers(network)
+    _check_final_shares(network)
     for name in ("firm", "regions", "sectors"):
         _require_distinct(name, np.asarray(getattr(network, name)))
 
@@ -206,6 +211,18 @@ def _check_numbers(network: FirmNetwork) -> None:
     amount, final = network.amount, network.final_demand
     _require(np.isfinite(amount) & (amount > 0), "amount", amount, "finite and > 0")
     _require(np.isfinite(final) & (final >= 0), "final_demand", final, "finite and ≥ 0")
+
+
+def _check_final_shares(network: FirmNetwork) -> None:
+    shares = network.final_shares
+    if shares is None:
+        return
+    shape = len(network.regions) * len(network.sectors), len(network.regions)
+    if shares.shape != shape:
+        raise NetworkError(f"final_shares: shape {shares.shape}, expected {shape}, industries × regions")
+    known = np.where(np.isfinite(shares) & (shares >= 0), shares, np.inf).sum(axis=1)
+    rule = "shares ≥ 0 of the regions that buy, which sum to 1 at most"
+    _require(known <= 1 + BALANCE_TOLERANCE, "final_shares", known, rule)
 
 
 def _check_sums(network: FirmNetwork) -> None:

@@ -33,7 +33,15 @@ from shockmesh.kernels.mechanisms.prices import (
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.rebuilding import Works, initial_works, productivity_left, works_done, works_today
-from shockmesh.kernels.mechanisms.routes import arrivals_today, initial_transit, let_through, of_holdings
+from shockmesh.kernels.mechanisms.routes import (
+    Transit,
+    arrivals_today,
+    final_orders,
+    goods_of,
+    initial_transit,
+    let_through,
+    of_holdings,
+)
 from shockmesh.kernels.mechanisms.shocks import Day, Scenario
 from shockmesh.kernels.model import Parameters, Switches
 
@@ -54,7 +62,7 @@ class State(NamedTuple):
     level: Float[Array, "firm member"] | None = None  # α or l of `capacity.py`
     output: Float[Array, "firm member"] | None = None  # x of yesterday
     left: Works = Works()  # R of `rebuilding.py`
-    transit: tuple[Float[Array, "holding member"], ...] = ()  # T, what is on the way by each detour
+    transit: tuple[Transit, ...] = ()  # T, what is on the way by each detour
     ways: tuple[Way, ...] = ()  # what is on the way by each delay
     spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
     price: Float[Array, "firm member"] | None = None  # p of `prices.py`
@@ -86,7 +94,7 @@ def initial_state(
     at_rest = jnp.ones((layout.n_firms, members), layout.output.dtype)
     wish = _wish(switches, dict.fromkeys(("demand", "output", "potential"), at_rest), at_rest)
     left = initial_works(layout, scenario.damages, scenario.homes, members)
-    transit, ways = initial_transit(scenario.cuts, stock), initial_ways(layout, members)
+    transit, ways = initial_transit(layout, scenario.cuts, stock), initial_ways(layout, members)
     spending, price = initial_spending(layout, switches, members), initial_price(layout, switches, members)
     return State(stock, wish, level, output, left, transit, ways, spending, price)
 
@@ -102,7 +110,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     productivity = productivity_left(layout, day.productivity, state.left, day.rebuilding)
     spending = spending_today(layout, switches, parameters, productivity, state.level, state.spending)
     basket = basket_today(layout, parameters, market, final_demand_today(parameters, day.final_demand, spending))
-    usual = basket.final_demand
+    usual = final_orders(day.routes, basket.final_demand)
     final_demand = sum(works.homes, usual)
     demand = received + final_demand
     holding = _holding(layout, switches)
@@ -117,19 +125,19 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     sent = share * orders
     coming, consumption, ways = travelled(layout, parameters, state.ways, sent, consumption)
-    delivered, transit = arrivals_today(layout, switches, day.routes, state.transit, coming)
+    delivered, consumption, transit = arrivals_today(layout, switches, day.routes, state.transit, coming, consumption)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity, recipe)
     if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
         held = look_up(is_held(layout.product_days), holding)
-        stock, transit = stock * held, tuple(of * held for of in transit)
+        stock, transit = stock * held, tuple(of._replace(goods=of.goods * held) for of in transit)
     done = works_done(works, share, served)
     potential = _potential(layout, switches, demand - sum(done.homes) if done.homes else demand, most, done.capital)
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, lesser(pressure, inputs))
-    flows = Flows(output, demand, most * layout.output, usual, consumption, pool_stock)
+    flows = Flows(output, demand, most * layout.output, basket.final_demand, consumption, pool_stock)
     if market is not None:
-        stored = segment_sum(sum(transit, stock) - sum(state.transit, state.stock), holding)
+        stored = segment_sum(sum(goods_of(transit), stock) - sum(goods_of(state.transit), state.stock), holding)
         stored = stored + segment_sum(sent - coming, layout.pool) if ways else stored
         flows = flows._replace(
             accounts=accounts(layout, day, market, basket, output, share * claims, done.capital, stored)
@@ -253,7 +261,7 @@ def placed(
     capacity at all, the split jumps: nothing is ordered, and the derivative does not see the effect of a first bit.
     Where prices change the recipe, Z⁰ is what it asks for.
     """
-    stock, wish = sum(state.transit, state.stock), state.wish
+    stock, wish = sum(goods_of(state.transit), state.stock), state.wish
     if state.ways:
         line = supply_line(layout, parameters, state.ways, wish.target, recipe)
         stock = stock + of_holdings(layout, switches, line)

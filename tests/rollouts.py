@@ -50,9 +50,11 @@ def inputs_of(network: FirmNetwork, precision: np.dtype) -> Inputs:
         array(0, 1, n, MEMBERS) * hit, array(2.5, 2.5, 1, 1), array(8.5, 8.5, 1, 1), array(0.05, 0.2, 1, MEMBERS)
     )
     course = Recovery(array(0.5, 1, 1, MEMBERS), array(3.5, 3.5, 1, 1), array(9.5, 9.5, 1, 1), array(0.1, 0.1, 1, 1))
-    route = RouteCut(hit, 1 - hit, course)
+    route = RouteCut(hit, 1 - hit, course, final=array(0.1, 0.9, n, 1))
     ends = array(0.2, 1, n, 1), array(0.2, 1, n, 1)  # no two inputs tie: round-off would decide whose derivative it is
-    detour = RouteCut(*ends, replace(course, onset=array(1.5, 1.5, 1, 1)), array(1.5, 6, 1, MEMBERS))
+    detour = RouteCut(
+        *ends, replace(course, onset=array(1.5, 1.5, 1, 1)), array(1.5, 6, 1, MEMBERS), array(0.1, 0.9, n, MEMBERS)
+    )
     quake = Damage(
         array(0, 0.4, n, MEMBERS), array(20, 90, n, 1), array(0, 2, n, 1), array(1, 1.2, 1, 1), array(2.5, 2.5, 1, 1),
         array(4.5, 4.5, 1, 1), array(9, 20, 1, 1),

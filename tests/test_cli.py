@@ -67,10 +67,10 @@ def test_a_plan_is_printed(chain: Path, capsys: Any):
 
 
 def test_a_plan_and_a_report_say_what_a_cut_does_not_hold(chain: Path, capsys: Any):
-    cut = "{name: canal, kind: cut, origin: {firm: mill}, destination: {firm: foundry}}"
+    cut = "{name: canal, kind: cut, loss: 0.5}"
     spec = f"economy: chain.zarr\nhorizon: {{days: 5}}\nshocks: [{cut}]\n"
     Path("cut.yaml").write_text(spec, "utf-8")
-    said = "canal: a cut holds trade between firms only"
+    said = "shocks.canal: is of trade between firms only, for the economy does not say who buys for final use"
     assert main(["plan", "cut.yaml"]) == DONE
     assert said in capsys.readouterr().out
     assert main(["plan", "cut.yaml", "--json"]) == DONE

@@ -156,10 +156,10 @@ def test_numbers_reach_the_kernel_and_a_sweep_keeps_its_luck(random_network: Cal
 def test_failures_take_memory_for_each_firm(random_network: Callable[..., FirmNetwork]):
     network, plain = random_network(), spec_of(shocks=[])
     sizes = sizes_of(spec_of(), network)
-    assert sizes.failures == failures_within(20 / 30)
-    assert sizes_of(plain, network).failures == 0
+    assert sizes.drawn.failures == failures_within(20 / 30)
+    assert sizes_of(plain, network).drawn.failures == 0
     more = worker_bytes(spec_of(), sizes, 4) - worker_bytes(plain, sizes_of(plain, network), 4)
-    assert more == 4 * 8 * sizes.failures * network.n_firms
+    assert more == 4 * 8 * sizes.drawn.failures * network.n_firms
 
 
 def test_the_hazard_of_each_sector_can_be_inferred(tmp_path: Any, random_network: Callable[..., FirmNetwork]):

@@ -91,6 +91,15 @@ def test_output_and_final_demand_are_the_tables(case: tuple[xr.Dataset, FirmNetw
         np.testing.assert_allclose(value_added, table["value_added"], rtol=1e-8, atol=1e-6)
 
 
+def test_regions_buy_for_final_use_what_the_table_says(case: tuple[xr.Dataset, FirmNetwork]) -> None:
+    table, network = case
+    assert network.final_shares is not None
+    bought = np.maximum(table["Y"].sum("category").transpose("region_from", "sector_from", "region_to").values, 0)
+    bought = bought.reshape(-1, bought.shape[2])
+    total = bought.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(network.final_shares * total, bought, rtol=1e-12)
+
+
 def test_every_firm_balances_and_adds_value(case: tuple[xr.Dataset, FirmNetwork]) -> None:
     network = case[1]
     np.testing.assert_allclose(network.output, network.sales + network.final_demand, rtol=1e-14)

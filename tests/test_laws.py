@@ -179,7 +179,7 @@ def test_mass_balance(seed, firms, which):
             np.testing.assert_allclose(met, flows.output, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(after.left.capital[0], state.left.capital[0] - built, atol=1e-12)
             needed = use[0] * (flows.output / use[1])[use[2]]
-            (held, away), (holds, still_away) = ((of.stock, of.transit[0]) for of in (state, after))
+            (held, away), (holds, still_away) = ((of.stock, of.transit[0].goods) for of in (state, after))
             if switches.order_split == "link":
                 held, away, holds, still_away = (_summed(of, layout.pool) for of in (held, away, holds, still_away))
             leaving = _summed(delivered * detour.share, layout.pool)
@@ -189,7 +189,7 @@ def test_mass_balance(seed, firms, which):
             assert switches.production != "leontief" or (left > -1e-9).all()
             np.testing.assert_allclose(holds, np.maximum(left, 0), rtol=1e-9, atol=1e-9)
             assert (after.stock >= 0).all()
-            assert (after.transit[0] >= 0).all()
+            assert (after.transit[0].goods >= 0).all()
             assert (flows.output <= flows.demand * (1 + 1e-12)).all()
             state = after
 

@@ -34,6 +34,7 @@ def test_links_in_order_are_the_links_in_any_order():
     [
         ({"amount": [1.0, -2.0]}, r"amount: 1 break the rule «finite and > 0»: amount\[1\] = -2.0"),
         ({"amount": [np.nan, 2.0]}, r"amount: 1 break the rule «finite and > 0»: amount\[0\] = nan"),
+        ({"final_shares": np.ones((2, 1))}, r"final_shares: shape \(2, 1\), expected \(1, 1\), industries × regions"),
         ({"final_demand": [0.5, -1, 1]}, r"final_demand: 1 break the rule «finite and ≥ 0»"),
         ({"supplier": [0, 7]}, r"supplier: 1 break the rule «0 ≤ supplier < 3 firms»: supplier\[1\] = 7"),
         ({"supplier": [0, 0], "buyer": [1, 1]}, r"link: 1 break the rule «one link per supplier, buyer and product»"),

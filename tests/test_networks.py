@@ -37,6 +37,7 @@ CASES: dict[str, Callable[[], FirmNetwork]] = {
     "a chain": lambda: firm_network([0, 1], [1, 2], [1.0, 1.0], [0, 0, 1.0]),
     "labels, text ids, several products": _labelled,
     "no links": _without_links,
+    "buyers for final use": lambda: replace(_labelled(), final_shares=np.array([[0.5, 0.5], [0, 0], [0, 1], [0, 0.9]])),
 }
 
 
@@ -53,6 +54,24 @@ def test_reads_back_what_was_written(network: FirmNetwork, tmp_path: Path) -> No
     same = ("regions", "sectors", "unit", "attrs")
     assert [getattr(back, name) for name in same] == [getattr(network, name) for name in same]
     assert content_hash(back) == content_hash(network)
+    assert (back.final_shares is None) == (network.final_shares is None)
+    if network.final_shares is not None:
+        np.testing.assert_array_equal(back.final_shares, network.final_shares)
+
+
+def test_an_earlier_release_reads_a_store_that_says_who_buys_for_final_use(tmp_path: Path) -> None:
+    """It ignores the array, and checks the hash that it knows: of all else."""
+    network = CASES["buyers for final use"]()
+    write_network(network, tmp_path / "n.zarr")
+    told = open_network(tmp_path / "n.zarr").attrs["content_hash"]
+    assert told == content_hash(replace(network, final_shares=None)) != content_hash(network)
+
+
+def test_changed_buyers_are_refused(tmp_path: Path) -> None:
+    write_network(CASES["buyers for final use"](), tmp_path / "n.zarr")
+    zarr.open_array(str(tmp_path / "n.zarr/network/final_shares"), mode="r+")[0, 0] = 0.25
+    with pytest.raises(NetworkStoreError, match="final_shares: the contents are not those that were written"):
+        read_network(tmp_path / "n.zarr")
 
 
 def test_several_shards_read_back(random_network: Callable[..., FirmNetwork], tmp_path: Path,
@@ -118,6 +137,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"final_demand": np.zeros(3), "output": np.array([1.0, 1.0, 0])}, r"output: .*«a firm that buys has .*\[2\] = 0"
     ),
     "ids twice": ({"firm": np.array([5, 6, 5])}, r"firm: .*«none given twice»: firm\[2\] = 5"),
+    "buyers of too much": ({"final_shares": np.array([[1.1]])}, r"final_shares: .*«shares ≥ 0 of .*: .*\[0\] = 1.1"),
     "unsorted": ({"supplier": np.array([1, 0]), "buyer": np.array([2, 2])}, r"link: .*«sorted by buyer, product and"),
 }  # fmt: skip
 

@@ -13,17 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shockmesh.cluster.planning.amounts import human_bytes
 from shockmesh.cluster.planning.forecast import forecasts, told_of
+from shockmesh.cluster.planning.loads import by_link, kept_numbers
 from shockmesh.cluster.planning.plan import (
     START_SECONDS,
     Plan,
     PlanError,
     Sizes,
     block_seconds,
-    by_link,
     device_bytes,
     driver_bytes,
     evaluation_seconds,
-    kept_numbers,
     make_plan,
     readable,
     rounds,

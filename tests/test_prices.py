@@ -189,7 +189,7 @@ def test_money_is_neither_made_nor_lost(float64, switches):
         price, money = np.asarray(state.price)[:, 0], flows.accounts
         paid = price[network.supplier] * np.exp(duty[:, 0])
         built = (np.asarray(state.left.capital[0]) - after.left.capital[0])[:, 0]
-        stored = np.asarray(after.stock + after.transit[0] - state.stock - state.transit[0])[:, 0]
+        stored = np.asarray(after.stock + after.transit[0].goods - state.stock - state.transit[0].goods)[:, 0]
         stored = np.bincount(pool, stored) if switches.order_split == "link" else stored
         index = np.bincount(pool, shares * paid ** (1 - within)) ** (1 / of_pool)
         spent = price @ flows.final_consumption[:, 0] + paid @ built + index @ stored

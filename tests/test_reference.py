@@ -31,6 +31,8 @@ def whole(path: list[str], value: Any) -> Data:
         return whole(["shocks"], [shock])
     if path[0] == NUMBERS:
         return whole(["model", "capacity"], nested(path[1:], value))
+    if path[:2] == ["model", "delays"] and len(path) > 2:
+        return whole(["model", "delays"], [{"name": "sea", "days": 30, **nested(path[2:], value)}])
     if path[0] == "observe" and len(path) > 1:
         return whole(["observe"], [{"file": "series.csv", **nested(path[1:], value)}])
     if path[:2] == ["infer", "parameters"] and len(path) > 2:

@@ -129,12 +129,17 @@ def _for_all(periods: Bool[np.ndarray, " period"], names: int) -> Bool[np.ndarra
 
 def _field(spec: Spec, path: str, unknown: Unknown, network: FirmNetwork, series: np.ndarray) -> LatentField:
     *_, owner, name = path.split(".")
-    target = ("parameters", name) if path.startswith("model.") else _shock_target(spec, owner, name)
+    target = _model_target(spec, owner, name) if path.startswith("model.") else _shock_target(spec, owner, name)
     prior = infer_of(spec).parameters[unknown.like] if unknown.like else unknown
     effects = tuple(
         Effect(level, _level(level, network, series), spread, prior.doubt) for level, spread in prior.spread.items()
     )
     return LatentField(path, target, _support(name), effects, unknown.like or "")
+
+
+def _model_target(spec: Spec, owner: str, name: str) -> tuple[str, str] | tuple[str, str, int]:
+    means = [delay.name for delay in spec.model.delays if delay.stages]
+    return ("parameters", "delay_days", means.index(owner)) if name == "days" else ("parameters", name)
 
 
 def _shock_target(spec: Spec, owner: str, name: str) -> tuple[str, int, str]:
@@ -145,7 +150,7 @@ def _shock_target(spec: Spec, owner: str, name: str) -> tuple[str, int, str]:
 
 
 def _support(name: str) -> Support:
-    domain = DOMAINS[name]
+    domain = DOMAINS["delay_days" if name == "days" else name]
     return "share" if domain.high == 1 else "above_one" if domain.low == 1 else "positive"
 
 

@@ -11,6 +11,7 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
                                              between; what each of D damages still asks for, each of C cuts lets
                                              through, each of V detours has on the way; F failures of a firm; P = 4
                                              where prices move, and 1 more for each tariff
+    on the way m w 2 (R + Σ d)               R rows of links and final goods that are delayed, each by d days or stages
     gradients  m w (2 + 1.2 (D + V) + P′) k E′  a calibration: k = `kept_states`, for its backward pass: those of all
                                              days where `LITTLE` bytes hold them, else about 2 ⌈√T⌉ + 4; P′ = 1.4 where
                                              prices move
@@ -34,15 +35,15 @@ draws.
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from jaxtyping import Int
 from shockmesh.cluster.planning.amounts import human_bytes
-from shockmesh.cluster.spec.binding import BoundShock, bind
+from shockmesh.cluster.planning.loads import Drawn, by_link, drawn, kept_numbers, per_link, tariffs_of
 from shockmesh.cluster.spec.fields import parse_bytes
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.shocks import CutShock, Shock, TableShock, part_of
+from shockmesh.cluster.spec.shocks import TableShock
 from shockmesh.kernels.devices.layout import pools_of, suits_table, table_cells
 from shockmesh.kernels.devices.partition import Cut, cut_of, partition
 from shockmesh.kernels.devices.roofline import CORE, Device, Work
@@ -72,7 +73,7 @@ class Sizes:
     regions: int
     sectors: int
     cells: int = 0  # of the table that holds the links, where the model suits one
-    failures: int = 0  # of each firm that are drawn, in all shocks
+    drawn: Drawn = field(default_factory=Drawn)
     cut: Cut | None = None  # of the network into shards, where a worker has several devices
 
     @property
@@ -141,25 +142,14 @@ def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"
         regions=len(network.regions),
         sectors=len(network.sectors),
         cells=table_cells(network) if shard_of is None and kept_as_table(spec, network) else 0,
-        failures=drawn_failures(spec, network),
+        drawn=drawn(spec, network),
         cut=None if shard_of is None else cut_of(network, shard_of),
     )
 
 
-def drawn_failures(spec: Spec, network: FirmNetwork) -> int:
-    """How many failures are drawn for each firm and member.
-
-    Raises:
-        SpecError: as `bind`, where there are failures.
-    """
-    if not any(shock.kind == "failures" for shock in spec.shocks):
-        return 0
-    return sum(bound.failures for bound in bind(spec, network).shocks if isinstance(bound, BoundShock))
-
-
 def kept_as_table(spec: Spec, network: FirmNetwork) -> bool:
     """Whether a worker that is one device keeps the links as a table: see `suits_table`."""
-    return suits_table(network, spec.model.switches, by_link=any(by_link(spec)))
+    return suits_table(network, spec.model.switches, by_link=any(by_link(spec)) or bool(spec.model.delays))
 
 
 def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int | None = None) -> Plan:
@@ -218,7 +208,8 @@ def driver_bytes(spec: Spec, sizes: Sizes) -> int:
     """Memory that evaluating a calibration's draws takes, by the formula of this module's text; 0 for a sweep."""
     if spec.infer is None:
         return 0
-    state = EVALUATED * (_per_link(spec) * sizes.links + (12 + sizes.failures) * sizes.firms)
+    state = EVALUATED * (per_link(spec) * sizes.links + (12 + sizes.drawn.failures) * sizes.firms)
+    state += EVALUATED * 2 * (sizes.drawn.on_the_way + sizes.drawn.rows)
     fields = 4 * spec.infer.draws * len(spec.infer.parameters) * sizes.firms
     return _process_bytes(sizes) + _width(spec) * (state + fields)
 
@@ -243,49 +234,22 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     width, days = _width(spec), spec.horizon.days
     firms, links = sizes.of_device
     tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
-    state = block * width * (_per_link(spec) * links + (12 + sizes.failures) * firms)
+    here = links / max(1, sizes.links)  # the largest shard's part of what is on the way
+    on_the_way = math.ceil(here * sizes.drawn.on_the_way)
+    state = per_link(spec) * links + (12 + sizes.drawn.failures) * firms + 2 * (on_the_way + here * sizes.drawn.rows)
+    state = block * width * math.ceil(state)
     records = 3 * block * days * width * recorded(spec, sizes)
-    gradients = 0 if spec.infer is None else _kept_bytes(spec, days, block * width, links)
+    gradients = 0
+    if spec.infer is not None:
+        numbers = links * kept_numbers(spec) + here * sizes.drawn.kept
+        gradients = _kept_bytes(days, math.ceil(block * width * numbers), block * width * on_the_way)
     return state + gradients + records + tables * 12 * days * sizes.firms
 
 
-def _per_link(spec: Spec) -> int:
-    """Numbers that a member has for each link."""
-    cuts, detours, damages = by_link(spec)
-    return 6 + cuts + 3 * detours + 2 * damages + 4 * spec.model.switches.priced + tariffs_of(spec)
-
-
-def _kept_bytes(spec: Spec, days: int, width: int, links: int) -> int:
-    """What a backward pass keeps of all its states, at `width` bytes for a number of all members."""
-    state_bytes = math.ceil(width * links * kept_numbers(spec))
-    return state_bytes * kept_states(days, affordable_states(days, state_bytes, LITTLE))
-
-
-def kept_numbers(spec: Spec) -> float:
-    """How many numbers of a link a backward pass keeps in a state: stock and orders, and what each shock hands on.
-
-    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of it, prices 0.3 to 0.7.
-    """
-    _, detours, damages = by_link(spec)
-    return 2 + 1.2 * (detours + damages) + 1.4 * spec.model.switches.priced
-
-
-def tariffs_of(spec: Spec) -> int:
-    """How many shocks put a tariff or a levy on links."""
-    return sum(part_of(shock) == "tariff" for shock in spec.shocks)
-
-
-def by_link(spec: Spec) -> tuple[int, int, int]:
-    """How many cuts without a detour, cuts with one, and damages there are: what has numbers of links."""
-    kinds = [shock.kind for shock in spec.shocks]
-    detours = sum(detours_of(spec, shock) for shock in spec.shocks)
-    return kinds.count("cut") - detours, detours, kinds.count("damage")
-
-
-def detours_of(spec: Spec, shock: Shock) -> bool:
-    """Whether a cut leaves a detour, by itself or by the sweep."""
-    swept = f"shocks.{shock.name}.detour_days" in spec.sweep.paths
-    return isinstance(shock, CutShock) and (swept or shock.detour_days is not None)
+def _kept_bytes(days: int, state_bytes: int, on_the_way: int) -> int:
+    """What a backward pass keeps of all its states; and of what is on the way, in bytes: at every block, and thrice."""
+    starts = 3 + math.isqrt(days) if on_the_way else 0
+    return state_bytes * kept_states(days, affordable_states(days, state_bytes, LITTLE)) + on_the_way * starts
 
 
 def block_seconds(spec: Spec, sizes: Sizes, block: int, device: Device) -> float:
@@ -313,7 +277,7 @@ def _work(spec: Spec, sizes: Sizes, block: int) -> Work:
     return Work(
         spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
         pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=cuts, detours=detours,
-        damages=damages, tariffs=tariffs_of(spec), failures=sizes.failures,
+        damages=damages, tariffs=tariffs_of(spec), failures=sizes.drawn.failures,
         rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
     )  # fmt: skip
 

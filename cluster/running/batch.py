@@ -24,8 +24,9 @@ from shockmesh.cluster.spec.shocks import (
     part_of,
 )
 from shockmesh.cluster.spec.values import Drawn
+from shockmesh.cluster.spec.ways import final_part
 from shockmesh.io.stores.template import Template, Variable
-from shockmesh.kernels.devices.layout import Layout, lay_out
+from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out
 from shockmesh.kernels.devices.segments import Segments, segments
 from shockmesh.kernels.mechanisms.courses import Course, Failures, Recovery, Rise, Table
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
@@ -108,6 +109,9 @@ class Simulator:
             shocks: dict[str, list[Any]] = {kind: [] for kind in kinds}
             for bound in self.bound.shocks:
                 shocks[part_of(bound.shock)].append(self._shock(bound, drawn, ids))
+            if means := [of.days.at(drawn) for of in self.bound.delays if of.days is not None]:
+                shape = np.broadcast_shapes(*(of.shape for of in means))
+                numbers["delay_days"] = np.stack([np.broadcast_to(np.nan_to_num(of, nan=1.0), shape) for of in means])
             parameters = Parameters(**{name: self._array(values) for name, values in numbers.items()})
         return parameters, Scenario(*(tuple(of_kind) for of_kind in shocks.values()))
 
@@ -131,8 +135,12 @@ class Simulator:
     def layout(self) -> Layout:
         """The network on one device: as a table where that suits network, model and shocks."""
         as_table = kept_as_table(self.spec, self.network)
-        by_product = self.bound.criticality, self.bound.product_days
-        return lay_out(self.network, self.spec.precision, *by_product, as_table=as_table)
+        return lay_out(self.network, self.spec.precision, *self._by_goods, as_table=as_table)
+
+    @property
+    def _by_goods(self) -> tuple[np.ndarray | None, np.ndarray | None, list[Delayed]]:
+        """What a layout knows of products and links besides the network."""
+        return self.bound.criticality, self.bound.product_days, [of.goods for of in self.bound.delays]
 
     @cached_property
     def _batch(self) -> Batch:
@@ -141,7 +149,7 @@ class Simulator:
         if shard_of is None:
             return one_device(self.layout(), *program)
         with self._memory():
-            sharded = shard(self.network, shard_of, spec.precision, self.bound.criticality, self.bound.product_days)
+            sharded = shard(self.network, shard_of, spec.precision, *self._by_goods)
             return many_devices(sharded, *program)
 
     @cached_property
@@ -187,7 +195,9 @@ class Simulator:
         if isinstance(shock, CutShock):
             course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
             detour = self._array(given["detour_days"]) if "detour_days" in given else None
-            return RouteCut(self._array(hit["origin"]), self._array(hit["destination"]), course, detour)
+            final = final_part(self.network, hit["origin"], bound.places["destination"], drawn)
+            ends = self._array(hit["origin"]), self._array(hit["destination"])
+            return RouteCut(*ends, course, detour, None if final is None else self._array(final))
         if isinstance(shock, CostShock):
             rise = self._rise(given, hit["where"], shock.course)
             energy = sells_energy(shock, self.network)[:, None]

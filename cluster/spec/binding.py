@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 from shockmesh.cluster.spec.criticality import read_ratings, without_rating
+from shockmesh.cluster.spec.delays import PLACES
 from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.fields import PerFirm
 from shockmesh.cluster.spec.members import Members, draw_members
@@ -35,6 +36,7 @@ from shockmesh.cluster.spec.shocks import (
 )
 from shockmesh.cluster.spec.source import Problem, SpecError
 from shockmesh.cluster.spec.values import Field, group_names, make_field
+from shockmesh.cluster.spec.ways import BoundDelay, bind_delays, empty_delays
 from shockmesh.io.inputs.names import NamesError
 from shockmesh.io.inputs.scenarios import read_factors
 from shockmesh.kernels.network import FirmNetwork
@@ -67,6 +69,7 @@ class Bound:
     shocks: tuple[BoundShock | BoundTable, ...]
     criticality: Float[np.ndarray, "product sector"] | None = None
     product_days: Float[np.ndarray, " product"] | None = None  # 0 where the spec gives none
+    delays: tuple[BoundDelay, ...] = ()
 
 
 def bind(spec: Spec, network: FirmNetwork) -> Bound:
@@ -90,8 +93,9 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     shocks = tuple(_bind_shock(spec, shock, directory, members) for shock in spec.shocks)
     by_product = model.inventory_by_product
     days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
-    bound = Bound(members, parameters, shocks, read_ratings(spec, network), days)
+    bound = Bound(members, parameters, shocks, read_ratings(spec, network), days, bind_delays(spec, directory))
     problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members, network)]
+    problems += empty_delays(spec, bound.delays, network)
     if problems:
         raise SpecError(problems)
     return bound
@@ -157,6 +161,10 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
     products = spec.model.inventory_by_product or {}
     yield from ((f"model.inventory_by_product.{name}", "sector", name) for name in products)
     values = [(path_of(name), spec.model.given(name)) for name in MODEL_VALUES]
+    for delay in spec.model.delays:
+        values.append((f"{delay.path}.days", delay.days))
+        for place, key in itertools.product(PLACES, WHERE_NAMES):
+            yield from ((f"{delay.path}.{place}.{key}", key, name) for name in getattr(delay.place(place), key))
     for shock in spec.shocks:
         path = f"shocks.{shock.name}"
         values += [(f"{path}.{name}", getattr(shock, name)) for name in shock.NUMBERS]

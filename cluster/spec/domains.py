@@ -76,6 +76,7 @@ DOMAINS = {
     "days_between_failures": DAYS,
     "repair_days": WITHIN_DAYS,
     "detour_days": DAYS,
+    "delay_days": DAYS,
     "share": Domain(0.0, 1.0, open_low=True),
     "production": SHARE,  # factor of a table on production
     "final_demand": Domain(0.0, MOST),  # factor of a table on final demand, which may rise

@@ -139,6 +139,8 @@ Worth = Annotated[float, Strict(), AfterValidator(DOMAINS["worth"].check)]
 RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
 DaysBetweenFailures = Annotated[float, Strict(), AfterValidator(DOMAINS["days_between_failures"].check)]
 RepairDays = Annotated[float, Strict(), AfterValidator(DOMAINS["repair_days"].check)]
+DelayDays = Annotated[float, Strict(), AfterValidator(DOMAINS["delay_days"].check)]
+Stages = Annotated[int, Strict(), Field(ge=1, le=100)]
 DetourDays = Annotated[float, Strict(), AfterValidator(DOMAINS["detour_days"].check)]
 Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
 MOST = 10_000_000  # members of a sweep, days, steps: more is a typing error
@@ -155,7 +157,7 @@ Name = Annotated[
     str,
     Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$",
-        description="what the shock is called in paths of a sweep, notes and reports",
+        description="what it is called in paths of a sweep, notes and reports",
         examples=["lockdown"],
     ),
 ]

@@ -11,6 +11,7 @@ from pydantic import (
     Strict,
 )
 from shockmesh.cluster.spec.boario import BOARIO, ORDER_TYPES, Renamed, either_name
+from shockmesh.cluster.spec.delays import Delay
 from shockmesh.cluster.spec.distributions import Scalar
 from shockmesh.cluster.spec.fields import (
     AdjustmentDays,
@@ -196,6 +197,11 @@ class Model(Renamed):
     prices: Prices | None = key(
         None, "prices that follow costs, {} for all defaults; left out, prices are fixed", {"elasticity_within": 2}
     )
+    delays: tuple[Delay, ...] = key(
+        (),
+        "whose goods are on the way for days; several on one link come one after the other",
+        [{"name": "sea", "from": {"region": "CHN"}, "to": {"region": ["DEU", "FRA"]}, "days": 30}],
+    )
 
     @property
     def published(self) -> Preset:
@@ -327,6 +333,7 @@ KEYS = (  # every key that a spec may have
             Spec,
             Model,
             Prices,
+            Delay,
             Horizon,
             Where,
             RecoveryShock,

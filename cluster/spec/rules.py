@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shockmesh.cluster.spec.delays import PLACES
 from shockmesh.cluster.spec.domains import DOMAINS, Domain
 from shockmesh.cluster.spec.fields import MOST, SURVEYED, PerFirm
 from shockmesh.cluster.spec.models import Spec, path_of
@@ -31,6 +32,7 @@ MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
 LEVELS_OR_LIKE = "needs a level (all, region, series, sector or firm), or like in its place"
 WHERE_NAMES = ("region", "sector", "firm")
 SHOWN = 12  # paths
+WITHOUT_STAGES = "where there are no stages: the delay is fixed; stages: 1 and more make it a mean"
 
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
@@ -38,6 +40,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
     for rule in (
         _mechanisms,
         _prices,
+        _delays,
         _shock_names,
         _s_shaped,
         _members,
@@ -52,6 +55,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
 def targets(spec: Spec) -> dict[str, Domain | None]:
     """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
     found: dict[str, Domain | None] = {path_of(name): DOMAINS[name] for name in spec.model.numbers}
+    found |= {f"{delay.path}.days": delay.domain for delay in spec.model.delays if delay.stages}
     for shock in spec.shocks:
         found |= {f"shocks.{shock.name}.{name}": domain_of(shock, name) for name in shock.NUMBERS}
         for place in shock.PLACES:
@@ -97,6 +101,27 @@ def _prices(spec: Spec) -> Iterator[Broken]:
     for i, observe in enumerate(spec.observe):
         if observe.variable in PRICED and spec.model.prices is None:
             yield ("observe", i, "variable"), observe.variable, needs
+
+
+def _delays(spec: Spec) -> Iterator[Broken]:
+    """A delay has a name of its own, is the same in every member, and has days that its kind can have."""
+    counts = Counter(delay.name for delay in spec.model.delays)
+    for i, delay in enumerate(spec.model.delays):
+        here = "model", "delays", i
+        if counts[delay.name] > 1:
+            yield (*here, "name"), delay.name, "each delay needs a name of its own"
+        for place in PLACES:
+            if (share := delay.place(place).share) is not None:
+                yield (*here, place, "share"), share, "a delay is of the same firms in every member: leave it out"
+        for keys, days in _written(delay.days).items():
+            if days is not None and not delay.domain.admits(days):
+                yield (*here, "days", *keys), days, f"{delay.domain.rule} with stages: {delay.stages or 'none'}"
+        if delay.stages is not None:
+            continue
+        if isinstance(delay.days, PerFirm):
+            yield (*here, "days"), delay.days.model_dump(exclude_defaults=True), f"must be one number {WITHOUT_STAGES}"
+        elif delay.days % 1:
+            yield (*here, "days"), delay.days, f"must be whole {WITHOUT_STAGES}"
 
 
 def _shock_names(spec: Spec) -> Iterator[Broken]:
@@ -269,7 +294,8 @@ def _number(path: str) -> str:
 def inferable(spec: Spec) -> list[str]:
     """The numbers that a calibration may infer: the model's, and those of losses that recover and of failures."""
     of_shocks = [f"shocks.{shock.name}.{number}" for shock in spec.shocks for number in _inferable_numbers(shock)]
-    return [*map(path_of, spec.model.numbers), *of_shocks]
+    of_delays = [f"{delay.path}.days" for delay in spec.model.delays if delay.stages == 1]  # others might fall below
+    return [*map(path_of, spec.model.numbers), *of_delays, *of_shocks]
 
 
 def _inferable_numbers(shock: Shock) -> tuple[str, ...]:
@@ -304,6 +330,7 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
     fields: list[tuple[KeyPath, Any]] = [
         (tuple(path_of(name).split(".")), spec.model.given(name)) for name in MODEL_VALUES
     ]
+    fields += [(("model", "delays", i, "days"), delay.days) for i, delay in enumerate(spec.model.delays)]
     for i, shock in enumerate(spec.shocks):
         fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
         if isinstance(shock, TableShock):

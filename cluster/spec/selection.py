@@ -1,6 +1,6 @@
 """Which firms a shock hits, in each member."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,7 @@ from zlib import crc32
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.spec.members import member_key, root_key
 from shockmesh.cluster.spec.rules import WHERE_NAMES
 from shockmesh.cluster.spec.shocks import Where
@@ -85,6 +85,23 @@ class Selection:
                 is_wanted[[code for name in wanted for code in self.directory.find(key, str(name))]] = True
                 chosen &= is_wanted[self.directory.labels(key)]
         return chosen
+
+    def bought_at(self, drawn: Drawn) -> Float[np.ndarray, "region #member"]:
+        """How far each region's consumers buy here, (region, member|1): all of them where its firms are named by region
+        alone, a share of them where that is drawn, none where sectors or firms are named."""
+        n, path = len(self.directory.codes("region")), f"{self.path}.region"
+        if any(getattr(self.where, key) or f"{self.path}.{key}" in drawn for key in ("sector", "firm")):
+            return np.zeros((n, 1))
+        share = drawn.get(f"{self.path}.share", 1.0 if self.where.share is None else self.where.share)
+        of_members = [(name,) for name in drawn[path].tolist()] if path in drawn else [self.where.region]
+        here = np.array([self._regions(names) for names in of_members])
+        return here.T * np.atleast_2d(share)
+
+    def _regions(self, names: Sequence[str]) -> Bool[np.ndarray, " region"]:
+        """The regions of some names; all of none."""
+        here = np.full(len(self.directory.codes("region")), not names)
+        here[[code for name in names for code in self.directory.find("region", str(name))]] = True
+        return here
 
     def at(self, drawn: Drawn, members: Int[np.ndarray, " member"]) -> Bool[np.ndarray, "firm #member"]:
         """Which firms are hit in each member, (firm, member|1)."""

@@ -153,8 +153,8 @@ class HouseholdShock(Renamed):
 
 class CutShock(Frozen):
     """A route that is cut: orders from firms at the destination to firms at the origin do not get through; or, with
-    `detour_days`, goods come by a detour and arrive so much later on average. Goods for final demand still get through:
-    a network does not say where their buyers live."""
+    `detour_days`, goods come by a detour and arrive so much later on average. Where `destination` names regions alone,
+    what consumers there buy is held too, if the economy says who buys for final use."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days", "detour_days")
     PLACES: ClassVar[tuple[str, ...]] = ("origin", "destination")
@@ -193,7 +193,7 @@ class TableShock(Frozen):
 
 class TariffShock(Frozen):
     """A tariff or tax on what firms at `to` buy from firms at `from`, in addition to its price. It acts by prices
-    (model.prices). Goods for final demand are free of it: a network does not say where their buyers live."""
+    (model.prices). Goods for final demand are free of it."""
 
     NUMBERS: ClassVar[tuple[str, ...]] = ("rate", "onset", "recovery_start", "recovery_days")
     PLACES: ClassVar[tuple[str, ...]] = ("from", "to")

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from shockmesh.cluster.planning.plan import kept_numbers
+from shockmesh.cluster.planning.loads import drawn, kept_numbers
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
@@ -67,7 +67,8 @@ def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
 
 def state_bytes(spec: Spec, network: FirmNetwork) -> int:
     """Bytes of one member's state: stock and orders of every link, and what damages and detours hand on."""
-    return math.ceil(kept_numbers(spec) * max(network.n_links, network.n_firms) * np.dtype(spec.precision).itemsize)
+    numbers = kept_numbers(spec) * max(network.n_links, network.n_firms) + drawn(spec, network).kept
+    return math.ceil(numbers * np.dtype(spec.precision).itemsize)
 
 
 def _blocks(members: int, block: int) -> Iterator[range]:
@@ -81,6 +82,8 @@ def _columns(
     yield "importance", np.asarray(importance(found, parameters), np.float64)
     for name in spec.model.numbers:
         yield f"d_{name}", np.asarray(getattr(found.parameters, name), np.float64)
+    for position, delay in enumerate([delay for delay in spec.model.delays if delay.stages]):
+        yield f"d_delays.{delay.name}.days", np.asarray(found.parameters.delay_days, np.float64)[position]
     for name, shock in _shocks(spec, found.scenario):
         if isinstance(shock, Recovery | Failures | Damage):
             yield f"d_shocks.{name}.loss", np.asarray(shock.loss, np.float64)

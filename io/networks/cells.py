@@ -50,6 +50,7 @@ class Economy:
     regions: tuple[str, ...]
     sectors: tuple[str, ...]
     repairs: tuple[Repair, ...] = ()
+    final_shares: Float[np.ndarray, "industry region"] | None = None  # of final demand, by region that buys
 
     @property
     def n(self) -> int:
@@ -73,7 +74,21 @@ def read_economy(table: xr.Dataset) -> Economy:
     output = table["output"].transpose("region", "sector").values.astype(np.float64).ravel()
     for name, values in (("Y", final), ("output", output)):
         _check_finite(name, values, np.arange(len(values)), sectors, regions)
-    return Economy(_read_cells(table["Z"].transpose(*Z_DIMS), sectors, regions), final, output, regions, sectors)
+    cells = _read_cells(table["Z"].transpose(*Z_DIMS), sectors, regions)
+    return Economy(cells, final, output, regions, sectors, final_shares=_final_shares(table))
+
+
+def _final_shares(table: xr.Dataset) -> Float[np.ndarray, "industry region"] | None:
+    """The share of each industry's final demand that each region buys; None if the table does not say.
+
+    What a region takes out of inventories on balance is not bought.
+    """
+    if "region_to" not in table["Y"].dims:
+        return None
+    bought = table["Y"].transpose("region_from", "sector_from", "region_to", ...).values.astype(np.float64)
+    bought = np.maximum(bought.reshape(*bought.shape[:3], -1).sum(axis=3), 0).reshape(-1, bought.shape[2])
+    total = bought.sum(axis=1, keepdims=True)
+    return np.divide(bought, total, out=np.zeros_like(bought), where=total > 0)
 
 
 def clean(economy: Economy) -> Economy:

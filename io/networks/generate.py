@@ -60,7 +60,7 @@ def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: floa
     settings = {"firms": firms, "seed": seed, "mean_degree": mean_degree}
     return firm_network(
         supplier, buyer, amount / DAYS_PER_YEAR, final / DAYS_PER_YEAR, region=region, sector=sector,
-        regions=told.regions, sectors=told.sectors, unit=unit,
+        regions=told.regions, sectors=told.sectors, unit=unit, final_shares=told.final_shares,
         attrs=_attributes(table, settings) | {"repairs": as_records(whole.repairs), "aggregate_error": error},
     )  # fmt: skip
 

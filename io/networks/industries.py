@@ -45,7 +45,8 @@ def industry_network(table: xr.Dataset) -> FirmNetwork:
     Raises:
         GenerateError: a variable or label is missing, a value is not finite, or the unit is not money per year.
     """
-    unit, economy = unit_per_day(table), clean(read_economy(table))
+    unit, told_flows = unit_per_day(table), read_economy(table)
+    economy = clean(told_flows)
     cells, kept = economy.cells, np.flatnonzero(economy.output > 0)
     region, sector = np.divmod(kept, len(economy.sectors))
     of = about(table)
@@ -54,7 +55,7 @@ def industry_network(table: xr.Dataset) -> FirmNetwork:
     return firm_network(
         np.searchsorted(kept, cells.supplier), np.searchsorted(kept, cells.buyer), cells.value / DAYS_PER_YEAR,
         economy.final_demand[kept] / DAYS_PER_YEAR, region=region, sector=sector, firm=np.array(economy.names(kept)),
-        regions=economy.regions, sectors=economy.sectors, unit=unit,
+        regions=economy.regions, sectors=economy.sectors, unit=unit, final_shares=told_flows.final_shares,
         attrs={**cited, **names_of(table), "title": title, "industries": len(kept),
                "repairs": as_records(economy.repairs)},
     )  # fmt: skip

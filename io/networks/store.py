@@ -1,21 +1,24 @@
 """The store of a firm network: one Zarr group in compressed-sparse-row form.
 
 `STORE/network` holds `data` (amount), `indices` (supplier) and `product` per link, `indptr` (the first link of each
-buyer), and the firms' variables. Rows are buyers, columns suppliers. The same bytes open in xarray
-(`xr.open_zarr(STORE, group="network")`) and in anndata (`anndata.io.read_elem(zarr.open(STORE)["network"])`, a SciPy
-CSR matrix). A store is written beside its place and renamed, so that it is either absent or whole. It carries the
-SHA-256 of its contents; that, and every rule of a network, is checked whenever one is written or read.
+buyer), and the firms' variables; and, where it is known, who buys for final use: `final_shares` (industry, region).
+Rows are buyers, columns suppliers. The same bytes open in xarray (`xr.open_zarr(STORE, group="network")`) and in
+anndata (`anndata.io.read_elem(zarr.open(STORE)["network"])`, a SciPy CSR matrix). A store is written beside its place
+and renamed, so that it is either absent or whole. It carries the SHA-256 of its contents; that, and every rule of a
+network, is checked whenever one is written or read.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 import zarr
+from jaxtyping import Float
 from shockmesh.io.stores.codecs import NUMBERS, TEXT
 from shockmesh.io.stores.damage import check_claim, reading
 from shockmesh.io.stores.places import Place, place, whole, zarr_store
@@ -46,7 +49,20 @@ class NetworkStoreError(ValueError):
 
 
 def content_hash(network: FirmNetwork) -> str:
-    """SHA-256 of firms, links, labels and unit, in canonical order and types; attributes do not count."""
+    """SHA-256 of firms, links, labels, unit and buyers for final use, in canonical order and types; attributes do not
+    count."""
+    told = _main_hash(network)
+    if network.final_shares is None:
+        return told
+    return hashlib.sha256((told + _hash_of(network.final_shares)).encode()).hexdigest()
+
+
+def _hash_of(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values, "<f8").data).hexdigest()
+
+
+def _main_hash(network: FirmNetwork) -> str:
+    """The hash without buyers for final use, which releases before them read as well."""
     digest = hashlib.sha256()
     for name, (dims, values, _) in _variables(network).items():
         digest.update(f"{name}{dims}{values.shape}{values.dtype.str}".encode())
@@ -85,13 +101,32 @@ def read_network(path: str | Place) -> FirmNetwork:
     with reading(path):
         read = {name: np.asarray(array[:]) for name, array in _sound_arrays(path, group).items()}
     network = _assemble(path, read, attrs)
+    network = replace(network, final_shares=_read_final_shares(path, group, network))
     broken = _broken_rule(network)
-    if content_hash(network) != attrs["content_hash"]:
+    if _main_hash(network) != attrs["content_hash"]:
         what = "the contents are not those that were written"
         raise NetworkStoreError(f"{path}: content_hash: {what}{f' ({broken})' if broken else ''}; make it again")
     if broken:
         raise NetworkStoreError(f"{path}: {broken}; make the store again")
     return network
+
+
+def _read_final_shares(
+    path: Place, group: zarr.Group, network: FirmNetwork
+) -> Float[np.ndarray, "industry region"] | None:
+    """Who buys for final use, as it was written; None in a store that does not say, as many do not."""
+    told = group.attrs.get("final_shares_hash")
+    if told is None:
+        return None
+    array = group.get("final_shares")
+    shape = len(network.regions) * len(network.sectors), len(network.regions)
+    if not isinstance(array, zarr.Array) or array.shape != shape:
+        raise NetworkStoreError(f"{path}: final_shares: missing, or not of shape {shape}; make the store again")
+    with reading(path):
+        shares = np.asarray(array[:], np.float64)
+    if _hash_of(shares) != told:
+        raise NetworkStoreError(f"{path}: final_shares: the contents are not those that were written; make it again")
+    return shares
 
 
 def open_network(path: str | Place) -> xr.Dataset:
@@ -171,7 +206,7 @@ def _bytes(values: np.ndarray) -> bytes | memoryview:
 
 
 def _reserved() -> set[str]:
-    return {*STRUCTURE, "shape", "unit", "content_hash"}
+    return {*STRUCTURE, "shape", "unit", "content_hash", "final_shares_hash"}
 
 
 def _attributes(network: FirmNetwork, path: Place) -> dict[str, Any]:
@@ -183,7 +218,9 @@ def _attributes(network: FirmNetwork, path: Place) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise NetworkStoreError(f"{path}: attrs: every attribute must be JSON ({error})") from error
     shape = [network.n_firms, network.n_firms]
-    own = {"shape": shape, "unit": network.unit, "content_hash": content_hash(network)}
+    own: dict[str, Any] = {"shape": shape, "unit": network.unit, "content_hash": _main_hash(network)}
+    if network.final_shares is not None:
+        own["final_shares_hash"] = _hash_of(network.final_shares)
     return {**network.attrs, **STRUCTURE, **own}
 
 
@@ -194,6 +231,11 @@ def _write_group(network: FirmNetwork, path: Path, attributes: Mapping[str, Any]
         _write_array(group, name, dim, values, attrs)
     _write_array(group, "region", "region", np.asarray(network.regions), {"long_name": "region"})
     _write_array(group, "sector", "sector", np.asarray(network.sectors), {"long_name": "sector"})
+    if network.final_shares is not None:
+        group.create_array(
+            "final_shares", data=network.final_shares.astype("<f8"), dimension_names=("industry", "region_to"),
+            attributes={"long_name": "share of an industry's final demand that a region buys"}, compressors=NUMBERS,
+        )  # fmt: skip
 
 
 def _write_array(group: zarr.Group, name: str, dim: str, values: np.ndarray, attrs: Mapping[str, str]) -> None:

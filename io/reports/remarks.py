@@ -7,12 +7,10 @@ from typing import Any
 def remarks(spec: Mapping[str, Any]) -> Iterator[str]:
     """The remarks on a resolved spec.
 
-    >>> list(remarks({"shocks": [{"name": "canal", "kind": "cut"}]}))
-    ['canal: a cut holds trade between firms only; goods for final demand still go by the route']
+    >>> list(remarks({"shocks": [{"name": "duty", "kind": "tariff"}]}))
+    ['duty: a tariff is on trade between firms only; goods for final demand are free of it']
     """
     for shock in spec.get("shocks", []):
-        if shock.get("kind") == "cut":
-            yield f"{shock['name']}: a cut holds trade between firms only; goods for final demand still go by the route"
         if shock.get("kind") == "tariff":
             yield f"{shock['name']}: a tariff is on trade between firms only; goods for final demand are free of it"
 

@@ -23,7 +23,7 @@ Notes and departures:
      than P_g says, as a mean of suppliers is worth more than its parts to the buyer whose cost is P_g; the difference
      is in the firm's value added;
   2. production: ces is of stocks at hand, with its own elasticity, around the recipe of the day;
-  3. a network does not say who buys for final use: a region's basket is what its own firms sell to consumers. Its ε is
+  3. imports for final use (`final_shares`) are not looked at: a region's basket is what its own firms sell. Its ε is
      the mean of its firms', weighted by baseline final demand, and no tariff is on final demand;
   4. final demand as shocks and spending leave it is nominal: Σ p C of a region is what it would be at baseline prices;
   5. what rebuilds capital or homes is bought at any price;

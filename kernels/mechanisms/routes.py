@@ -1,7 +1,8 @@
 """Routes between groups of firms: what of their orders does not get through, and what makes a detour and comes later.
 
 A cut is of orders and remembers nothing. A detour is of deliveries, and remembers overnight what is on the way: by
-holding, as stocks are. Both are numbers of firms, so a shard's links know all they need.
+holding, as stocks are, and by the firm that sells what goes to consumers. Both are numbers of firms, so a shard's links
+know all they need. A route lies at the end of the way: what a delay (`delays.py`) brings today goes by it today.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,9 @@ from shockmesh.kernels.model import Switches
 
 
 @partial(
-    jax.tree_util.register_dataclass, data_fields=["origin", "destination", "course", "detour_days"], meta_fields=[]
+    jax.tree_util.register_dataclass,
+    data_fields=["origin", "destination", "course", "detour_days", "final"],
+    meta_fields=[],
 )
 @dataclass(frozen=True)
 class RouteCut:
@@ -41,14 +44,15 @@ class RouteCut:
       2. goods of one day arrive spread over many, at age k days with probability (1 − 1/d)^(k−1) / d; all arrive the
          day after with d = 1;
       3. of several detours on one link each takes its share of what the ones before it leave to the route;
-      4. cuts, with a detour or without, are not of what rebuilds capital (`Damage`);
-      5. nor of goods for final demand, whose buyers have no place in a network.
+      4. cuts, with a detour or without, are not of what rebuilds capital or homes;
+      5. consumers, who order nothing ahead, consume what arrives, and what does not get through is lost to them.
     """
 
     origin: Float[Array, "#firm #member"]  # how far a firm's sales go by the route, 0 … 1
     destination: Float[Array, "#firm #member"]  # how far a firm's purchases do, 0 … 1
     course: Recovery | Table  # factor (1, member|1) of what gets through
     detour_days: Float[Array, "1 #member"] | None = None  # d, mean days that a detour adds, ≥ 1; None: no detour
+    final: Float[Array, "#firm #member"] | None = None  # how far a firm's final goods go by it, 0 … 1; None: none does
 
 
 class Detour(NamedTuple):
@@ -56,6 +60,7 @@ class Detour(NamedTuple):
 
     share: Float[Array, "#link #member"]  # b, of what a link delivers that makes the detour
     pace: Float[Array, "1 #member"]  # 1 / d, part of what is on the way that arrives [1/day]
+    final: Float[Array, "#firm #member"] | None = None  # b, of what a firm sells to consumers
 
 
 class Routes(NamedTuple):
@@ -63,6 +68,14 @@ class Routes(NamedTuple):
 
     passing: Float[Array, "link #member"] | None = None  # share of a link's orders that gets through; None: all
     detours: tuple[Detour, ...] = ()
+    final: Float[Array, "#firm #member"] | None = None  # share of a firm's final demand that gets through; None: all
+
+
+class Transit(NamedTuple):
+    """What is on the way by one detour."""
+
+    goods: Float[Array, "holding member"]  # T
+    final: Float[Array, "firm member"] | None = None  # T of what goes to consumers
 
 
 def exposed(
@@ -76,17 +89,25 @@ def routes_today(
     cuts: Sequence[RouteCut], exposures: Sequence[Float[Array, "#link #member"]], day: Float[Array, ""]
 ) -> Routes:
     """Cuts on a day; `exposures` is what `exposed` gives of each."""
-    held = [(of * (1 - cut.course.factor(day)), cut.detour_days) for of, cut in zip(exposures, cuts, strict=True)]
-    passing = [1 - share for share, days in held if days is None]
-    detours = tuple(Detour(share, 1 / days) for share, days in held if days is not None)
-    return Routes(reduce(mul, passing) if passing else None, detours)
+    passing, final, detours = [], [], []
+    for of, cut in zip(exposures, cuts, strict=True):
+        gone = 1 - cut.course.factor(day)
+        share, of_final = of * gone, None if cut.final is None else cut.final * gone
+        if cut.detour_days is not None:
+            detours.append(Detour(share, 1 / cut.detour_days, of_final))
+            continue
+        passing.append(1 - share)
+        final += [] if of_final is None else [1 - of_final]
+    return Routes(reduce(mul, passing) if passing else None, tuple(detours), reduce(mul, final) if final else None)
 
 
 def initial_transit(
-    cuts: Sequence[RouteCut], stock: Float[Array, "holding member"]
-) -> tuple[Float[Array, "holding member"], ...]:
+    layout: Layout, cuts: Sequence[RouteCut], stock: Float[Array, "holding member"]
+) -> tuple[Transit, ...]:
     """T before the first day: nothing is on the way by any detour."""
-    return tuple(jnp.zeros_like(stock) for cut in cuts if cut.detour_days is not None)
+    none = jnp.zeros((layout.n_firms, stock.shape[1]), stock.dtype)
+    detours = [cut for cut in cuts if cut.detour_days is not None]
+    return tuple(Transit(jnp.zeros_like(stock), None if cut.final is None else none) for cut in detours)
 
 
 def let_through(routes: Routes, orders: Links) -> Links:
@@ -94,17 +115,38 @@ def let_through(routes: Routes, orders: Links) -> Links:
     return orders if routes.passing is None else orders * routes.passing
 
 
+def final_orders(routes: Routes, final_demand: Float[Array, "firm #member"]) -> Float[Array, "firm #member"]:
+    """The final demand that reaches its suppliers."""
+    return final_demand if routes.final is None else final_demand * routes.final
+
+
 def arrivals_today(
-    layout: Layout, switches: Switches, routes: Routes, transit: Sequence[Float[Array, "holding member"]], sent: Links
-) -> tuple[Float[Array, "holding member"], tuple[Float[Array, "holding member"], ...]]:
-    """What arrives today, sent today or before, and what is on the way afterwards."""
-    arrived, on_the_way = [], []
+    layout: Layout,
+    switches: Switches,
+    routes: Routes,
+    transit: Sequence[Transit],
+    sent: Links,
+    sold: Float[Array, "firm member"],
+) -> tuple[Float[Array, "holding member"], Float[Array, "firm member"], tuple[Transit, ...]]:
+    """What arrives today by holding, and at consumers, sent today or before; and what is on the way afterwards."""
+    arrived, consumed, on_the_way = [], [], []
     for before, detour in zip(transit, routes.detours, strict=True):
         leaving = sent * detour.share
         sent = sent - leaving
-        arrived.append(before * detour.pace)
-        on_the_way.append(before - arrived[-1] + of_holdings(layout, switches, leaving))
-    return sum(arrived, of_holdings(layout, switches, sent)), tuple(on_the_way)
+        arrived.append(before.goods * detour.pace)
+        goods, final = before.goods - arrived[-1] + of_holdings(layout, switches, leaving), None
+        if before.final is not None and detour.final is not None:
+            leaving = sold * detour.final
+            sold = sold - leaving
+            consumed.append(before.final * detour.pace)
+            final = before.final - consumed[-1] + leaving
+        on_the_way.append(Transit(goods, final))
+    return sum(arrived, of_holdings(layout, switches, sent)), sum(consumed, sold), tuple(on_the_way)
+
+
+def goods_of(transit: Sequence[Transit]) -> list[Float[Array, "holding member"]]:
+    """T of what goes to firms."""
+    return [of.goods for of in transit]
 
 
 def of_holdings(layout: Layout, switches: Switches, of_links: Links) -> Float[Array, "holding member"]:

@@ -35,7 +35,7 @@ class Tariff:
 
     On the part of a link that both ends are in, τ = origin · destination · rate. It acts only where prices are not
     fixed (`prices.py`). Departures: it is on deliveries, those that rebuild capital included; none is on goods for
-    final demand, whose buyers have no place in a network.
+    final demand.
     """
 
     origin: Float[Array, "#firm #member"]  # how far a firm's sales are taxed, 0 … 1
