@@ -146,6 +146,17 @@ def supply(of: Economy) -> Lines:
     ]
 
 
+def long(lines: Lines, **more: Any) -> Lines:
+    """A cell a line, as e-Stat has it: the kind of a seller follows from its name."""
+    sellers, buyers = lines[1:], lines[0][1:]
+    cells = [
+        ["industry" if at < len(sellers) - 3 else "other", line[0], buyer, *more.values(), value]
+        for at, line in enumerate(sellers)
+        for buyer, value in zip(buyers, line[1:], strict=True)
+    ]
+    return [["input_type", "input_name", "output_name", *more, "value"], *cells]
+
+
 def write(file: Path, lines: Lines, **sheets: Lines) -> Path:
     """As a workbook of one sheet, or of several by their names, or as CSV."""
     if file.suffix == ".csv":

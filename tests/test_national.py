@@ -57,6 +57,24 @@ def test_the_tables_of_offices_are_recognised(tmp_path, layout):
         assert table.attrs["source"] == f"an office, t{suffix}"
 
 
+def test_a_long_table_of_several_regions_is_read_for_the_one_that_is_said(tmp_path):
+    one, other = economy(), economy(seed=1)
+    lines = national.long(national.oecd(one), region="N")
+    lines += national.long(national.oecd(other), region="S")[1:]
+    file = write(tmp_path / "t.csv", lines)
+    for region, of in (("N", one), ("S", other)):
+        import_table("table", file, tmp_path / region, replace(GIVEN, region=region))
+        with open_table(tmp_path / region) as table:
+            np.testing.assert_allclose(table.output.values[0], of.output, rtol=1e-9)
+            np.testing.assert_allclose(table.Z.values[0, :, 0], (1 - shares(of))[:, None] * (of.flows + of.imported))
+    for text, says in (
+        (lines, "column region: there are N, S; one table is needed"),
+        (lines[:60] + lines[1:2], r"TTL_01 → D01: there twice, the second time in line 61"),
+    ):
+        with pytest.raises(TableError, match=says):
+            import_table("table", write(tmp_path / "o.csv", text), tmp_path / "o.zarr", GIVEN)
+
+
 def test_rows_that_sum_to_supply_hold_imports_which_are_taken_off(tmp_path):
     of = economy()
     told = import_table("table", write(tmp_path / "t.xlsx", national.supply(of)), tmp_path / "t.zarr", GIVEN)

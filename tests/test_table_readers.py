@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pymrio
 import pytest
+from shockmesh.io.inputs.files import open_source
 from shockmesh.io.sources import TABLES, Said
 from shockmesh.io.tables.checks import check_table
 from shockmesh.io.tables.importing import EXAMPLES, import_table, kind_of
@@ -224,6 +226,36 @@ def test_output_is_worked_out_where_only_coefficients_were_saved(tmp_path, flows
     with open_table(tmp_path / "t.zarr") as table:
         np.testing.assert_allclose(table.Z.values.reshape(4, 4), flows[:, :4], rtol=1e-9)
         np.testing.assert_allclose(table.output.values.ravel(), flows.sum(1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["exiobase3", "icio"])
+def test_tables_of_text_are_never_held_whole(tmp_path, monkeypatch, kind):
+    """At its peak, what is read takes less than Z."""
+    monkeypatch.setattr("shockmesh.io.tables.readers.text.CELLS", 4_000)
+    regions, n = [f"R{k:02}" for k in range(20)], 400
+    rng = np.random.default_rng(0)
+    cells, industries = rng.uniform(1, 9, (n, n + 20)), [f"{r}_{s:02}" for r in regions for s in range(20)]
+    if kind == "icio":
+        table = pd.DataFrame(cells, industries, [*industries, *(f"{r}_HFCE" for r in regions)])
+        table.to_csv(tmp_path / "2014_SML.csv", index_label="V1")
+        source = tmp_path / "2014_SML.csv"
+    else:
+        index = pd.MultiIndex.from_tuples([tuple(of.split("_")) for of in industries], names=["region", "sector"])
+        final = pd.MultiIndex.from_product([regions, ["c"]], names=["region", "category"])
+        made = pymrio.IOSystem(
+            Z=pd.DataFrame(cells[:, :n], index, index), Y=pd.DataFrame(cells[:, n:], index, final),
+            unit=pd.DataFrame({"unit": ["M.EUR"] * n}, index),
+        )  # fmt: skip
+        source = save(made, tmp_path / "IOT_2014_ixi")
+    about = TABLES[kind]
+    read = import_module(f"shockmesh.io.tables.readers.{about.reader}").read
+    tracemalloc.start()
+    header, rows = read(open_source(source), about, Said())
+    sold = sum(of.flows.sum() for of in rows(2014) if isinstance(of, Rows))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(sold, cells[:, :n].sum(), rtol=1e-9)
+    assert (len(header.regions), peak < n * n * 8) == (20, True)
 
 
 def test_a_pickle_is_opened_where_the_user_allows_it(tmp_path, flows):

@@ -66,9 +66,8 @@ def kind_of(source: str | Path) -> str:
     except SourceError as error:
         raise TableError(str(error)) from error
     if not looks:
-        raise TableError(
-            f"{source}: looks like no kind of table that is known here; name its kind: {', '.join(TABLES)}"
-        )
+        rule = f"name its kind: {', '.join(TABLES)}; `table` takes any national table"
+        raise TableError(f"{source}: looks like no kind of table that is known here; {rule}")
     if len(looks) > 1:
         told = "; ".join(f"{kind} ({file})" for kind, file in looks.items())
         raise TableError(f"{source}: looks like {told}; name its kind")

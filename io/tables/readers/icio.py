@@ -37,7 +37,7 @@ from shockmesh.io.tables.store import Header, Rows, TableError
 
 CATEGORY = r"HFCE|NPISH|NPS|GGFC|GFCF|INVNT|INV|DIRP|DPABR|FD|P33|CONS_ABR|CONS_NONRES|DISC"
 OUTPUTS = ("OUT", "OUTPUT", "TOTAL")
-HOUSEHOLDS = re.compile(r",\"?([A-Z]{2,3}_HFCE|HFCE_[A-Z]{2,3})\"?(,|$)")
+HOUSEHOLDS = re.compile(r",\"?([A-Z0-9]{2,3}_HFCE|HFCE_[A-Z0-9]{2,3})\"?(,|$)")
 WHOLE = {"CN": "CHN", "MX": "MEX"}
 
 

@@ -14,6 +14,7 @@ from shockmesh.io.inputs.workbooks import WORKBOOKS
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Foot, Of, Raw
 from shockmesh.io.tables.corrections import NOTHING, Corrections, read_corrections
+from shockmesh.io.tables.pivot import pivoted
 from shockmesh.io.tables.readers.headers import Labels, header_of, years_in
 from shockmesh.io.tables.readers.years import chosen
 from shockmesh.io.tables.store import Header, Rows, TableError
@@ -61,7 +62,7 @@ def read(source: Source, about: About, said: Said) -> tuple[Header, Raw]:
 
 def _sheets(file: File, sheet: str | None, said: Said, corrections: Corrections) -> dict[int, Structure]:
     """The tables of a file by year."""
-    grids = list(grids_of(file, sheet))
+    grids = [pivoted(grid, said.region) for grid in grids_of(file, sheet)]
     years = [years_in(grid.sheet) for grid in grids]
     dated = {year[0]: grid for year, grid in zip(years, grids, strict=True) if year}
     if sheet is None and len(dated) > 1 and len(dated) == sum(map(bool, years)):
