@@ -174,11 +174,13 @@ def test_decimal_commas_and_other_separators_and_encodings_are_read(tmp_path):
         ";".join(str(cell).replace(".", ",") if isinstance(cell, float) else str(cell) for cell in line)
         for line in national.china(of)
     )
-    (tmp_path / "t.csv").write_text(text.replace("a name", "名稱"), "big5")
+    for code, name in zip(CODES, "甲乙丙丁戊", strict=True):
+        text = text.replace(f"{code};a name;Domestic", f"{code};{name * 3};Domestic")
+    (tmp_path / "t.csv").write_text(text, "big5")
     import_table("table", tmp_path / "t.csv", tmp_path / "t.zarr", GIVEN)
     with open_table(tmp_path / "t.zarr") as table:
         np.testing.assert_allclose(table.Z.values[0, :, 0], of.flows, rtol=1e-9)
-        assert table.attrs["sector_names"]["01"] in ("名稱", "Domestic")
+        assert table.attrs["sector_names"] == {code: name * 3 for code, name in zip(CODES, "甲乙丙丁戊", strict=True)}
 
 
 SIZES = st.floats(0, 100)

@@ -11,7 +11,7 @@ Labels are compared without what offices put around codes: 01 is 1, CPA_A01 and 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -83,11 +83,12 @@ class Structure:
 
     @property
     def names(self) -> dict[str, str]:
-        """What else stands beside or above the labels, the longest text."""
-        return {
-            sector: max(map(text_of, _around(self, row, column)), key=len, default="")
-            for sector, row, column in zip(self.sectors, self.rows, self.columns, strict=True)
-        }
+        """What else tells the sectors apart beside or above their labels; of several, the longest texts."""
+        cells, sectors = self.grid.cells, self.sectors
+        beside = [[text_of(cells[row][at]) for row in self.rows] for at in range(self.columns.start)]
+        above = [[text_of(line[at]) for at in self.columns] for line in cells[: self.rows.start]]
+        told = [texts for texts in (*beside, *above) if len(set(texts)) == len(sectors)]
+        return dict(zip(sectors, max(told, key=lambda texts: sum(map(len, texts)), default=sectors), strict=True))
 
     def column_label(self, at: int) -> str:
         return _column_label(self.grid, self.label_row, self.rows.start, at)
@@ -320,11 +321,6 @@ def _row_label(grid: Grid, left: int, right: int, at: int) -> str:
     columns = sorted(range(right), key=lambda column: abs(column - left))
     texts = (text_of(grid.cells[at][column]) for column in columns)
     return next((text for text in texts if text), f"line {at + 1}")
-
-
-def _around(of: Structure, row: int, column: int) -> Iterator[Any]:
-    yield from of.grid.cells[row][: of.columns.start]
-    yield from (line[column] for line in of.grid.cells[: of.rows.start])
 
 
 def _letter(at: int) -> str:
