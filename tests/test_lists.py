@@ -119,6 +119,9 @@ CASES: dict[str, tuple[Make, Written]] = {
     "thousands, decimal mark said": (text("supplier|buyer|amount\n007|Müller|1'234.5\n007|08|12\nMüller|08|3'000\n",
                                           "firm;sector;output\n007;B;1500.250\nMüller;C;3500\n08;G;4000\n"),
                                      Written(decimal=".")),
+    "CSV UTF-8 of Excel": (text('supplier;buyer;amount\r\n007;"Müller";"1234,5"\r\n\r\n007;08;12\r\nMüller;08;3000\r\n',
+                                "firm;sector;output\r\n007;B;1500,25\r\nMüller;C;3500\r\n08;G;4000\r\n", "utf-8-sig"),
+                           AS_FOUND),
     "no header": (text("1 007 Müller 1234.5\n2 007 08 12\n3 Müller 08 3000\n",
                        "007,B,1500.25\nMüller,C,3500\n08,G,4000\n"), POSITIONS),
     "Parquet of other types": (parquet, AS_FOUND),
@@ -165,6 +168,15 @@ def test_what_was_recognised_is_kept(name: str, tmp_path: Path) -> None:
     told = read(tmp_path, make(tmp_path), written).attrs["cleaning"]["read"][file]
     assert expected.items() <= told.items()
     assert {"supplier", "buyer", "amount"} <= told["columns"].keys() or {"firm", "sector"} <= told["columns"].keys()
+
+
+def test_rows_are_named_by_the_line_on_which_they_begin(tmp_path: Path) -> None:
+    lines = 'supplier;buyer;amount\r\n\r\n007;08;1\r\n007;"x\r\ny";1\r\n007;z;1\r\n'
+    (tmp_path / "l.csv").write_bytes(lines.encode("utf-8-sig"))
+    with pytest.raises(SheetError) as caught:
+        read(tmp_path, (tmp_path / "l.csv", frames()[1]))
+    assert "buyer has a line break inside: line 4" in str(caught.value)
+    assert "(buyer 'x\\r\\ny'), 6 (buyer 'z')" in str(caught.value)
 
 
 AMBIGUOUS = {
