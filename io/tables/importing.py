@@ -10,7 +10,7 @@ from types import ModuleType
 from zipfile import BadZipFile
 
 from shockmesh.io.inputs.files import Source, SourceError, open_source
-from shockmesh.io.sources import SILENT, TABLES, About, Said
+from shockmesh.io.sources import KINDS, SILENT, TABLES, About, Said
 from shockmesh.io.stores.places import Place
 from shockmesh.io.tables.checks import Finding, check_table
 from shockmesh.io.tables.claims import checked
@@ -66,7 +66,7 @@ def kind_of(source: str | Path) -> str:
     except SourceError as error:
         raise TableError(str(error)) from error
     if not looks:
-        rule = f"name its kind: {', '.join(TABLES)}; `table` takes any national table"
+        rule = f"name its kind: {', '.join(KINDS)}; `table` takes any national table, `links` a list of links"
         raise TableError(f"{source}: looks like no kind of table that is known here; {rule}")
     if len(looks) > 1:
         told = "; ".join(f"{kind} ({file})" for kind, file in looks.items())
