@@ -33,6 +33,7 @@ CapacityRule = Literal["constant", "literal", "overproduction", "hiring"]
 
 Consumption = Literal["exogenous", "labour_income"]
 Prices = Literal["fixed", "cost"]
+Suppliers = Literal["fixed", "satisfaction"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Switches:
     capacity_rule: output that everything else allows: see `capacity.py`.
     consumption: what households ask for: see `consumption.py`. Labour income takes the capacity rule hiring.
     prices: 1 for ever (fixed), or on the way to what production costs (cost), to which buyers respond: see `prices.py`.
+    suppliers: who sells to whom for ever (fixed), or as buyers expect to be served (satisfaction): see `suppliers.py`.
     """
 
     order_target: OrderTarget = "fixed"
@@ -59,11 +61,12 @@ class Switches:
     capacity_rule: CapacityRule = "constant"
     consumption: Consumption = "exogenous"
     prices: Prices = "fixed"
+    suppliers: Suppliers = "fixed"
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The optional parameters that these mechanisms read."""
-        chosen = self.production, self.capacity_rule, self.consumption, self.prices
+        chosen = self.production, self.capacity_rule, self.consumption, self.prices, self.suppliers
         return tuple(name for of in chosen for name in _NEEDS.get(of, ()))
 
     @property
@@ -72,9 +75,15 @@ class Switches:
         return self.prices != "fixed"
 
     @property
+    def switching(self) -> bool:
+        """Whether buyers may turn to other suppliers."""
+        return self.suppliers != "fixed"
+
+    @property
     def reads_links(self) -> bool:
         """Whether a day needs numbers of single links, which a layout as a table does not hold."""
-        return self.order_split == "link" or self.rationing == "water_filling" or self.priced
+        by_link = self.order_split == "link" or self.rationing == "water_filling"
+        return by_link or self.priced or self.switching
 
     @property
     def needs_criticality(self) -> bool:
@@ -88,6 +97,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "hiring": ("hiring_days", "firing_days"),
     "labour_income": ("household_share", "consumption_persistence", "benefit_share"),
     "cost": ("pass_through", "scarcity", "elasticity_within", "elasticity_between", "elasticity_final"),
+    "satisfaction": ("satisfaction_days", "sensitivity", "pull", "search_days", "switching_days", "turnover"),
 }
 
 
@@ -96,7 +106,8 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     data_fields=["inventory_days", "adjustment_days", "capacity", "elasticity", "inventory_threshold",
                  "base_capacity", "overproduction_days", "hiring_days", "firing_days", "household_share",
                  "consumption_persistence", "benefit_share", "pass_through", "scarcity", "elasticity_within",
-                 "elasticity_between", "elasticity_final", "delay_days"],
+                 "elasticity_between", "elasticity_final", "satisfaction_days", "sensitivity", "pull", "search_days",
+                 "switching_days", "turnover", "delay_days"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -120,6 +131,12 @@ class Parameters:
     elasticity_within: Float[Array, "#firm #member"] | None = None  # σ of a buyer, between suppliers of a product, ≥ 0
     elasticity_between: Float[Array, "#firm #member"] | None = None  # ς of a buyer, between products, ≥ 0
     elasticity_final: Float[Array, "#firm #member"] | None = None  # ε of a region's final demand, its firms' mean, ≥ 0
+    satisfaction_days: Float[Array, "#firm #member"] | None = None  # T_f, to learn how a supplier delivers, ≥ 1
+    sensitivity: Float[Array, "#firm #member"] | None = None  # χ, of shares to satisfaction, ≥ 0
+    pull: Float[Array, "#firm #member"] | None = None  # ν, of a pool's candidates, per share of it that is missing, ≥ 0
+    search_days: Float[Array, "#firm #member"] | None = None  # b, from the first shortage to the first change, ≥ 0
+    switching_days: Float[Array, "#firm #member"] | None = None  # T_ω, to move orders, ≥ 1
+    turnover: Float[Array, "#firm #member"] | None = None  # η, share of a buyer's links that end on a day, 0 … 1
     # d of the layout's Erlang delays, in their order, ≥ stages: of the firm that buys; of final goods, that sells
     delay_days: Float[Array, "delay #firm #member"] | None = None
 
@@ -143,6 +160,13 @@ DEFAULTS = MappingProxyType(
         "elasticity_within": 0.76,
         "elasticity_between": 0.1,  # Atalay (2017), as elasticity above
         "elasticity_final": 0.9,  # between consumption goods: Baqaee, Farhi (2019), Econometrica 87(4), benchmark
+        # of suppliers that change no number is published in this form: a week to learn, a month to search, one to move
+        "satisfaction_days": 7.0,
+        "sensitivity": 1.0,  # with pull 1, what suppliers are not expected to deliver is what candidates are asked for
+        "pull": 1.0,
+        "search_days": 30.0,
+        "switching_days": 30.0,
+        "turnover": 0.0,  # 1 − 2^(−1 / 396) for Hungary's half-life of 13 months: Reisch et al., arXiv 2503.20594
     }
 )
 

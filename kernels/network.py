@@ -21,10 +21,29 @@ from numpy.typing import ArrayLike
 BALANCE_TOLERANCE = 1e-6
 OF_FIRMS = ("final_demand", "output", "region", "sector", "firm")
 OF_LINKS = ("supplier", "buyer", "amount", "product")
+CANDIDATE_ENDS = ("supplier", "buyer", "product")
 
 
 class NetworkError(ValueError):
     """A network that breaks a rule. The message names the field, the first offenders and the rule."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Suppliers that buyers might turn to: firms that sell the product of a pool, and nothing to its buyer yet.
+
+    Sorted by buyer, product, supplier, as links are. `with_candidates` gives a network its own.
+    """
+
+    supplier: Int[np.ndarray, " candidate"]  # firm index, int32
+    buyer: Int[np.ndarray, " candidate"]  # firm index, int32, ascending
+    product: Int[np.ndarray, " candidate"]  # of the pool, which the buyer has links of
+
+    def __len__(self) -> int:
+        return len(self.supplier)
+
+
+NONE = Candidates(*(np.zeros(0, np.int32) for _ in range(3)))
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,7 @@ class FirmNetwork:
     # who buys for final use: the share of each industry's final demand that each region buys; a row sums to what of it
     # has a known buyer, 1 at most. None: unknown
     final_shares: Float[np.ndarray, "industry region"] | None = None
+    candidates: Candidates = NONE  # who else could supply; they are no links, and count nowhere among them
 
     @property
     def n_firms(self) -> int:
@@ -134,6 +154,33 @@ def firm_network(
     return network
 
 
+def with_candidates(network: FirmNetwork, supplier: ArrayLike, buyer: ArrayLike, product: ArrayLike) -> FirmNetwork:
+    """The network with these candidates in place of its own, sorted and checked.
+
+    Raises:
+        NetworkError: an index beyond firms, a firm as its own candidate, a product that the buyer does not buy, a
+            supplier that he has already, or one given twice.
+    """
+    ends = _codes("supplier", supplier), _codes("buyer", buyer), _codes("product", product)
+    order = np.lexsort((ends[0], ends[2], ends[1]))
+    found = replace(network, candidates=Candidates(*(of[order] for of in ends)))
+    _check_candidates(found)
+    return found
+
+
+def with_candidate_links(network: FirmNetwork) -> FirmNetwork:
+    """The network with its candidates as links of amount 0: what a model whose suppliers change is laid out from.
+
+    By the rules of `check_network` it is no network: a link of a network carries something.
+    """
+    candidates = network.candidates
+    if not len(candidates):
+        return network
+    joined = {name: np.concatenate([getattr(network, name), getattr(candidates, name)]) for name in CANDIDATE_ENDS}
+    amount = np.concatenate([network.amount, np.zeros(len(candidates))])
+    return _sorted(replace(network, **joined, amount=amount, candidates=NONE))
+
+
 def check_network(network: FirmNetwork) -> None:
     """Check every rule of a network, wherever it comes from: lengths, indices, numbers, names, balance, links.
 
@@ -142,6 +189,7 @@ def check_network(network: FirmNetwork) -> None:
     """
     _check_rows(network)
     _check_sums(network)
+    _check_candidates(network)
 
 
 def ranks(group: Int[np.ndarray, " item"]) -> Int[np.ndarray, " item"]:
@@ -242,6 +290,30 @@ def _check_order(network: FirmNetwork) -> None:
     _require(~repeated, "link", supplier[1:], "one link per supplier, buyer and product")
     if not _in_order(buyer, product, supplier):
         raise NetworkError("link: the links break the rule «sorted by buyer, product and supplier»")
+
+
+def _check_candidates(network: FirmNetwork) -> None:
+    """Candidates in canonical order, none twice, none a link, each of a pool that is there."""
+    candidates, n = network.candidates, network.n_firms
+    if not len(candidates):
+        return
+    supplier, buyer, product = candidates.supplier, candidates.buyer, candidates.product
+    if not len(supplier) == len(buyer) == len(product):
+        raise NetworkError(f"candidates: {len(supplier)} suppliers, {len(buyer)} buyers, {len(product)} products")
+    _require_index("candidate supplier", supplier, n, " firms")
+    _require_index("candidate buyer", buyer, n, " firms")
+    _require(supplier != buyer, "candidate supplier", supplier, "no firm supplies itself")
+    repeated = (supplier[1:] == supplier[:-1]) & (buyer[1:] == buyer[:-1]) & (product[1:] == product[:-1])
+    _require(~repeated, "candidate supplier", supplier[1:], "each supplier is a candidate of a pool once")
+    if not _in_order(buyer, product, supplier):
+        raise NetworkError("candidates: break the rule «sorted by buyer, product and supplier»")
+    products = int(max(product.max(), network.product.max(initial=-1))) + 1
+    pool, pools = buyer.astype(np.int64) * products + product, network.buyer.astype(np.int64) * products
+    pools = pools + network.product
+    bought = np.isin(pool, pools) & (product >= 0)
+    _require(bought, "candidate product", product, "the buyer has links of the product")
+    links = pools * n + network.supplier
+    _require(~np.isin(pool * n + supplier, links), "candidate supplier", supplier, "no supplier of the pool already")
 
 
 def _require_index(name: str, values: np.ndarray, below: int, what: str = "") -> None:

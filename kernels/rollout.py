@@ -30,6 +30,7 @@ RECORDABLE: tuple[str, ...] = (
     "capacity",
     "inventory",
     *PRICED,
+    "switched",
 )
 MEANS: dict[str, Callable[[Layout], Float[Array, "firm 1"]]] = {  # what is no sum → what its means are weighted by
     "price": lambda layout: layout.output,
@@ -59,7 +60,8 @@ def rollout(
     kept several times: `output`, and beside it `output_by_firm`, or `_by_` any other word. Values are in the
     network's unit per day (inventory: in the unit). Prices are relative to the baseline, and of a group the mean: of
     `price` and `unit_cost` weighted by baseline output, of `consumer_price_index`, which is a region's, by baseline
-    final demand; 0 of a group without any. Where prices are fixed, they are 1.
+    final demand; 0 of a group without any. Where prices are fixed, they are 1. `switched` is what has moved to other
+    suppliers, at baseline amounts, by the firm that buys.
 
     Reverse mode holds `kept_states(days, states)` of the states that one day hands to the next (two numbers a link).
     The more `states` it may hold, the fewer days it runs again; without `states` it holds `affordable_states`: those of
@@ -117,6 +119,7 @@ def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[
         "unit_cost": lambda: money.unit_cost if money else one,
         "consumer_price_index": lambda: money.consumer_price if money else one,
         "tariff_revenue": lambda: money.tariff_revenue if money else 0 * one,
+        "switched": lambda: flows.switched if flows.switched is not None else 0 * one,
         "nominal_output": lambda: money.price * flows.output if money else flows.output,
         "nominal_value_added": lambda: money.nominal_value_added if money else flows.output * layout.value_added_share,
     }
@@ -223,7 +226,7 @@ def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None
     if isinstance(layout.pool, Pools) and (switches.reads_links or of_links):
         raise ValueError(
             "layout: links are a table, which holds no numbers of single links as order_split = link, rationing = "
-            "water_filling, prices = cost, cuts, damages and delays need; see suits_table"
+            "water_filling, prices = cost, suppliers = satisfaction, cuts, damages and delays need; see suits_table"
         )
 
 

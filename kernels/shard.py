@@ -5,7 +5,7 @@ shape; the last firm, pool and links of a shard are dummies of size 0. In each a
 so that `shard_map` gives each device its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,9 +17,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.devices.layout import (
+    Candidacy,
     Delay,
     Delayed,
     Layout,
+    candidates_of,
     criticality_of,
     pools_of,
     product_days_of,
@@ -75,7 +77,11 @@ def shard(
     chi = None if criticality is None else criticality_of(network, criticality, network.product, network.buyer)
     n = None if product_days is None else product_days_of(network, product_days, network.product)
     rows = [(delayed, *rows_of(network, delayed, product_days)) for delayed in delays]
-    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, chi, n, rows)
+    candidates = candidates_of(network)
+    by_link = {"criticality": chi, "product_days": n}
+    if candidates is not None:
+        by_link |= {"replacing": candidates.amount, "replaceable": candidates.some}
+    layout = _layout(network, shard_of, local, _Packing(shards, size, place_of), dtype, by_link, rows)
     return Sharded(layout, jnp.asarray(firm_at, jnp.int32), jnp.asarray(place_of, jnp.int32), shards, network.n_firms)
 
 
@@ -106,11 +112,13 @@ def _layout(
     local: np.ndarray,
     firms: _Packing,
     dtype: DTypeLike,
-    criticality: np.ndarray | None,
-    product_days: np.ndarray | None,
+    by_link: Mapping[str, np.ndarray | None],
     delays: Sequence[tuple[Delayed, np.ndarray, np.ndarray]],
 ) -> Layout:
-    """The layout of all shards. Links go by the buyer's shard, else in the network's order, so buyers stay sorted."""
+    """The layout of all shards. Links go by the buyer's shard, else in the network's order, so buyers stay sorted.
+
+    `by_link`: numbers of links in the network's order, those that the layout has.
+    """
     order = np.argsort(shard_of[network.buyer], kind="stable")
     supplier, buyer, amount = network.supplier[order], network.buyer[order], network.amount[order]
     links = _pack(shard_of[buyer], firms.shards)
@@ -120,6 +128,9 @@ def _layout(
 
     def column(packing: _Packing, values: np.ndarray, dummy: int | float) -> Float[Array, "place 1"]:
         return jnp.asarray(packing.put(values, dummy)[:, None], dtype)
+
+    def of_link(name: str) -> np.ndarray | None:
+        return None if (values := by_link.get(name)) is None else values[order]
 
     def groups(packing: _Packing, index: np.ndarray, n: int) -> Segments:
         return groups_on_device(packing.put(index, n - 1), n, is_sorted=True, shards=packing.shards)
@@ -150,8 +161,11 @@ def _layout(
         pool=groups(links, pools.place_of[pool] % pools.size, pools.size),
         pool_buyer=groups(pools, local[buyer[first]], firms.size),
         region=groups_on_device(firms.put(network.region, 0), len(network.regions), shards=firms.shards),
-        criticality=None if criticality is None else column(pools, criticality[order][first], 1),
-        product_days=None if product_days is None else column(pools, product_days[order][first], 1),
+        criticality=None if (chi := of_link("criticality")) is None else column(pools, chi[first], 1),
+        product_days=None if (days := of_link("product_days")) is None else column(pools, days[first], 1),
+        candidacy=None
+        if (replacing := of_link("replacing")) is None or (some := of_link("replaceable")) is None
+        else Candidacy(column(links, replacing, 0), column(pools, some[first], 0)),
         delays=tuple(delay(*of) for of in delays),
     )
 

@@ -43,6 +43,14 @@ from shockmesh.kernels.mechanisms.routes import (
     of_holdings,
 )
 from shockmesh.kernels.mechanisms.shocks import Day, Scenario
+from shockmesh.kernels.mechanisms.suppliers import (
+    Sourcing,
+    idle_fill,
+    initial_sourcing,
+    layout_today,
+    sourcing_tomorrow,
+    switched_today,
+)
 from shockmesh.kernels.model import Parameters, Switches
 
 
@@ -66,6 +74,7 @@ class State(NamedTuple):
     ways: tuple[Way, ...] = ()  # what is on the way by each delay
     spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
     price: Float[Array, "firm member"] | None = None  # p of `prices.py`
+    sourcing: Sourcing | None = None  # of `suppliers.py`
 
 
 class Flows(NamedTuple):
@@ -78,6 +87,9 @@ class Flows(NamedTuple):
     final_consumption: Float[Array, "firm member"]  # c, final demand met
     pool_stock: Float[Array, "pool member"]  # S of each pool at the start of the day
     accounts: Accounts | None = None  # in money; None where prices are fixed
+    switched: Float[Array, "firm member"] | None = (
+        None  # what has moved to other suppliers, of Z⁰; None: they are fixed
+    )
 
 
 def initial_state(
@@ -96,14 +108,16 @@ def initial_state(
     left = initial_works(layout, scenario.damages, scenario.homes, members)
     transit, ways = initial_transit(layout, scenario.cuts, stock), initial_ways(layout, members)
     spending, price = initial_spending(layout, switches, members), initial_price(layout, switches, members)
-    return State(stock, wish, level, output, left, transit, ways, spending, price)
+    sourcing = initial_sourcing(layout, switches, members)
+    return State(stock, wish, level, output, left, transit, ways, spending, price, sourcing)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
     """Advance one day."""
+    at_rest, layout = layout, layout_today(layout, state.sourcing)
     market = market_today(layout, parameters, day, state.price)
     recipe = recipe_today(layout, parameters, market)
-    orders = let_through(day.routes, placed(layout, switches, parameters, state, recipe))
+    orders = let_through(day.routes, placed(at_rest, switches, parameters, state, recipe))
     works = works_today(layout, state.left, day.rebuilding, day.repairing)
     claims = sum(works.capital, orders)
     received = segment_sum(claims, layout.supplier)
@@ -119,7 +133,8 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     level = level_today(switches, parameters, state.level, state.output, demand)
     most = utmost(switches, parameters, productivity, inputs, level)
     output = lesser(demand, lesser(inputs, most) * layout.output)
-    share, met = ration(layout, switches, claims, received, final_demand, output)
+    idle = idle_fill(state.sourcing, inputs, most)
+    share, met = ration(layout, switches, claims, received, final_demand, output, idle)
     served = safe_ratio(met, final_demand)
     consumption = served * usual if works.homes else met
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
@@ -135,7 +150,8 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, lesser(pressure, inputs))
-    flows = Flows(output, demand, most * layout.output, basket.final_demand, consumption, pool_stock)
+    switched = switched_today(layout, state.sourcing)
+    flows = Flows(output, demand, most * layout.output, basket.final_demand, consumption, pool_stock, None, switched)
     if market is not None:
         stored = segment_sum(sum(goods_of(transit), stock) - sum(goods_of(state.transit), state.stock), holding)
         stored = stored + segment_sum(sent - coming, layout.pool) if ways else stored
@@ -145,7 +161,8 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     left = jax.tree.map(sub, state.left, done)
     remembered = None if state.output is None else output
     price = price_tomorrow(parameters, state.price, market, demand, output)
-    return State(stock, wish, level, remembered, left, transit, ways, spending, price), flows
+    sourcing = sourcing_tomorrow(at_rest, switches, parameters, state.sourcing, claims, share, day.routes)
+    return State(stock, wish, level, remembered, left, transit, ways, spending, price, sourcing), flows
 
 
 def _holding(layout: Layout, switches: Switches) -> Segments:
@@ -220,6 +237,26 @@ def _drawn_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple
     return stock * kept, kept * added + (stock + _least(amount)) * spared
 
 
+def _asked_of(amount: Array, moved: Array | None, wanted: Array, stock: Array, pace: Array) -> Array:
+    """[(Z⁰ + what moved to the link) w − S / τ]⁺ of each link.
+
+    The bound, which nothing reaches, makes XLA round as in `_asked`: where nothing has moved the bits are the same.
+    """
+    if moved is None:
+        return _asked(amount, wanted, stock, pace)
+    at_rest = jnp.maximum(amount * wanted - stock * pace, jnp.finfo(stock.dtype).min)
+    return jax.lax.optimization_barrier(_positive(jax.lax.optimization_barrier(at_rest) + moved * wanted))
+
+
+@jax.custom_jvp
+def _positive(values: Array) -> Array:
+    """[·]⁺; at 0 without a derivative."""
+    return jnp.maximum(values, 0)
+
+
+_positive.defjvp(lambda primals, tangents: (_positive(*primals), jnp.where(primals[0] > 0, tangents[0], 0)))
+
+
 @jax.custom_jvp
 def _asked(amount: Array, wanted: Array, stock: Array, pace: Array) -> Array:
     """[Z⁰ w − S / τ]⁺ of each link. A barrier keeps it whole, and its derivative over Z⁰: both have several readers."""
@@ -251,7 +288,11 @@ def _wish(switches: Switches, levels: dict[str, Array], most: Float[Array, "firm
 
 
 def placed(
-    layout: Layout, switches: Switches, parameters: Parameters, state: State, recipe: Recipe | None = None
+    layout: Layout,
+    switches: Switches,
+    parameters: Parameters,
+    state: State,
+    recipe: Recipe | None = None,
 ) -> Links:
     """The orders of yesterday evening, after the stocks that it left.
 
@@ -259,18 +300,21 @@ def placed(
     a_p B + [S*_p − S_p]⁺ / τ, split between its suppliers j in proportion to Z⁰_e (baseline) or to Z⁰_e times
     the capacity of j (capacity). S here includes what is on the way. Where all suppliers of a pool have no
     capacity at all, the split jumps: nothing is ordered, and the derivative does not see the effect of a first bit.
-    Where prices change the recipe, Z⁰ is what it asks for.
+    Where prices change the recipe, Z⁰ is what it asks for. What has moved to a link from others of its pool is added to
+    its Z⁰.
     """
     stock, wish = sum(goods_of(state.transit), state.stock), state.wish
+    moved = state.sourcing and state.sourcing.moved
     if state.ways:
-        line = supply_line(layout, parameters, state.ways, wish.target, recipe)
+        line = supply_line(layout, parameters, state.ways, wish.target, recipe, moved)
         stock = stock + of_holdings(layout, switches, line)
     pace, by_pool = 1 / parameters.adjustment_days, switches.order_split != "link"
     if recipe is not None:
         stock = _by_recipe(stock, recipe.of_pool if by_pool else recipe.of_link)
     if not by_pool:
         wanted = _wanted(layout, parameters, wish, pace)
-        return _asked_by(recipe, _asked(layout.amount, wanted, stock, look_up(pace, layout.buyer)))
+        return _asked_by(recipe, _asked_of(layout.amount, moved, wanted, stock, look_up(pace, layout.buyer)))
+    layout = layout_today(layout, state.sourcing)
     target, cover = pool_target(layout, parameters, wish.target), stock / layout.pool_amount
     gap = target - lesser(cover, target)
     wanted = look_up(wish.use, layout.pool_buyer) + gap * look_up(pace, layout.pool_buyer)

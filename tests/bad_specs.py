@@ -64,6 +64,13 @@ SPECS: dict[str, dict[str, Any]] = {
         ],
         "record": {"price": ["sector"], "consumer_price_index": ["region"], "tariff_revenue": []},
     },
+    "suppliers": {
+        "model": {
+            "suppliers": {"satisfaction_days": 5, "sensitivity": 1.5, "pull": {"default": 1, "by_sector": {"s1": 2}},
+                          "search_days": 3, "switching_days": 9, "turnover": 0.002},
+        },
+        "record": {"output": ["sector"], "switched": ["region"]},
+    },
     "table": {"shocks": [{"name": "gap", "kind": "table", "file": "factors.csv"}]},
     "files": {
         "model": {"production": "half_critical", "criticality": "critical.csv", "capacity": {"file": "numbers.csv"}},

@@ -9,7 +9,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from shockmesh.kernels.devices.layout import Delayed, lay_out
+from shockmesh.kernels.devices.layout import Delayed, lay_out, linked
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.roofline import Work
 from shockmesh.kernels.devices.segments import segments
@@ -20,6 +20,7 @@ from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
+from sourced import with_some
 
 LEAVES_THE_DEVICE = ("custom_call", "infeed", "outfeed", "stablehlo.send", "stablehlo.recv")  # a callback is a call
 
@@ -52,6 +53,7 @@ MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
     "water": Switches(rationing="water_filling"),
     "income": replace(PRESETS["pichler2022"].switches, consumption="labour_income"),
     "prices": Switches(prices="cost"),
+    "suppliers": Switches(suppliers="satisfaction"),
 }
 
 
@@ -59,7 +61,8 @@ MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
 @pytest.mark.parametrize("shards", [0, 4], ids=["whole", "sharded"])
 @pytest.mark.parametrize("backwards", [False, True], ids=["value", "gradient"])
 def test_lowers_for_cuda(random_network, as_on_a_gpu, little_memory, model, shards, backwards):
-    network, switches = random_network(), MODELS[model]
+    network, switches = with_some(random_network()), MODELS[model]
+    network = linked(network, switches)
     critical = np.full((len(network.sectors), len(network.sectors)), 0.5)
     all_links, half = np.arange(network.n_links), np.full(network.n_firms, 0.5)
     delays = Delayed(all_links, half, 3, is_fixed=True), Delayed(all_links[::2], half, 1, is_fixed=False)

@@ -30,7 +30,7 @@ from shockmesh.cluster.planning.plan import (
     sizes_of,
     worker_bytes,
 )
-from shockmesh.cluster.spec.models import Model, Prices, Spec
+from shockmesh.cluster.spec.models import Model, Prices, Spec, Suppliers
 from shockmesh.cluster.spec.unknowns import Infer
 from shockmesh.kernels.devices.layout import lay_out
 from shockmesh.kernels.devices.partition import Cut
@@ -158,6 +158,12 @@ def test_prices_take_memory():
     assert (kept_numbers(spec()), kept_numbers(priced)) == (2, 3.4)
 
 
+def test_suppliers_take_memory():
+    turning = spec().model_copy(update={"model": Model(suppliers=Suppliers())})
+    assert worker_bytes(turning, SIZES, 8) - worker_bytes(spec(), SIZES, 8) == 8 * 4 * 5 * 200_000
+    assert kept_numbers(turning) == 5.6
+
+
 def test_the_memory_formula():
     assert worker_bytes(spec(), SIZES, 8) == (
         600_000_000
@@ -239,13 +245,14 @@ def test_the_devices_of_a_gang_share_the_state():
     [
         (Model(), "2 a day, 76.8 kB each"),
         (Model(preset="hallegatte2014"), "3 a day, 76.8 kB each"),
+        (Model(suppliers=Suppliers()), "2 a day, 76.8 kB each"),
         (Model(prices=Prices()), "3 a day, 76.8 kB each, and 2 sums of a few numbers"),
         (
             Model(preset="pichler2022", consumption="labour_income"),
             "2 a day, 76.8 kB each, and 1 sum of a few numbers",
         ),
     ],
-    ids=["", "capacity", "prices", "income"],
+    ids=["", "capacity", "suppliers", "prices", "income"],
 )  # fmt: skip
 def test_a_plan_counts_what_the_devices_of_a_gang_exchange(model: Model, told: str):
     gang = spec(devices_per_gang=4).model_copy(update={"model": model})

@@ -30,6 +30,8 @@ MODELS = {name: preset.switches for name, preset in PRESETS.items()} | {
     "final_demand_last": Switches(rationing="final_demand_last"),
     "prices": Switches(prices="cost"),
     "prices of pools": Switches(order_split="capacity", prices="cost"),
+    "suppliers": Switches(suppliers="satisfaction"),
+    "suppliers of pools": Switches(order_split="baseline", suppliers="satisfaction"),
 }
 ONE = jnp.ones((1, 1))
 MEASURED_WITHIN = 4  # stated is 2.5, on the machine of DESIGN.md, Roofline

@@ -81,6 +81,16 @@ BAD = {
         "price: [region]",
         "12: record.price: ['region']: needs prices that move: model.prices, {} for all its defaults",
     ),
+    "suppliers that are fixed, recorded": (
+        "value_added: [region]",
+        "switched: [region]",
+        "12: record.switched: ['region']: needs suppliers that change: model.suppliers, {} for all its defaults",
+    ),
+    "a turnover above one": (
+        "inventory_days: {default",
+        "suppliers: {turnover: {by_region: {GBR: 2}}}, inventory_days: {default",
+        "2: model.suppliers.turnover.by_region.GBR: 2: must be ≥ 0 and ≤ 1",
+    ),
     "the consumer prices of a sector": (
         "value_added: [region]",
         "consumer_price_index: [sector]",
@@ -237,7 +247,7 @@ BAD = {
         "profit",
         "12: record.profit: profit: no such variable; there are output, value_added, final_consumption, final_demand, "
         "demand, capacity, inventory, price, unit_cost, consumer_price_index, tariff_revenue, nominal_output, "
-        "nominal_value_added",
+        "nominal_value_added, switched",
     ),
     "no such dim": (
         "[region, sector]",

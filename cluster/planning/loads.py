@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from shockmesh.cluster.spec.binding import BoundShock, bind
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import CutShock, Shock, part_of
-from shockmesh.kernels.devices.layout import rows_of
+from shockmesh.kernels.devices.layout import linked, rows_of
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -31,8 +31,8 @@ def drawn(spec: Spec, network: FirmNetwork) -> Drawn:
     if not spec.model.delays and not any(shock.kind == "failures" for shock in spec.shocks):
         return Drawn()
     bound = bind(spec, network)
-    goods = [of.goods for of in bound.delays]
-    rows = [sum(map(len, rows_of(network, of, bound.product_days))) for of in goods]
+    goods, wide = [of.goods for of in bound.delays], linked(network, spec.model.switches)
+    rows = [sum(map(len, rows_of(wide, of, bound.product_days))) for of in goods]
     return Drawn(
         sum(shock.failures for shock in bound.shocks if isinstance(shock, BoundShock)),
         sum(rows),
@@ -44,16 +44,19 @@ def drawn(spec: Spec, network: FirmNetwork) -> Drawn:
 def per_link(spec: Spec) -> int:
     """Numbers that a member has for each link."""
     cuts, detours, damages = by_link(spec)
-    return 6 + cuts + 3 * detours + 2 * damages + 4 * spec.model.switches.priced + tariffs_of(spec)
+    of_model = 4 * spec.model.switches.priced + 5 * spec.model.switches.switching
+    return 6 + cuts + 3 * detours + 2 * damages + of_model + tariffs_of(spec)
 
 
 def kept_numbers(spec: Spec) -> float:
     """How many numbers of a link a backward pass keeps in a state: stock and orders, and what each shock hands on.
 
-    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of it, prices 0.3 to 0.7.
+    By the compiler's account of 10 to 180 days: a damage or a detour adds 0.5 to 0.63 of it, prices 0.3 to 0.7,
+    suppliers that change 1.8.
     """
     _, detours, damages = by_link(spec)
-    return 2 + 1.2 * (detours + damages) + 1.4 * spec.model.switches.priced
+    of_model = 1.4 * spec.model.switches.priced + 3.6 * spec.model.switches.switching
+    return 2 + 1.2 * (detours + damages) + of_model
 
 
 def tariffs_of(spec: Spec) -> int:

@@ -10,11 +10,11 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
     state      m w ((6 + 2 D + C + 3 V + P) E′ + (12 + F) N′)  stocks and orders of two days, and what a step needs in
                                              between; what each of D damages still asks for, each of C cuts lets
                                              through, each of V detours has on the way; F failures of a firm; P = 4
-                                             where prices move, and 1 more for each tariff
+                                             where prices move, 5 where suppliers change, and 1 for each tariff
     on the way m w 2 (R + Σ d)               R rows of links and final goods that are delayed, each by d days or stages
     gradients  m w (2 + 1.2 (D + V) + P′) k E′  a calibration: k = `kept_states`, for its backward pass: those of all
                                              days where `LITTLE` bytes hold them, else about 2 ⌈√T⌉ + 4; P′ = 1.4 where
-                                             prices move
+                                             prices move, 3.6 where suppliers change
     records    3 m T w G                     twice on the device while days are turned innermost, and those of before
     tables     12 T N per table shock        read in float64, kept on the device
 
@@ -44,7 +44,7 @@ from shockmesh.cluster.planning.loads import Drawn, by_link, drawn, kept_numbers
 from shockmesh.cluster.spec.fields import parse_bytes
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import TableShock
-from shockmesh.kernels.devices.layout import pools_of, suits_table, table_cells
+from shockmesh.kernels.devices.layout import linked, pools_of, suits_table, table_cells
 from shockmesh.kernels.devices.partition import Cut, cut_of, partition
 from shockmesh.kernels.devices.roofline import CORE, Device, Work
 from shockmesh.kernels.network import FirmNetwork
@@ -130,11 +130,12 @@ def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | No
     devices = spec.resources.devices_per_gang
     if devices > network.n_firms:
         raise PlanError(f"resources.devices_per_gang: {devices}: the economy has only {network.n_firms} firms")
-    return partition(network, devices) if devices > 1 else None
+    return partition(linked(network, spec.model.switches), devices) if devices > 1 else None
 
 
 def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None) -> Sizes:
     """The integers of a network as a spec's model keeps it, and of its cut into shards."""
+    told, network = drawn(spec, network), linked(network, spec.model.switches)
     return Sizes(
         firms=network.n_firms,
         links=network.n_links,
@@ -142,7 +143,7 @@ def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"
         regions=len(network.regions),
         sectors=len(network.sectors),
         cells=table_cells(network) if shard_of is None and kept_as_table(spec, network) else 0,
-        drawn=drawn(spec, network),
+        drawn=told,
         cut=None if shard_of is None else cut_of(network, shard_of),
     )
 

@@ -9,7 +9,7 @@ from numpy import ndarray
 from shockmesh.cluster.calibrating.calibration import bind_calibration
 from shockmesh.cluster.planning.plan import Plan, Sizes, make_plan, shards_of, sizes_of
 from shockmesh.cluster.spec.binding import bind
-from shockmesh.cluster.spec.cautions import cautions, needs_told
+from shockmesh.cluster.spec.cautions import cautions, needs_told, suppliers_told
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.naming import on_economy
@@ -49,5 +49,5 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
         *economy.remarks,
         *cautions(spec, bound, network),
     )
-    told = (*of_spec, *of_fit, needs_told(spec, bound, network))
+    told = (*of_spec, *of_fit, needs_told(spec, bound, network), *suppliers_told(spec, network))
     return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes), told)

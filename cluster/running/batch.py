@@ -26,7 +26,7 @@ from shockmesh.cluster.spec.shocks import (
 from shockmesh.cluster.spec.values import Drawn
 from shockmesh.cluster.spec.ways import final_part
 from shockmesh.io.stores.template import Template, Variable
-from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out
+from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out, linked
 from shockmesh.kernels.devices.segments import Segments, segments
 from shockmesh.kernels.mechanisms.courses import Course, Failures, Recovery, Rise, Table
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
@@ -49,6 +49,7 @@ LONG_NAMES = {
     "unit_cost": "unit cost relative to the undisturbed day, mean weighted by undisturbed output",
     "consumer_price_index": "price of what a region's firms sell for final demand, relative to the undisturbed day",
     "tariff_revenue": "tariffs and levies, counted at the firm that buys",
+    "switched": "purchases that moved to other suppliers, at undisturbed amounts, counted at the firm that buys",
     "nominal_output": "output at today's prices",
     "nominal_value_added": "value added at today's prices",
 }
@@ -135,12 +136,16 @@ class Simulator:
     def layout(self) -> Layout:
         """The network on one device: as a table where that suits network, model and shocks."""
         as_table = kept_as_table(self.spec, self.network)
-        return lay_out(self.network, self.spec.precision, *self._by_goods, as_table=as_table)
+        return lay_out(self._linked, self.spec.precision, *self._by_goods, as_table=as_table)
 
     @property
     def _by_goods(self) -> tuple[np.ndarray | None, np.ndarray | None, list[Delayed]]:
         """What a layout knows of products and links besides the network."""
         return self.bound.criticality, self.bound.product_days, [of.goods for of in self.bound.delays]
+
+    @property
+    def _linked(self) -> FirmNetwork:
+        return linked(self.network, self.spec.model.switches)
 
     @cached_property
     def _batch(self) -> Batch:
@@ -149,7 +154,7 @@ class Simulator:
         if shard_of is None:
             return one_device(self.layout(), *program)
         with self._memory():
-            sharded = shard(self.network, shard_of, spec.precision, *self._by_goods)
+            sharded = shard(self._linked, shard_of, spec.precision, *self._by_goods)
             return many_devices(sharded, *program)
 
     @cached_property

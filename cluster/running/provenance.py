@@ -17,7 +17,7 @@ from shockmesh.cluster.planning.plan import Plan
 from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.io.inputs.survey import SURVEY
-from shockmesh.io.networks.store import content_hash
+from shockmesh.io.networks.store import candidates_hash, content_hash
 from shockmesh.io.results import MANIFEST, read_manifest
 from shockmesh.io.stores.places import Place, place
 from shockmesh.kernels.network import FirmNetwork
@@ -75,6 +75,8 @@ def manifest_of(path: str | Place) -> dict[str, Any]:
 def inputs(spec: Spec, network: FirmNetwork) -> dict[str, dict[str, str]]:
     """Every input of a spec: path and SHA-256 of its contents."""
     economy = {"economy": {"path": spec.economy, "sha256": content_hash(network)}}
+    if spec.model.switches.switching:
+        economy["candidates"] = {"path": spec.economy, "sha256": candidates_hash(network)}
     files = {
         name: {"path": path, "sha256": hash_path(Path(path))} for name, path in _files(spec.model_dump(mode="json"), ())
     }

@@ -82,7 +82,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     members = draw_members(spec)
     directory = Directory(network)
     problems = [*_beyond_precision(spec, network), *_unknown_names(spec, directory, members)]
-    problems += without_rating(spec, network)
+    problems += [*without_rating(spec, network), *_nobody_to_turn_to(spec, network)]
     if problems:
         raise SpecError(problems)
     model, swept = spec.model, spec.sweep.paths
@@ -142,6 +142,16 @@ def _beyond_precision(spec: Spec, network: FirmNetwork) -> Iterator[Problem]:
         other += ", or say precision: float64" if spec.precision == "float32" else ""
         rule = f"{spec.precision} needs {low:.2g} … {high:.2g}: {other}"
         yield spec.problem("economy", told, rule)
+
+
+def _nobody_to_turn_to(spec: Spec, network: FirmNetwork) -> Iterator[Problem]:
+    """Suppliers that change, on a network that says of nobody who else could supply."""
+    if spec.model.suppliers is not None and not len(network.candidates):
+        rule = (
+            "needs candidates, firms that buyers could turn to: make the network with `shockmesh generate … "
+            "--candidates K` or `shockmesh import links … --candidates FILE|K`"
+        )
+        yield spec.problem("model.suppliers", "a network without candidates", rule)
 
 
 def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterator[Problem]:

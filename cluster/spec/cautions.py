@@ -12,7 +12,7 @@ from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.selection import named
 from shockmesh.cluster.spec.shocks import CutShock, DamageShock, FailuresShock, RecoveryShock
 from shockmesh.cluster.spec.values import Field
-from shockmesh.kernels.devices.layout import criticality_of
+from shockmesh.kernels.devices.layout import criticality_of, linked, pools_of
 from shockmesh.kernels.network import FirmNetwork
 
 LEAST, MOST = 50, 300  # steps of the power iteration, in which firms far from the fastest circle fall behind
@@ -36,14 +36,14 @@ def cautions(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
     """The cautions on a spec that is bound to its network."""
     yield from _instability(spec, bound, network)
     yield from _spiral(spec, bound, network)
-    yield from _final_goods(bound, network)
+    yield from _final_goods(spec, bound, network)
     for shock in bound.shocks:
         yield from _swallowed(spec, bound, shock, network)
         if isinstance(shock, BoundShock) and isinstance(shock.shock, DamageShock):
             yield from _without_capital(shock, bound.members, network)
 
 
-def _final_goods(bound: Bound, network: FirmNetwork) -> Iterator[str]:
+def _final_goods(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
     """Cuts and delays that hold nothing that consumers buy, for nobody knows where these are."""
     if network.final_shares is not None:
         return
@@ -52,10 +52,9 @@ def _final_goods(bound: Bound, network: FirmNetwork) -> Iterator[str]:
         (f"shocks.{of.shock.name}", of.places["destination"].where, ever_hit(of.places["origin"], bound.members))
         for of in cuts
     ]
-    everyone = np.arange(network.n_firms)
+    everyone, wide = np.arange(network.n_firms), linked(network, spec.model.switches)
     ways = [
-        (of.delay.path, of.delay.destination, np.isin(everyone, network.supplier[of.goods.links]))
-        for of in bound.delays
+        (of.delay.path, of.delay.destination, np.isin(everyone, wide.supplier[of.goods.links])) for of in bound.delays
     ]
     for path, buyers, sells in (*routes, *ways):
         if buyers.sector or buyers.firm:
@@ -93,6 +92,18 @@ def _never_short(bound: Bound, network: FirmNetwork) -> str:
     days = np.zeros(0) if bound.product_days is None else bound.product_days
     names = [network.sectors[product] for product in np.flatnonzero(np.isinf(days))]
     return f"; never short: {', '.join(names)}" if names else ""
+
+
+def suppliers_told(spec: Spec, network: FirmNetwork) -> Iterator[str]:
+    """Whether buyers turn to other suppliers, and to how many, in one sentence; nothing where suppliers are fixed."""
+    if spec.model.suppliers is not None:
+        candidates = network.candidates
+        pools = len(pools_of(network.buyer, network.product)[1])
+        served = len(pools_of(candidates.buyer, candidates.product)[1])
+        yield (
+            f"suppliers: change with satisfaction: {len(candidates):,} candidates beside {network.n_links:,} links, "
+            f"for {served:,} of {pools:,} pools (what one buyer buys of one product)"
+        )
 
 
 def spectral_radius(network: FirmNetwork, weight: Float[np.ndarray, " link"]) -> float:

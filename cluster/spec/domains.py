@@ -62,6 +62,12 @@ DOMAINS = {
     "elasticity_within": Domain(0.0, 20.0),  # to this power single precision holds the ratio of two prices, up to 80
     "elasticity_between": Domain(0.0, 20.0),
     "elasticity_final": Domain(0.0, 20.0),
+    "satisfaction_days": DAYS,
+    "sensitivity": Domain(0.0, 1000.0),  # from there on the best supplier gets all
+    "pull": Domain(0.0, 1000.0),
+    "search_days": Domain(0.0, LONGEST),
+    "switching_days": DAYS,
+    "turnover": SHARE,
     "rise": Domain(-0.99, 100.0),  # rate of a tariff or a cost, share of a price
     "loss": SHARE,
     "onset": DATE,

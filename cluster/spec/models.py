@@ -31,10 +31,14 @@ from shockmesh.cluster.spec.fields import (
     OverproductionDays,
     PassThrough,
     PerFirm,
+    Pull,
     Scarcity,
+    SearchDays,
+    Sensitivity,
     StockDays,
     Substitution,
     SurveyOrFile,
+    Turnover,
     Value,
     Year,
     byte_text,
@@ -91,13 +95,39 @@ class Prices(Frozen):
     )
 
 
+class Suppliers(Frozen):
+    """How buyers turn to other suppliers: see shockmesh.kernels.mechanisms.suppliers."""
+
+    satisfaction_days: Value[AdjustmentDays] | None = key(
+        None, "T_f, in which a buyer learns how a supplier delivers [days]", 7
+    )
+    sensitivity: Value[Sensitivity] | None = key(None, "χ, of a supplier's share to how he delivers; 0: none [–]", 1)
+    pull: Value[Pull] | None = key(
+        None, "ν, of all candidates together, per share of an input that is missing; 0: none are asked [–]", 1
+    )
+    search_days: Value[SearchDays] | None = key(None, "b, from the first shortage to the first change [days]", 30)
+    switching_days: Value[AdjustmentDays] | None = key(None, "T_ω, in which orders move [days]", 30)
+    turnover: Value[Turnover] | None = key(
+        None, "η, part of a buyer's links that end on a day, and go to candidates [share a day]", 0.00175
+    )
+
+
+PARTS: dict[str, type[Frozen]] = {"prices": Prices, "suppliers": Suppliers}  # of a model, each with numbers of its own
+
+
+def part_with(name: str) -> str | None:
+    """The part of a model that has a number; None where it is the model's own."""
+    return next((part for part, of in PARTS.items() if name in of.model_fields), None)
+
+
 def path_of(name: str) -> str:
     """The path of a number of the model.
 
-    >>> path_of("capacity"), path_of("scarcity")
-    ('model.capacity', 'model.prices.scarcity')
+    >>> path_of("capacity"), path_of("scarcity"), path_of("pull")
+    ('model.capacity', 'model.prices.scarcity', 'model.suppliers.pull')
     """
-    return f"model.prices.{name}" if name in Prices.model_fields else f"model.{name}"
+    part = part_with(name)
+    return f"model.{name}" if part is None else f"model.{part}.{name}"
 
 
 class Model(Renamed):
@@ -202,6 +232,9 @@ class Model(Renamed):
         "whose goods are on the way for days; several on one link come one after the other",
         [{"name": "sea", "from": {"region": "CHN"}, "to": {"region": ["DEU", "FRA"]}, "days": 30}],
     )
+    suppliers: Suppliers | None = key(
+        None, "buyers who turn to other suppliers, {} for all defaults; left out, suppliers are fixed", {"pull": 1}
+    )
 
     @property
     def published(self) -> Preset:
@@ -209,9 +242,14 @@ class Model(Renamed):
 
     @property
     def switches(self) -> Switches:
-        names = [field.name for field in fields(Switches) if field.name != "prices"]
+        names = [field.name for field in fields(Switches) if field.name not in PARTS]
         chosen = {name: of for name in names if (of := getattr(self, name))}
-        return replace(self.published.switches, **chosen, prices="fixed" if self.prices is None else "cost")
+        return replace(
+            self.published.switches,
+            **chosen,
+            prices="fixed" if self.prices is None else "cost",
+            suppliers="fixed" if self.suppliers is None else "satisfaction",
+        )
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -220,7 +258,8 @@ class Model(Renamed):
 
     def given(self, name: str) -> Any:
         """A number as the spec says it; None where it is silent."""
-        return getattr(self.prices if name in Prices.model_fields else self, name, None)
+        part = part_with(name)
+        return getattr(self if part is None else getattr(self, part), name, None)
 
     def default(self, name: str) -> float:
         """A number where the spec is silent."""
@@ -332,7 +371,7 @@ KEYS = (  # every key that a spec may have
         for model in (
             Spec,
             Model,
-            Prices,
+            *PARTS.values(),
             Delay,
             Horizon,
             Where,

@@ -40,6 +40,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
     for rule in (
         _mechanisms,
         _prices,
+        _suppliers,
         _delays,
         _shock_names,
         _s_shaped,
@@ -101,6 +102,18 @@ def _prices(spec: Spec) -> Iterator[Broken]:
     for i, observe in enumerate(spec.observe):
         if observe.variable in PRICED and spec.model.prices is None:
             yield ("observe", i, "variable"), observe.variable, needs
+
+
+def _suppliers(spec: Spec) -> Iterator[Broken]:
+    """What records suppliers that change needs them to."""
+    if spec.model.suppliers is None:
+        needs = "needs suppliers that change: model.suppliers, {} for all its defaults"
+        for name, dims in spec.record.items():
+            if quantity(name) == "switched":
+                yield ("record", name), list(dims), needs
+        for i, observe in enumerate(spec.observe):
+            if observe.variable == "switched":
+                yield ("observe", i, "variable"), observe.variable, needs
 
 
 def _delays(spec: Spec) -> Iterator[Broken]:

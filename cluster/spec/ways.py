@@ -11,7 +11,7 @@ from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.selection import Directory, Selection, named
 from shockmesh.cluster.spec.source import Problem
 from shockmesh.cluster.spec.values import Drawn, Field, make_field
-from shockmesh.kernels.devices.layout import Delayed
+from shockmesh.kernels.devices.layout import Delayed, linked
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -32,7 +32,8 @@ def bind_delays(spec: Spec, directory: Directory) -> tuple[BoundDelay, ...]:
 def _bound(spec: Spec, delay: Delay, directory: Directory) -> BoundDelay:
     network = directory.network
     sells, buys = (Selection(f"{delay.path}.{name}", delay.place(name), 0, directory) for name in PLACES)
-    links = np.flatnonzero(sells.matching()[network.supplier] & buys.matching()[network.buyer])
+    wide = linked(network, spec.model.switches)
+    links = np.flatnonzero(sells.matching()[wide.supplier] & buys.matching()[wide.buyer])
     final = final_part(network, sells.matching()[:, None], buys, {})
     days, fixed = None, delay.stages is None
     if not fixed:
@@ -59,7 +60,8 @@ def empty_delays(spec: Spec, delays: tuple[BoundDelay, ...], network: FirmNetwor
             yield spec.problem(delay.path, delay.name, "nothing is sold from these firms to those")
         if bound.days is None:
             continue
-        concerned = np.unique(np.append(network.buyer[links], np.flatnonzero(bound.goods.final)))
+        buyers = linked(network, spec.model.switches).buyer[links]
+        concerned = np.unique(np.append(buyers, np.flatnonzero(bound.goods.final)))
         values = np.broadcast_to(bound.days.at({path: np.ones(1) for path in spec.sweep.paths})[:, 0], network.n_firms)
         if len(silent := concerned[np.isnan(values[concerned])]):
             told = f"{len(silent)} firms without a value ({named(network, silent)})"

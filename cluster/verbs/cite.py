@@ -34,6 +34,7 @@ SWITCH = {  # a mechanism that replaces the preset's → where it is from
     ("order_split", "baseline"): ("hallegatte2014", "juhel2024"),
     ("order_split", "capacity"): ("hallegatte2014", "juhel2024"),
     ("prices", "cost"): ("armington1969", "arrow1961", "miller2009"),
+    ("suppliers", "satisfaction"): ("luce1959", "nerlove1958"),
 }
 DEFAULT = {  # a number that the spec leaves to us → where it is from
     "elasticity": "atalay2017",

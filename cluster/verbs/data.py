@@ -55,7 +55,10 @@ def _import_links(options: argparse.Namespace, said: Said) -> list[str]:
 
     written = Written(said_columns(options.columns) if options.columns else {}, options.decimal, options.encoding)
     mend = options.mend.split(",") if options.mend else ()
-    import_links(options.source, options.store, options.firms, said, unit_per=options.per, written=written, mend=mend)
+    import_links(
+        options.source, options.store, options.firms, said, unit_per=options.per, written=written, mend=mend,
+        candidates=options.candidates,
+    )  # fmt: skip
     unit = f"note: amounts are taken as {said.money or MONEY} per {options.per} (--unit, --per)"
     return [unit, *describe_cleaning(options.store)]
 
@@ -69,9 +72,12 @@ def generate(options: argparse.Namespace) -> int:
     from shockmesh.io.tables.store import one_year, open_table
 
     with reading(options.table), open_table(options.table, year=options.year) as table:
-        network = generate_network(one_year(table), options.firms, options.seed, options.mean_degree)
+        network = generate_network(
+            one_year(table), options.firms, options.seed, options.mean_degree, options.candidates
+        )
     write_network(network, options.store)
     counts, errors = {"firms": network.n_firms, "links": network.n_links}, network.attrs["aggregate_error"]
+    counts |= {"candidates": len(network.candidates)} if options.candidates else {}
     if options.json:
         return tell(options, {**counts, "aggregate_error": errors}, "")
     return show(options, counts | differences(errors), f"wrote {options.store}")
@@ -150,6 +156,9 @@ def _links_options(parser: argparse.ArgumentParser) -> None:
     links.add_argument("--decimal", choices=(".", ","), help="the decimal mark")
     links.add_argument("--encoding", help="of text files: utf-8, cp1250 …")
     links.add_argument("--mend", help="what may be changed: duplicates,self-links,unknown,amounts,output; or all")
+    links.add_argument(
+        "--candidates", help="who else could supply: a file (supplier, buyer[, product]), or how many to draw a pool"
+    )
 
 
 def _generate_parser(verbs: Any) -> None:
@@ -158,3 +167,5 @@ def _generate_parser(verbs: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
     parser.add_argument("--year", type=int, help="of a table with several years")
     parser.add_argument("--mean-degree", type=float, default=10.0, help="links per firm")
+    more = "suppliers more that each buyer could turn to for each product (model: {suppliers: …})"
+    parser.add_argument("--candidates", type=int, default=0, help=more)

@@ -74,6 +74,7 @@ def size_of(path: str | Place) -> dict[str, Any]:
 
     network = read_network(path)
     counts = {"firms": network.n_firms, "links": network.n_links}
+    counts |= {"candidates": len(network.candidates)} if len(network.candidates) else {}
     return counts | {"regions": len(network.regions), "sectors": len(network.sectors), "unit": network.unit}
 
 

@@ -15,6 +15,7 @@ from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.naming import on_economy
 from shockmesh.cluster.spec.shocks import part_of
 from shockmesh.io.rankings import RankingError, check_new, write_ranking
+from shockmesh.kernels.devices.layout import linked
 from shockmesh.kernels.mechanisms.courses import Failures, Recovery, Rise
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
 from shockmesh.kernels.mechanisms.shocks import Scenario
@@ -67,7 +68,8 @@ def members_at_once(spec: Spec, network: FirmNetwork, memory: int) -> int:
 
 def state_bytes(spec: Spec, network: FirmNetwork) -> int:
     """Bytes of one member's state: stock and orders of every link, and what damages and detours hand on."""
-    numbers = kept_numbers(spec) * max(network.n_links, network.n_firms) + drawn(spec, network).kept
+    links = linked(network, spec.model.switches).n_links
+    numbers = kept_numbers(spec) * max(links, network.n_firms) + drawn(spec, network).kept
     return math.ceil(numbers * np.dtype(spec.precision).itemsize)
 
 

@@ -67,6 +67,7 @@ LINKS = Columns(
     ("product", "supplier_sector", "buyer_sector", "supplier_region", "buyer_region", "essential"),
 )
 FIRMS = Columns("firms", ("firm", "sector"), ("region", "final_demand", "output"))
+CANDIDATES = Columns("candidates", ("supplier", "buyer"), ("product",))
 ALL = {*LINKS.needed, *LINKS.others, *FIRMS.needed, *FIRMS.others}
 
 

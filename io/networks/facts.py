@@ -74,6 +74,7 @@ def describe_network(path: str | Place) -> dict[str, Any]:
     return {
         "firms": network.n_firms,
         "links": network.n_links,
+        **({"candidates": len(network.candidates)} if len(network.candidates) else {}),
         "regions": len(network.regions),
         "sectors": len(network.sectors),
         "unit": network.unit,

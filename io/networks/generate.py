@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
+from shockmesh.io.networks.candidates import draw_candidates
 from shockmesh.io.networks.cells import Cells, Economy, GenerateError, clean, read_economy, thin
 from shockmesh.io.networks.firms import Firms, draw_firms
 from shockmesh.io.networks.links import draw_links
@@ -23,7 +24,9 @@ MOST_FIRMS, MOST_LINKS = 100_000_000, 1000  # as many as the world has, about; p
 CITED = ("title", "source", "license", "references", "year")
 
 
-def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: float = 10.0) -> FirmNetwork:
+def generate_network(
+    table: xr.Dataset, firms: int, seed: int, mean_degree: float = 10.0, candidates: int = 0
+) -> FirmNetwork:
     """Draw a firm network from a table.
 
     Args:
@@ -31,10 +34,12 @@ def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: floa
         firms: number of firms, at least one per industry with output, two where it supplies itself.
         seed: the same table, numbers and seed give the same network, bit for bit.
         mean_degree: links per firm to aim at; it also sets how many of the table's cells can be kept.
+        candidates: suppliers more that each buyer could turn to for each product: see `draw_candidates`.
 
     Raises:
         GenerateError: the table lacks a variable or a yearly unit, has values that are not finite, or needs more firms;
             or more firms or links than there can be; or the seed or the mean degree is too small.
+        NetworkError: candidates as in `draw_candidates`.
     """
     if seed < 0:
         raise GenerateError(f"seed: {seed}, must be 0 or more")
@@ -58,11 +63,12 @@ def generate_network(table: xr.Dataset, firms: int, seed: int, mean_degree: floa
     error = aggregate_error(told, economy, made, np.bincount(drawn.industry, final, told.n))
     region, sector = np.divmod(drawn.industry, len(told.sectors))
     settings = {"firms": firms, "seed": seed, "mean_degree": mean_degree}
-    return firm_network(
+    network = firm_network(
         supplier, buyer, amount / DAYS_PER_YEAR, final / DAYS_PER_YEAR, region=region, sector=sector,
         regions=told.regions, sectors=told.sectors, unit=unit, final_shares=told.final_shares,
         attrs=_attributes(table, settings) | {"repairs": as_records(whole.repairs), "aggregate_error": error},
     )  # fmt: skip
+    return draw_candidates(network, candidates, seed) if candidates else network
 
 
 def aggregate_error(

@@ -25,6 +25,7 @@ from shockmesh.io.inputs.frames import FRAMES
 from shockmesh.io.inputs.lists import AS_FOUND, Written, read_sheet
 from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, refuse
 from shockmesh.io.inputs.workbooks import WORKBOOKS
+from shockmesh.io.networks.candidates import candidates_of
 from shockmesh.io.networks.cleaning import MENDS, Cleaned, clean, close_balance
 from shockmesh.io.networks.companies import FINAL_DEMAND_RULE, Companies, companies_of, companies_within
 from shockmesh.io.networks.graphs import GRAPHS, read_graph
@@ -51,6 +52,7 @@ def import_links(
     unit_per: Literal["year", "day"] = "year",
     written: Written = AS_FOUND,
     mend: Sequence[str] = (),
+    candidates: str | None = None,
 ) -> Place:
     """Check links and firms, and write the network.
 
@@ -63,9 +65,11 @@ def import_links(
         unit_per: whether amounts, final demand and output are per year (then divided by 365) or per day.
         written: what is said of how the files are written.
         mend: what may be changed, of `cleaning.MENDS`; or «all».
+        candidates: who else could supply: a file, or how many to draw for each pool; see `candidates_of`.
 
     Raises:
         SheetError, SourceError, DialectError: a file, column or row breaks a rule; every broken rule is listed.
+        NetworkError: candidates break a rule of `with_candidates`.
         NetworkStoreError: `store` exists.
     """
     if unit_per not in DAYS_PER:
@@ -82,7 +86,8 @@ def import_links(
         **said.cited(),
     }
     unit = f"{said.money or MONEY} / day"
-    return write_network(assemble(links, _companies(links, sheet), DAYS_PER[unit_per], unit, attrs, mend), store)
+    network = assemble(links, _companies(links, sheet), DAYS_PER[unit_per], unit, attrs, mend)
+    return write_network(network if candidates is None else candidates_of(network, candidates), store)
 
 
 def assemble(

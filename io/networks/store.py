@@ -6,6 +6,8 @@ Rows are buyers, columns suppliers. The same bytes open in xarray (`xr.open_zarr
 anndata (`anndata.io.read_elem(zarr.open(STORE)["network"])`, a SciPy CSR matrix). A store is written beside its place
 and renamed, so that it is either absent or whole. It carries the SHA-256 of its contents; that, and every rule of a
 network, is checked whenever one is written or read.
+Candidates are three arrays along `candidate` (supplier, buyer, product) with a SHA-256 of their own, and are not there
+where a network has none. So readers that do not know of them read such a store as before.
 """
 
 import hashlib
@@ -23,7 +25,7 @@ from shockmesh.io.stores.codecs import NUMBERS, TEXT
 from shockmesh.io.stores.damage import check_claim, reading
 from shockmesh.io.stores.places import Place, place, whole, zarr_store
 from shockmesh.io.stores.schemas import mismatch
-from shockmesh.kernels.network import FirmNetwork, NetworkError, check_network
+from shockmesh.kernels.network import CANDIDATE_ENDS, NONE, Candidates, FirmNetwork, NetworkError, check_network
 
 SCHEMA = "network/1"
 GROUP = "network"
@@ -32,6 +34,8 @@ DIMENSIONS = {
     "final_demand": "firm", "output": "firm", "region_code": "firm", "sector_code": "firm", "firm": "firm",
     "region": "region", "sector": "sector",
 }  # fmt: skip
+CANDIDATES = tuple(f"candidate_{end}" for end in CANDIDATE_ENDS)
+CANDIDATES_HASH, AGAIN = "candidates_hash", "make the store again"
 DISTINCT = ("firm", "region", "sector")  # no value twice: at most one shard is all fill value, and so not written
 CHUNK, CHUNKS_PER_SHARD = 2**18, 8
 STRUCTURE = {
@@ -49,8 +53,8 @@ class NetworkStoreError(ValueError):
 
 
 def content_hash(network: FirmNetwork) -> str:
-    """SHA-256 of firms, links, labels, unit and buyers for final use, in canonical order and types; attributes do not
-    count."""
+    """SHA-256 of firms, links, labels, unit and buyers for final use, in canonical order and types; no attributes, no
+    candidates."""
     told = _main_hash(network)
     if network.final_shares is None:
         return told
@@ -68,6 +72,15 @@ def _main_hash(network: FirmNetwork) -> str:
         digest.update(f"{name}{dims}{values.shape}{values.dtype.str}".encode())
         digest.update(_bytes(values))
     digest.update(json.dumps([network.regions, network.sectors, network.unit]).encode())
+    return digest.hexdigest()
+
+
+def candidates_hash(network: FirmNetwork) -> str:
+    """SHA-256 of the candidates of a network."""
+    digest = hashlib.sha256()
+    for name, values in _candidates(network).items():
+        digest.update(f"{name}{values.shape}".encode())
+        digest.update(_bytes(values))
     return digest.hexdigest()
 
 
@@ -101,13 +114,19 @@ def read_network(path: str | Place) -> FirmNetwork:
     with reading(path):
         read = {name: np.asarray(array[:]) for name, array in _sound_arrays(path, group).items()}
     network = _assemble(path, read, attrs)
-    network = replace(network, final_shares=_read_final_shares(path, group, network))
+    network = replace(
+        network,
+        final_shares=_read_final_shares(path, group, network),
+        candidates=_read_candidates(path, group, attrs),
+    )
     broken = _broken_rule(network)
     if _main_hash(network) != attrs["content_hash"]:
         what = "the contents are not those that were written"
         raise NetworkStoreError(f"{path}: content_hash: {what}{f' ({broken})' if broken else ''}; make it again")
+    if len(network.candidates) and candidates_hash(network) != attrs.get(CANDIDATES_HASH):
+        raise NetworkStoreError(f"{path}: {CANDIDATES_HASH}: the candidates are not those that were written; {AGAIN}")
     if broken:
-        raise NetworkStoreError(f"{path}: {broken}; make the store again")
+        raise NetworkStoreError(f"{path}: {broken}; {AGAIN}")
     return network
 
 
@@ -144,24 +163,40 @@ def _sound_arrays(path: Place, group: zarr.Group) -> dict[str, zarr.Array]:
     there = dict(group.arrays())
     missing = sorted(DIMENSIONS.keys() - there.keys())
     if missing:
-        raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; make the store again")
+        raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; {AGAIN}")
     arrays = {name: there[name] for name in DIMENSIONS}
     firms, links = (arrays[name].size for name in ("firm", "data"))
     lengths = {"firm": firms, "link": links, "firm_ptr": firms + 1}
     for name, array in arrays.items():
         want = lengths.get(DIMENSIONS[name], array.size)
         if array.shape != (want,):
-            raise NetworkStoreError(f"{path}: {name}: shape {array.shape}, expected ({want},); make the store again")
+            raise NetworkStoreError(f"{path}: {name}: shape {array.shape}, expected ({want},); {AGAIN}")
     for name in ("data", *DISTINCT):
         check_claim(path, arrays[name], spare=int(name in DISTINCT))
     return arrays
+
+
+def _read_candidates(path: Place, group: zarr.Group, attrs: Mapping[str, Any]) -> Candidates:
+    """The candidates of a store, none if it has none; all of their arrays are there, and alike in length."""
+    there = dict(group.arrays())
+    if CANDIDATES_HASH not in attrs:
+        return NONE
+    missing = [name for name in CANDIDATES if name not in there]
+    if missing:
+        raise NetworkStoreError(f"{path}: {', '.join(missing)}: missing; {AGAIN}")
+    arrays = [there[name] for name in CANDIDATES]
+    if {array.shape for array in arrays} != {(arrays[0].size,)}:
+        raise NetworkStoreError(f"{path}: {', '.join(CANDIDATES)}: not of one length; {AGAIN}")
+    check_claim(path, arrays[0], spare=0)
+    with reading(path):
+        return Candidates(*(np.asarray(array[:], np.int32) for array in arrays))
 
 
 def _assemble(path: Place, read: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> FirmNetwork:
     """A network of the arrays of a store, whose lengths agree; its rules are not checked yet."""
     pointers, links = read["indptr"], len(read["indices"])
     if pointers[0] != 0 or pointers[-1] != links or np.any(np.diff(pointers) < 0):
-        raise NetworkStoreError(f"{path}: indptr: does not lead from 0 to {links} links; make the store again")
+        raise NetworkStoreError(f"{path}: indptr: does not lead from 0 to {links} links; {AGAIN}")
     firm = read["firm"] if read["firm"].dtype.kind in "iu" else np.array(read["firm"].tolist(), str)
     buyer = np.repeat(np.arange(len(firm), dtype=np.int32), np.diff(pointers))
     return FirmNetwork(
@@ -201,12 +236,20 @@ def _variables(network: FirmNetwork) -> dict[str, tuple[str, np.ndarray, dict[st
     }
 
 
+def _candidates(network: FirmNetwork) -> dict[str, np.ndarray]:
+    """Name → array of what a store keeps of candidates."""
+    return {
+        name: getattr(network.candidates, end).astype("<i4")
+        for name, end in zip(CANDIDATES, CANDIDATE_ENDS, strict=True)
+    }
+
+
 def _bytes(values: np.ndarray) -> bytes | memoryview:
     return "\0".join(values.tolist()).encode() if values.dtype.kind == "U" else np.ascontiguousarray(values).data
 
 
 def _reserved() -> set[str]:
-    return {*STRUCTURE, "shape", "unit", "content_hash", "final_shares_hash"}
+    return {*STRUCTURE, "shape", "unit", "content_hash", "final_shares_hash", CANDIDATES_HASH}
 
 
 def _attributes(network: FirmNetwork, path: Place) -> dict[str, Any]:
@@ -221,6 +264,8 @@ def _attributes(network: FirmNetwork, path: Place) -> dict[str, Any]:
     own: dict[str, Any] = {"shape": shape, "unit": network.unit, "content_hash": _main_hash(network)}
     if network.final_shares is not None:
         own["final_shares_hash"] = _hash_of(network.final_shares)
+    if len(network.candidates):
+        own[CANDIDATES_HASH] = candidates_hash(network)
     return {**network.attrs, **STRUCTURE, **own}
 
 
@@ -229,6 +274,10 @@ def _write_group(network: FirmNetwork, path: Path, attributes: Mapping[str, Any]
     group = root.create_group(GROUP, attributes=dict(attributes))
     for name, (dim, values, attrs) in _variables(network).items():
         _write_array(group, name, dim, values, attrs)
+    if len(network.candidates):
+        for name, values in _candidates(network).items():
+            told = f"position along firm, {name.partition('_')[2]}" if name != "candidate_product" else "product code"
+            _write_array(group, name, "candidate", values, {"long_name": told})
     _write_array(group, "region", "region", np.asarray(network.regions), {"long_name": "region"})
     _write_array(group, "sector", "sector", np.asarray(network.sectors), {"long_name": "sector"})
     if network.final_shares is not None:
@@ -265,8 +314,8 @@ def _open_group(path: Place) -> tuple[zarr.Group, dict[str, Any]]:
     with reading(path):
         group = root[GROUP]
     if not isinstance(group, zarr.Group):
-        raise NetworkStoreError(f"{path}: {GROUP}: holds no network; make the store again")
+        raise NetworkStoreError(f"{path}: {GROUP}: holds no network; {AGAIN}")
     for name in ("content_hash", "unit"):
         if not isinstance(group.attrs.get(name), str):
-            raise NetworkStoreError(f"{path}: {GROUP}: {name}: missing, or no text; make the store again")
+            raise NetworkStoreError(f"{path}: {GROUP}: {name}: missing, or no text; {AGAIN}")
     return group, dict(group.attrs)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.devices.segments import Exchange, Links, Pools, Segments, Sellers, Separable, Table, segments
 from shockmesh.kernels.model import Switches
-from shockmesh.kernels.network import FirmNetwork, ranks
+from shockmesh.kernels.network import FirmNetwork, ranks, with_candidate_links
 
 BLOCK = 2**17  # links put into a table at a time
 
@@ -41,10 +41,17 @@ class Delay:
     is_fixed: bool
 
 
+class Candidacy(NamedTuple):
+    """What candidates would carry in place of the links of their pools: see `suppliers.py`."""
+
+    amount: Any  # the pool's Z⁰, by the candidates' output; of a pool without any its links' own, (link, 1)
+    some: Any  # 1 of a pool with candidates, else 0, (pool, 1)
+
+
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
-                 "pool_buyer", "region", "criticality", "product_days", "delays"],
+                 "pool_buyer", "region", "criticality", "product_days", "candidacy", "delays"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class Layout:
     region: Segments  # firms → regions; of a shard's firms, where there are several
     criticality: Float[Array, "pool 1"] | None = None  # χ, how much the buyer needs the product, 0 … 1
     product_days: Float[Array, "pool 1"] | None = None  # n of the product [days of use], see `lay_out`
+    candidacy: Candidacy | None = None  # None where no link is a candidate's
     delays: tuple[Delay, ...] = ()
 
     @property
@@ -102,6 +110,7 @@ def lay_out(
             or days that are neither 0 nor ≥ 1.
     """
     links = _table(network, dtype) if as_table else _links(network, dtype)
+    candidates = candidates_of(network)
     inputs = np.bincount(links.pool_buyer, links.pool_amount, network.n_firms)
     inputs_share = np.divide(inputs, network.output, out=np.zeros(network.n_firms), where=network.output > 0)
     return Layout(
@@ -121,6 +130,12 @@ def lay_out(
         product_days=None
         if product_days is None
         else _column(product_days_of(network, product_days, links.pool_product), dtype),
+        candidacy=None
+        if candidates is None
+        else Candidacy(
+            _column(candidates.amount, dtype),
+            _column(candidates.some[pools_of(network.buyer, network.product)[1]], dtype),
+        ),
         delays=tuple(_delay(network, delayed, product_days, dtype) for delayed in delays),
     )
 
@@ -203,12 +218,17 @@ def _product_of_firm(network: FirmNetwork) -> Int[np.ndarray, " firm"]:
     return product
 
 
+def linked(network: FirmNetwork, switches: Switches) -> FirmNetwork:
+    """The network with the links that a model needs: where suppliers change, those of candidates too, of amount 0."""
+    return with_candidate_links(network) if switches.switching else network
+
+
 def suits_table(network: FirmNetwork, switches: Switches, *, by_link: bool = False) -> bool:
     """Whether a layout as a table holds all that the model needs, and little else.
 
     The model needs no number of a single link if stocks are kept by pool, rationing treats all links of a supplier
-    alike and prices are fixed; `by_link` says that a scenario has cuts or damages, which differ by link. The network
-    suits if links fill a tenth of the table or more, and each firm sells one product.
+    alike, prices are fixed and suppliers too; `by_link` says that a scenario has cuts or damages, which differ by link.
+    The network suits if links fill a tenth of the table or more, and each firm sells one product.
     """
     if by_link or switches.reads_links or not network.n_links:
         return False
@@ -255,6 +275,18 @@ def product_days_of(
     if not ((days == 0) | (days >= 1)).all():
         raise ValueError(f"product_days: {days.min():g} … {days.max():g}: must be 0 or ≥ 1")
     return days[product]
+
+
+def candidates_of(network: FirmNetwork) -> Candidacy | None:
+    """The candidates among links, those of amount 0, with numbers of all links; None if there are none."""
+    candidate = network.amount == 0
+    if not candidate.any():
+        return None
+    pool, first = pools_of(network.buyer, network.product)
+    size = np.where(candidate, network.output[network.supplier], 0)
+    total, amount = (np.bincount(pool, of, len(first))[pool] for of in (size, network.amount))
+    scale = np.divide(amount, total, out=np.zeros(len(pool)), where=total > 0)
+    return Candidacy(np.where(total > 0, size * scale, network.amount), (total > 0).astype(np.float64))
 
 
 def pools_of(

@@ -14,7 +14,8 @@ device, m members and w bytes a number:
 
 f is 22, 28 with hiring, 38 with overproduction, 10 more where consumption follows labour income and 1 more for each
 failure of a firm that is drawn. Prices that move add 18 to l (11 where orders are split), 24 to p, 32 to f, 6 to i (8)
-and 10 to j, and a tariff 1 to i. A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks are the pools')
+and 10 to j, and a tariff 1 to i; suppliers that change, whose candidates are links too, 22 to l (17), 20 to p (22), 7
+to f, 12 to i (15) and 10 to j (8). A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks are the pools')
 and 1, a damage 7 and 5; water filling adds 13 to l for each Newton step, counted as 5. Links that are a table have
 l = i = 0; instead its C cells are read twice a day for all members together, three times where orders are split by
 capacity: 2 w C or 3 w C bytes.
@@ -96,6 +97,7 @@ class Work:
         per_link, per_pool, indices, pool_indices = self._counts()
         per_firm = {"hiring": 28, "overproduction": 38}.get(self.switches.capacity_rule, 22)
         per_firm += self.failures + 10 * (self.switches.consumption == "labour_income") + 32 * self.switches.priced
+        per_firm += 7 * self.switches.switching
         links = 0 if self.cells else self.links
         numbers = per_link * links + per_pool * self.pools + per_firm * self.firms
         shared = indices * links + pool_indices * self.pools
@@ -114,8 +116,11 @@ class Work:
             case _:
                 counts = 10, 19, 5, 6
         water = 13 * NEWTON_STEPS if self.switches.rationing == "water_filling" else 0
-        prices = (18, 24, 6, 10) if self.switches.order_split == "link" else (11, 24, 8, 10)
-        counts = tuple(one + self.switches.priced * more for one, more in zip(counts, prices, strict=True))
+        by_link = self.switches.order_split == "link"
+        prices = (18, 24, 6, 10) if by_link else (11, 24, 8, 10)
+        suppliers = (22, 20, 12, 10) if by_link else (17, 22, 15, 8)
+        on = self.switches.priced, self.switches.switching
+        counts = tuple(one + on[0] * p + on[1] * s for one, p, s in zip(counts, prices, suppliers, strict=True))
         detour = 8 if self.switches.order_split == "link" else 16
         per_link, per_pool, indices, pool_indices = counts
         return (

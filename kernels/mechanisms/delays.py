@@ -121,12 +121,14 @@ def supply_line(
     ways: tuple[Way, ...],
     target: Float[Array, "firm member"] | None,
     recipe: Recipe | None,
+    moved: Links | None = None,
 ) -> Links:
     """T − d a w of each link, by which what is on the way differs from what is wanted there.
 
     Args:
         target: w by buyer; None: 1.
         recipe: what today's recipe asks of each link, relative to the baseline's; None: 1.
+        moved: what a has grown by where suppliers change (`suppliers.py`); None: 0.
     """
     wanted = jnp.ones_like(layout.amount)
     if target is not None:
@@ -138,5 +140,8 @@ def supply_line(
         usual, n = look_up(layout.amount, delay.link), delay.link.index.shape[0]
         days = look_up(days, delay.buyer)
         excess = way.excess[:n] if isinstance(way, Ring) else days * (way.leaving[:, :n] - usual).mean(axis=0)
-        lines.append(segment_sum(excess + days * usual * (1 - look_up(wanted, delay.link)), delay.link))
+        line = excess + days * usual * (1 - look_up(wanted, delay.link))
+        if moved is not None:
+            line = line - days * look_up(moved * wanted, delay.link)
+        lines.append(segment_sum(line, delay.link))
     return sum(lines[1:], lines[0])

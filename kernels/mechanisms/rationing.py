@@ -29,18 +29,29 @@ def ration(
     received: Float[Array, "firm member"],
     final_demand: Float[Array, "firm #member"],
     output: Float[Array, "firm member"],
+    idle: Float[Array, "firm member"] | None = None,
 ) -> tuple[Links, Float[Array, "firm member"]]:
-    """The share of each link's claim that is met, and final demand met; `received` is Σ of a supplier's claims."""
+    """The share of each link's claim that is met, and final demand met.
+
+    Args:
+        received: Σ of a supplier's claims.
+        idle: the share that stands where nothing was claimed of a supplier; 0 if left out, and by water filling.
+    """
     match switches.rationing:
         case "proportional":
             fill = safe_ratio(output, received + final_demand)
-            return look_up(fill, layout.supplier), fill * final_demand
+            return look_up(_filled(fill, received + final_demand, idle), layout.supplier), fill * final_demand
         case "final_demand_last":
             fill = jnp.minimum(safe_ratio(output, received), 1)
-            return look_up(fill, layout.supplier), jnp.clip(output - received, 0, final_demand)
+            share = look_up(_filled(fill, received, idle), layout.supplier)
+            return share, jnp.clip(output - received, 0, final_demand)
         case "water_filling":
             short = output < received + final_demand
             return _water_filling(layout, _Claims(claims, jnp.broadcast_to(final_demand, output.shape), output), short)
+
+
+def _filled(share: Array, claims: Array, idle: Array | None) -> Array:
+    return share if idle is None else jnp.where(claims > 0, share, idle)
 
 
 class _Claims(NamedTuple):
