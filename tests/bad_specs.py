@@ -71,6 +71,14 @@ SPECS: dict[str, dict[str, Any]] = {
         },
         "record": {"output": ["sector"], "switched": ["region"]},
     },
+    "delays": {
+        "model": {
+            "delays": [
+                {"name": "sea", "from": {"region": ["AA"]}, "to": {"region": ["BB"]}, "days": 3},
+                {"name": "road", "days": {"default": 3, "by_region": {"AA": 4}, "by_sector": {"s1": 2}}, "stages": 2},
+            ],
+        },
+    },
     "table": {"shocks": [{"name": "gap", "kind": "table", "file": "factors.csv"}]},
     "files": {
         "model": {"production": "half_critical", "criticality": "critical.csv", "capacity": {"file": "numbers.csv"}},

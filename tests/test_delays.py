@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import checked_slopes, column
+from arrays import checked_slopes, column, split_last
 from dense import DenseDelay, DenseModel
 from priced import economy, numbers
 from rollouts import EVERY_SWITCH, assert_close, both_ways, rollout
+from shockmesh.inference.latents import LatentField, get, put
 from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import segments
@@ -188,6 +189,44 @@ def test_days_that_run_again_have_the_same_derivatives(float64):
     ]
     (_, expected), (_, found) = (both_ways(run, at) for run in runs)
     assert_close(found, expected, 1e-9)
+
+
+def test_firms_that_change_places_or_split_change_nothing(float64):
+    network, record = economy(), {"output": None, "final_consumption": None}
+    n, at = network.n_firms, (numbers(network), shaken(network))
+    means = jnp.asarray(np.random.default_rng(1).uniform(2, 6, (1, n, 1)))
+
+    def run(of: FirmNetwork, back: np.ndarray) -> dict[str, np.ndarray]:
+        sells, buys = of.region[of.supplier], of.region[of.buyer]
+        delays = [
+            Delayed(np.flatnonzero((sells == 0) & (buys != 0)), 0.4 * (of.region == 0), 3, True),
+            Delayed(np.flatnonzero((sells == 1) & (buys == 2)), 0.2 * (of.region == 1), 2, False),
+        ]
+        model, scenario = jax.tree.map(lambda leaf: leaf[back] if leaf.shape[0] == n else leaf, at)
+        model = replace(model, delay_days=means[:, back])
+        found = rollout(lay_out(of, "f8", delays=delays), PRICED, model, scenario, days=20, record=record)
+        return {name: np.asarray(values)[..., 0] for name, values in found.items()}
+
+    expected, to = run(network, np.arange(n)), np.random.default_rng(0).permutation(n)
+    back = np.argsort(to)
+    moved = firm_network(
+        to[network.supplier], to[network.buyer], network.amount, network.final_demand[back], product=network.product,
+        region=network.region[back], regions=network.regions, sector=network.sector[back], sectors=network.sectors,
+    )  # fmt: skip
+    halves = run(split_last(network), np.append(np.arange(n), n - 1))
+    for name, values in run(moved, back).items():
+        np.testing.assert_allclose(values[:, to], expected[name], rtol=1e-10, err_msg=name)
+        np.testing.assert_allclose(halves[name][:, :-2], expected[name][:, :-1], rtol=1e-10)
+        np.testing.assert_allclose(halves[name][:, -2:].sum(1), expected[name][:, -1], rtol=1e-10)
+
+
+def test_what_is_learned_of_one_delay_leaves_the_others():
+    model = replace(numbers(economy()), delay_days=jnp.asarray([[[2.0]], [[3.0]]]))
+    field = LatentField("days", ("parameters", "delay_days", 1), "above_one", ())
+    learned, _ = put(model, Scenario(), field, jnp.linspace(2, 5, 30)[:, None])
+    np.testing.assert_array_equal(get(learned, Scenario(), field)[:, 0], jnp.linspace(2, 5, 30))
+    untouched = LatentField("others", ("parameters", "delay_days", 0), "above_one", ())
+    np.testing.assert_array_equal(get(learned, Scenario(), untouched), np.full((30, 1), 2.0))
 
 
 def test_a_mean_is_given_for_every_delay_that_is_not_fixed():

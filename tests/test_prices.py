@@ -11,10 +11,11 @@ import pytest
 from arrays import checked_slopes, column, split_last
 from priced import RANGES, WAGES, DensePrices, between, cost_shares, economy, lasting, numbers, single, taxed
 from rollouts import assert_close, both_ways, rollout
-from shockmesh.kernels.devices.layout import Layout, lay_out
+from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import Segments, segments
 from shockmesh.kernels.mechanisms.courses import Recovery, Rise, Table
+from shockmesh.kernels.mechanisms.delays import Ring
 from shockmesh.kernels.mechanisms.rebuilding import Damage
 from shockmesh.kernels.mechanisms.routes import RouteCut
 from shockmesh.kernels.mechanisms.shocks import Scenario, Tariff, standing, today
@@ -169,11 +170,25 @@ def one_day(layout: Layout, switches: Switches, model: Parameters, scenario: Sce
     return (*step(layout, switches, model, day, state), day.duty)
 
 
+def on_the_way(layout: Layout, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """By link, and by firm what is on its way to consumers; the mean of the Erlang delay is 4.5 days."""
+    links, firms = np.zeros(layout.n_links), np.zeros(layout.n_firms)
+    for delay, way in zip(layout.delays, state.ways, strict=True):
+        rows = np.asarray(way.sent if isinstance(way, Ring) else way.leaving * 4.5 / delay.slots)[:, :, 0].sum(axis=0)
+        link, firm = np.asarray(delay.link.index), np.asarray(delay.firm.index)
+        np.add.at(links, link, rows[: len(link)])
+        np.add.at(firms, firm, rows[len(link) :])
+    return links, firms
+
+
 @pytest.mark.parametrize("switches", SPLITS, ids=str)
 def test_money_is_neither_made_nor_lost(float64, switches):
-    """Σ p c + capital + what went into stock at its price = Σ value added + Σ tariffs, every day."""
+    """Σ p c + capital + what went into stock or on its way at its price = Σ value added + Σ tariffs, every day."""
     network = economy()
-    layout, model, dates = lay_out(network, "f8"), numbers(network), [column(of) for of in (2.5, 9.5, 0.1)]
+    every, dates = np.arange(network.n_links), [column(of) for of in (2.5, 9.5, 0.1)]
+    delays = Delayed(every[::2], np.full(30, 0.3), 3, True), Delayed(every[::3], np.full(30, 0.2), 2, False)
+    layout, model = lay_out(network, "f8", delays=delays), numbers(network)
+    model = replace(model, delay_days=jnp.full((1, 1, 1), 4.5))
     ends = column(network.region == 1), column(network.region == 2)
     detour = RouteCut(*ends, Recovery(column(0.5), *dates), column(3.0))
     quake = Damage(*map(column, (0.2, 30.0, network.sector == 1, 1.0, 1.5, 4.5, 9.0)))
@@ -191,8 +206,10 @@ def test_money_is_neither_made_nor_lost(float64, switches):
         built = (np.asarray(state.left.capital[0]) - after.left.capital[0])[:, 0]
         stored = np.asarray(after.stock + after.transit[0].goods - state.stock - state.transit[0].goods)[:, 0]
         stored = np.bincount(pool, stored) if switches.order_split == "link" else stored
+        grown = [new - old for new, old in zip(on_the_way(layout, after), on_the_way(layout, state), strict=True)]
+        stored = stored + np.bincount(pool, grown[0])
         index = np.bincount(pool, shares * paid ** (1 - within)) ** (1 / of_pool)
-        spent = price @ flows.final_consumption[:, 0] + paid @ built + index @ stored
+        spent = price @ (flows.final_consumption[:, 0] + grown[1]) + paid @ built + index @ stored
         np.testing.assert_allclose(money.nominal_value_added.sum() + money.tariff_revenue.sum(), spent, rtol=1e-12)
         moved = np.array([money.tariff_revenue.sum(), np.abs(built).sum(), np.abs(stored).sum()])
         state = after

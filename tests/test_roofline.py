@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from shockmesh.kernels.devices.layout import Layout, lay_out, table_cells
+from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out, table_cells
 from shockmesh.kernels.devices.roofline import CORE, DEVICES, EXCHANGES, RUNS, TRANSPOSE, Work
 from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.mechanisms.courses import Failures, Recovery
@@ -111,6 +111,18 @@ def test_detours_are_counted(network: FirmNetwork, model: str, detours: int):
     day = accessed(partial(a_day, switches), *given_to(layout, switches, numbers, more))
     counted = replace(work_of(network, layout, switches, 8), detours=detours)
     assert day == pytest.approx(counted.day_bytes, rel=0.15)
+
+
+@pytest.mark.parametrize("model", ["hamid2025", "hallegatte2014"])
+@pytest.mark.parametrize("kinds", [[True], [False], [True, False]], ids=["fixed", "Erlang", "both"])
+def test_delays_are_counted(network: FirmNetwork, model: str, kinds: list[bool]):
+    some, nobody = np.arange(0, network.n_links, 3), np.zeros(network.n_firms)
+    layout = lay_out(network, delays=[Delayed(some, nobody, 3, is_fixed) for is_fixed in kinds])
+    switches, (numbers, scenario) = MODELS[model], inputs_of(network, 8)
+    means = None if all(kinds) else jnp.full((1, 1, 1), 9.0)
+    given = given_to(layout, switches, replace(numbers, delay_days=means), scenario)
+    counted = replace(work_of(network, layout, switches, 8), delays=len(kinds))
+    assert accessed(partial(a_day, switches), *given) == pytest.approx(counted.day_bytes, rel=0.15)
 
 
 @pytest.mark.parametrize("drawn", [2, 9, 40])

@@ -278,7 +278,8 @@ def _work(spec: Spec, sizes: Sizes, block: int) -> Work:
     return Work(
         spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
         pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=cuts, detours=detours,
-        damages=damages, tariffs=tariffs_of(spec), failures=sizes.drawn.failures,
+        damages=damages, tariffs=tariffs_of(spec), delays=len(spec.model.delays),
+        failures=sizes.drawn.failures,
         rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
     )  # fmt: skip
 

@@ -16,9 +16,9 @@ f is 22, 28 with hiring, 38 with overproduction, 10 more where consumption follo
 failure of a firm that is drawn. Prices that move add 18 to l (11 where orders are split), 24 to p, 32 to f, 6 to i (8)
 and 10 to j, and a tariff 1 to i; suppliers that change, whose candidates are links too, 22 to l (17), 20 to p (22), 7
 to f, 12 to i (15) and 10 to j (8). A cut adds 2 to l and 1 to i, a cut with a detour 8 (16 where stocks are the pools')
-and 1, a damage 7 and 5; water filling adds 13 to l for each Newton step, counted as 5. Links that are a table have
-l = i = 0; instead its C cells are read twice a day for all members together, three times where orders are split by
-capacity: 2 w C or 3 w C bytes.
+and 1, a damage 7 and 5, a delay 14 (19 where stocks are the pools') whatever part of links it is of; water filling
+adds 13 to l for each Newton step, counted as 5. Links that are a table have l = i = 0; instead its C cells are read
+twice a day for all members together, three times where orders are split by capacity: 2 w C or 3 w C bytes.
 
 A gradient runs every day 3 times (forwards, with its block, and by itself without its sums and collectives) and its
 transpose once, which moves 3 times what the day does: 6 days, and the collectives of 3. Both tables are the compiler's
@@ -87,6 +87,7 @@ class Work:
     cuts: int = 0  # without a detour
     detours: int = 0
     damages: int = 0
+    delays: int = 0
     tariffs: int = 0
     failures: int = 0  # that are drawn for each firm
     rows: int = 0  # that the device sends by one collective
@@ -121,10 +122,11 @@ class Work:
         suppliers = (22, 20, 12, 10) if by_link else (17, 22, 15, 8)
         on = self.switches.priced, self.switches.switching
         counts = tuple(one + on[0] * p + on[1] * s for one, p, s in zip(counts, prices, suppliers, strict=True))
-        detour = 8 if self.switches.order_split == "link" else 16
+        detour, delay = (8, 14) if by_link else (16, 19)
         per_link, per_pool, indices, pool_indices = counts
         return (
-            per_link + water + 2 * self.cuts + detour * self.detours + 7 * self.damages, per_pool,
+            per_link + water + 2 * self.cuts + detour * self.detours + 7 * self.damages + delay * self.delays,
+            per_pool,
             indices + self.cuts + self.detours + 5 * self.damages + self.tariffs, pool_indices,
         )  # fmt: skip
 

@@ -55,6 +55,12 @@ class Segments:
             sums = linear(_read_sums, _read_items, self, values)
         return jax.lax.optimization_barrier(sums)
 
+    def added(self, base: Float[Array, "group member"], values: Float[Array, "item member"]) -> Array:
+        """Numbers of groups, to which each group's items are added: where few have any, cheaper than their sums."""
+        if self.is_identity or self.reads is not None:
+            return base + self.sum(values)
+        return base.at[self.index].add(values, indices_are_sorted=self.is_sorted, mode="promise_in_bounds")
+
     def any(self, flags: Bool[Array, "..."]) -> Bool[Array, ""]:
         return flags.any()
 

@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.devices.layout import Delay, Layout
-from shockmesh.kernels.devices.segments import Links, look_up, segment_sum
+from shockmesh.kernels.devices.segments import Links, look_up
 from shockmesh.kernels.mechanisms.prices import Recipe
 from shockmesh.kernels.model import Parameters
 
@@ -82,7 +82,7 @@ def travelled(
         leaving = _rows(sent, sold, delay)
         arrived, way = _turned(way, leaving) if isinstance(way, Ring) else _passed(way, leaving, _of_rows(days, delay))
         links, firms = jnp.split(arrived - leaving, [delay.link.index.shape[0]])
-        sent, sold = sent + segment_sum(links, delay.link), sold + segment_sum(firms, delay.firm)
+        sent, sold = delay.link.added(sent, links), delay.firm.added(sold, firms)
         after.append(way)
     return sent, sold, tuple(after)
 
@@ -135,13 +135,14 @@ def supply_line(
         wanted = look_up(target, layout.buyer)
     if recipe is not None:
         wanted = wanted * recipe.of_link
-    lines = []
+    members = jax.tree.leaves(ways[0])[0].shape[-1]
+    line = jnp.zeros((layout.n_links, members), layout.output.dtype)
     for delay, way, days in zip(layout.delays, ways, mean_days(layout, parameters), strict=True):
         usual, n = look_up(layout.amount, delay.link), delay.link.index.shape[0]
         days = look_up(days, delay.buyer)
         excess = way.excess[:n] if isinstance(way, Ring) else days * (way.leaving[:, :n] - usual).mean(axis=0)
-        line = excess + days * usual * (1 - look_up(wanted, delay.link))
+        different = excess + days * usual * (1 - look_up(wanted, delay.link))
         if moved is not None:
-            line = line - days * look_up(moved * wanted, delay.link)
-        lines.append(segment_sum(line, delay.link))
-    return sum(lines[1:], lines[0])
+            different = different - days * look_up(moved * wanted, delay.link)
+        line = delay.link.added(line, different)
+    return line
