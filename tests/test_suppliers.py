@@ -12,7 +12,7 @@ from arrays import checked_slopes, column, split_last
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import assert_close, both_ways, rollout
-from shockmesh.kernels.devices.layout import Layout, lay_out, suits_table
+from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out, suits_table
 from shockmesh.kernels.devices.partition import partition
 from shockmesh.kernels.devices.segments import Segments, segments
 from shockmesh.kernels.mechanisms.courses import Recovery
@@ -266,6 +266,23 @@ def test_a_cut_route_is_a_shortage(float64):
     cut = RouteCut(column([1.0, 0, 0]), column([0.0, 0, 1]), course)
     found = rollout(laid_out(network), CHANGE, model, Scenario(cuts=(cut,)), days=80, record={"switched": None})
     assert found["switched"][-1, 2, 0] > 1.9
+
+
+@pytest.mark.parametrize("switches", SPLITS[:2], ids=str)
+@pytest.mark.parametrize("stages", [0, 2], ids=["fixed", "Erlang"])
+def test_what_is_wanted_on_the_way_moves_too(float64, switches, stages):
+    """Goods take days: in the end nothing is asked of the one who stopped, and of the other as much as is used."""
+    network = two_suppliers(candidate=True)
+    delay = Delayed(np.arange(2), np.zeros(3), stages or 3, is_fixed=not stages)
+    layout = lay_out(with_candidate_links(network), "f8", delays=(delay,))
+    model = sourcing_numbers(
+        network, inventory_days=9, adjustment_days=6, capacity=5, satisfaction_days=2, sensitivity=2, pull=1,
+        search_days=0, switching_days=2, turnover=0,
+    )  # fmt: skip
+    model = replace(model, delay_days=jnp.full((1, 1, 1), 3.0)) if stages else model
+    found = rollout(layout, switches, model, stopped(0), days=600, record={"demand": None, "output": None})
+    np.testing.assert_allclose(found["demand"][-1, :, 0], [0, 3, 4], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found["output"][-1, :, 0], [0, 3, 4], rtol=1e-6, atol=1e-6)
 
 
 def test_suppliers_need_their_numbers_and_links():
