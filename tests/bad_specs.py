@@ -14,6 +14,8 @@ from shockmesh.cluster.spec.domains import DOMAINS, Domain
 from shockmesh.cluster.spec.fields import MOST, PerFirm
 from shockmesh.cluster.spec.load import Spec, parse_spec
 from shockmesh.cluster.spec.rules import targets
+from shockmesh.io.networks.candidates import draw_candidates
+from shockmesh.io.networks.store import read_network, write_network
 
 type Cases = Iterator[tuple[list[str], list[str]]]
 """Command lines, and what the refusal of each must name: fields, files or arguments."""
@@ -65,6 +67,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "record": {"price": ["sector"], "consumer_price_index": ["region"], "tariff_revenue": []},
     },
     "suppliers": {
+        "economy": "candidates.zarr",
         "model": {
             "suppliers": {"satisfaction_days": 5, "sensitivity": 1.5, "pull": {"default": 1, "by_sector": {"s1": 2}},
                           "search_days": 3, "switching_days": 9, "turnover": 0.002},
@@ -108,7 +111,8 @@ def spec_of(name: str) -> dict[str, Any]:
 
 
 def write_specs() -> None:
-    """Every spec, into the working directory."""
+    """Every spec, into the working directory, and the network with candidates that one of them needs."""
+    write_network(draw_candidates(read_network("network.zarr"), 2, 0), "candidates.zarr")
     for name in SPECS:
         Path(f"{name}.yaml").write_text(yaml.safe_dump(spec_of(name), sort_keys=False))
 
@@ -147,17 +151,20 @@ class Leaf:
 
     @property
     def dotted(self) -> str:
-        """The path as `--set` takes it: shocks by name."""
-        keys = self.path
+        """The path as `--set` takes it: shocks and delays by name."""
+        keys, spec = [*self.path], spec_of(self.spec)
         if keys[0] == "shocks":
-            keys = ("shocks", spec_of(self.spec)["shocks"][keys[1]]["name"], *keys[2:])
+            keys[1] = spec["shocks"][keys[1]]["name"]
+        if keys[:2] == ["model", "delays"]:
+            keys[2] = spec["model"]["delays"][keys[2]]["name"]
         return ".".join(map(str, keys))
 
     @property
     def label(self) -> str:
-        """The path as refusals say it; of a pair of days, the pair; of a shock's name, by number."""
+        """The path as refusals say it; of a pair of days, the pair; of a shock's or a delay's name, by number."""
         if self.path[-1] == "name":
-            return f"shocks[{self.path[1]}].name"
+            *holder, number, _ = self.path
+            return f"{'.'.join(map(str, holder))}[{number}].name"
         text = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in self.dotted.split("."))[1:]
         return text[:-3] if self.field in ("Observe.window", "Observe.held_out") else text
 
