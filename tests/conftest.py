@@ -7,6 +7,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from specs import Write
 from toy import MakeSpec, spec_maker, toy_network
 
 jax.config.update("jax_num_cpu_devices", 8)  # simulated devices for the sharding tests; all else runs on the first
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,11 +4,11 @@ import logging
 import socket
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from itertools import repeat
+from itertools import cycle, repeat
 from pathlib import Path
-from random import Random
 from urllib.request import urlopen
 
 import boto3
@@ -54,7 +54,8 @@ class Server:
 
     def __init__(self) -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
-        self._draw, self.faults, self.injected = Random(0), 0.0, list[str]()
+        self._asked, self.faults, self.injected = Counter[str](), 0.0, list[str]()
+        self._kinds = defaultdict[str, Iterator[str]](lambda: cycle(["cut", "503 Slow Down", "torn", "slow"]))
         self.planned = iter(list[str]())  # faults that come first
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
@@ -62,16 +63,17 @@ class Server:
         self.url = f"http://127.0.0.1:{self._server.port}"
 
     def _answer(self, environ: dict, start_response: Callable) -> Iterator[bytes]:
-        fault = next(self.planned, "")
-        if not fault and self._draw.random() < self.faults:
-            fault = self._draw.choice(["503 Slow Down", "cut", "torn", "slow"])
-        self.injected += [f"{fault} {environ['REQUEST_METHOD']}"] if fault else []
+        fault, method = next(self.planned, ""), environ["REQUEST_METHOD"]
+        self._asked[method] += 1
+        if not fault and self.faults and self._asked[method] % round(1 / self.faults) == 0:
+            fault = next(self._kinds[method])
+        self.injected += [f"{fault} {method}"] if fault else []
         if fault[:1].isdigit():
             start_response(fault, [("Content-Length", "0")])
             return iter([b""])
         said = list[tuple[str, list[tuple[str, str]]]]()
         answer = b"".join(self._app(environ, lambda status, headers, *_: said.append((status, headers))))
-        if fault == "torn" and environ["REQUEST_METHOD"] != "HEAD":
+        if fault == "torn" and method != "HEAD":
             kept = [header for header in said[0][1] if header[0].lower() != "content-length"]
             start_response(said[0][0], [*kept, ("Content-Length", f"{max(len(answer), 1)}")])
             return self._torn(environ, answer[: len(answer) // 2])

@@ -145,7 +145,7 @@ def test_a_run_goes_into_netcdf_data_frames_and_excel(run):
         assert frame["firm_region"].tolist() == ["AUT", "DEU"] * 4500
         frame = ds.output.sel(member=1, time=2).to_dataframe()
         frame.to_excel(run / "run.xlsx")
-    values = pd.read_excel(run / "run.xlsx", index_col=[0, 1])["output"]
+    values = pd.read_excel(run / "run.xlsx", index_col=[0, 1], engine="openpyxl")["output"]
     np.testing.assert_allclose(values, values_of(0)["output"][1, 2].ravel(), rtol=1e-6)
 
 

@@ -42,7 +42,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 from shockmesh.kernels.devices.layout import Candidacy, Layout
-from shockmesh.kernels.devices.segments import at_most, look_up, segment_sum
+from shockmesh.kernels.devices.segments import Links, at_most, look_up, segment_sum
 from shockmesh.kernels.mechanisms.routes import Routes, let_through
 from shockmesh.kernels.model import Parameters, Switches
 
@@ -89,8 +89,8 @@ def sourcing_tomorrow(
     switches: Switches,
     parameters: Parameters,
     sourcing: Sourcing | None,
-    claims: Float[Array, "link member"],
-    share: Float[Array, "link member"],
+    claims: Links,
+    share: Links,
     routes: Routes,
 ) -> Sourcing | None:
     """Satisfaction and shares of tomorrow, from what was delivered today.
