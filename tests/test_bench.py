@@ -45,7 +45,7 @@ def test_scaling_of_a_size(tmp_path: Path, capsys):
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_a_sweep_beside_the_bare_kernel(capsys):
-    given = ["--members", "128", "--firms", "4000", "--days", "5", "--repeat", "1", "--json"]
+    given = ["--members", "128", "--firms", "4000", "--days", "12", "--repeat", "1", "--json"]
     assert main(["bench", "sweeps", *given]) == 0
     found = json.loads(capsys.readouterr().out)["rows"]
     assert [row["record"] for row in found] == ["few", "many"]
