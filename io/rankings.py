@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from shockmesh.io.inputs.sector_matrices import name_cell, read_cells
+from shockmesh.io.inputs.sector_matrices import name_cell, products_are_sectors, read_cells
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -59,10 +59,12 @@ def essential_of(network: FirmNetwork) -> Int[np.ndarray, "product sector"]:
     """How essential inputs are, as the imported links say; essential where no link does.
 
     Raises:
-        RankingError: they do not.
+        RankingError: they do not, or the network's products are not its sectors, of which they say it.
     """
     if "essential" not in network.attrs:
         raise RankingError("essential: imported: the links of this network did not say how essential inputs are")
+    if not products_are_sectors(network):
+        raise RankingError("essential: imported: said of sectors; this network's products are not its sectors")
     place = {sector: i for i, sector in enumerate(network.sectors)}
     levels = np.full((len(place), len(place)), 2)
     for supplier, buyer, level in network.attrs["essential"]:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.io.inputs.columns import FIRMS, LINKS
-from shockmesh.io.inputs.lists import read_sheet
+from shockmesh.io.inputs.lists import Written, read_sheet
 from shockmesh.io.inputs.sheets import SheetError
 from shockmesh.io.networks.cleaning import MENDS
 from shockmesh.io.networks.companies import companies_of
 from shockmesh.io.networks.import_links import assemble, import_links
 from shockmesh.io.networks.store import read_network
+from shockmesh.io.rankings import RankingError, essential_of
 from shockmesh.kernels.network import FirmNetwork
 
 type Row = tuple[str | None, str | None, float | str | None]
@@ -125,6 +126,33 @@ def test_the_links_of_diem_et_al_bring_firms_sectors_and_essential_inputs(tmp_pa
     assert [network.sectors[code] for code in network.sector] == ["10", "46", "25", "46", "47"]
     np.testing.assert_allclose(365 * network.final_demand, [0, 0, 0, 1, 3])
     assert sorted(network.attrs["essential"]) == [["10", "46", 2], ["25", "46", 1], ["46", "47", 0]]
+
+
+WITHIN: list[tuple[str | None, str | None, str | None]] = [("a", "b", "2"), ("b", "c", "1"), ("c", "d", "0")]
+OUTSIDE: dict[str, tuple[str | None, str | None, str | None]] = {
+    "a supplier": ("x", "d", "2"), "a buyer": ("c", "x", "1"), "no name": ("c", None, "2"), "both": ("x", "y", "1"),
+    "without a level": ("x", "a", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_partners_outside_say_nothing_of_essential_inputs(name: str) -> None:
+    """They have no sector: neither that of the last firm nor the last one."""
+    columns = ["supplier", "buyer", "essential"]
+    firms = companies_of(read_sheet(pd.DataFrame(FOUR, columns=["firm", "sector", "output"]), FIRMS, name="firms"))
+    said = Written({"essential": "essential"})
+    for rows in (WITHIN, [OUTSIDE[name], *WITHIN]):
+        links = read_sheet(pd.DataFrame(rows, columns=columns).assign(amount=1.0), LINKS, said, "links")
+        network = assemble(links, firms, 1, "EUR / day", {}, ["unknown"])
+        assert sorted(network.attrs["essential"]) == [["s", "s", 2], ["s", "t", 1], ["t", "t", 0]]
+
+
+def test_levels_of_sectors_are_not_taken_for_those_of_products() -> None:
+    frame = pd.DataFrame(WITHIN, columns=["supplier", "buyer", "essential"]).assign(amount=1.0, product=["q", "p", "p"])
+    firms = companies_of(read_sheet(pd.DataFrame(FOUR, columns=["firm", "sector", "output"]), FIRMS, name="firms"))
+    links = read_sheet(frame, LINKS, Written({"essential": "essential"}), "links")
+    with pytest.raises(RankingError, match="this network's products are not its sectors"):
+        essential_of(assemble(links, firms, 1, "EUR / day", {}))
 
 
 BAD_LISTS = {

@@ -53,7 +53,7 @@ class Cleaned:
 def clean(links: Sheet, firms: Companies, mend: Collection[str]) -> Cleaned:
     """Check links against their firms, and mend what is asked for."""
     known = pd.Index(firms.ids)
-    ends = {end: _positions(links, end, known) for end in ("supplier", "buyer")}
+    ends = {end: positions(links, end, known) for end in ("supplier", "buyer")}
     product, products = links.codes("product") if "product" in links else (None, list[str]())
     if product is None:
         product = np.append(firms.sector, -1).astype(np.int32)[ends["supplier"]]
@@ -218,7 +218,7 @@ def _of_firms(told: str, firms: Companies, amounts: Float[np.ndarray, " firm"]) 
     return Repair(told, int((amounts != 0).sum()), float(amounts.sum()), named)
 
 
-def _positions(links: Sheet, end: str, known: pd.Index) -> Int[np.ndarray, " row"]:
+def positions(links: Sheet, end: str, known: pd.Index) -> Int[np.ndarray, " row"]:
     """Which firm each row names, -1 for none that is listed."""
     codes, labels = links.codes(end)
     return np.append(known.get_indexer(labels), -1).astype(np.int32)[codes]

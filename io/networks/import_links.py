@@ -26,7 +26,7 @@ from shockmesh.io.inputs.lists import AS_FOUND, Written, read_sheet
 from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, refuse
 from shockmesh.io.inputs.workbooks import WORKBOOKS
 from shockmesh.io.networks.candidates import candidates_of
-from shockmesh.io.networks.cleaning import MENDS, Cleaned, clean, close_balance
+from shockmesh.io.networks.cleaning import MENDS, Cleaned, clean, close_balance, positions
 from shockmesh.io.networks.companies import FINAL_DEMAND_RULE, Companies, companies_of, companies_within
 from shockmesh.io.networks.graphs import GRAPHS, read_graph
 from shockmesh.io.networks.repairs import Repair, as_records
@@ -148,23 +148,22 @@ def _companies(links: Sheet, firms: Sheet | None) -> tuple[Companies, list[str]]
 
 
 def _essential(links: Sheet, firms: Companies) -> tuple[list[list[str | int]], list[str]]:
-    """How essential inputs of one sector are to buyers of another, as all links say: [input, buyer, level]."""
+    """How essential inputs of one sector are to buyers of another, as the links between firms say: [input, buyer, level]."""
     codes, labels = links.codes("essential")
-    wrong = ~np.isin(np.array([*labels, ""])[codes], LEVELS)
+    known = pd.Index(firms.ids)
+    supplier, buyer = (np.append(firms.sector, -1)[positions(links, end, known)] for end in ("supplier", "buyer"))
+    within = (supplier >= 0) & (buyer >= 0)  # a partner outside has no sector
+    wrong = within & ~np.isin(np.array([*labels, ""])[codes], LEVELS)
     problems = links.complain(
         wrong, "essential must be 2 (essential), 1 (non-essential) or 0 (negligible)", "essential"
     )
-    known = pd.Index(firms.ids)
-    supplier, buyer = (
-        np.append(firms.sector[known.get_indexer(names)], -1)[code]
-        for code, names in (links.codes("supplier"), links.codes("buyer"))
-    )
-    pairs = pd.DataFrame({"input": supplier, "buyer": buyer, "level": codes}).drop_duplicates()
+    ends = {"input": supplier[within], "buyer": buyer[within], "level": codes[within]}
+    pairs = pd.DataFrame(ends).drop_duplicates()
     twice = pairs.duplicated(["input", "buyer"])
     if twice.any():
         one = pairs[twice].iloc[0]
-        ends = f"{firms.sectors[one['input']]!r} → {firms.sectors[one['buyer']]!r}"
-        problems.append(f"{links.name}: essential: {ends} has several levels; it must be one for each pair of sectors")
+        pair = f"{firms.sectors[one['input']]!r} → {firms.sectors[one['buyer']]!r}"
+        problems.append(f"{links.name}: essential: {pair} has several levels; it must be one for each pair of sectors")
     rows = pairs.itertuples(index=False)
     return [[firms.sectors[i], firms.sectors[j], int(labels[k])] for i, j, k in rows if not problems], problems
 
