@@ -148,7 +148,7 @@ def _companies(links: Sheet, firms: Sheet | None) -> tuple[Companies, list[str]]
 
 
 def _essential(links: Sheet, firms: Companies) -> tuple[list[list[str | int]], list[str]]:
-    """How essential inputs of one sector are to buyers of another, as the links between firms say: [input, buyer, level]."""
+    """How essential inputs of a sector are to buyers of another, as links between firms say: [input, buyer, level]."""
     codes, labels = links.codes("essential")
     known = pd.Index(firms.ids)
     supplier, buyer = (np.append(firms.sector, -1)[positions(links, end, known)] for end in ("supplier", "buyer"))
