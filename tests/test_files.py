@@ -40,7 +40,7 @@ def test_every_file_is_found_and_read_in_one_way(folder):
     for file in files:
         with file.text() as lines:
             assert list(lines) == ["a,b\n", "01,ü\n"]
-        assert (file.suffix, file.first_line(), file.head(3)[-3:] != b"") == (".csv", "a,b", True)
+        assert (file.suffix, file.first_line, file.head(3)[-3:] != b"") == (".csv", "a,b", True)
     assert [file.folder for file in files] == ["2014", "in", folder.name, "in"]
 
 

@@ -1,6 +1,9 @@
 """Sources as people have them on disk, through the command line: kinds found, archives, years, progress."""
 
+import bz2
+import gzip
 import json
+import lzma
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -54,6 +57,39 @@ def test_a_national_table_through_the_command_line(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "labels in line 1 and column A: 5 sectors, D01 … D05" in told
     assert "inputs of" in told
+
+
+def flipped(content: bytes) -> bytes:
+    """With its middle changed, as a bad disk or a broken transfer leaves it."""
+    middle = len(content) // 2
+    return content[:middle] + bytes(byte ^ 255 for byte in content[middle : middle + 4]) + content[middle + 4 :]
+
+
+DAMAGED = {"cut": lambda content: content[: len(content) // 2], "flipped": flipped, "other": lambda content: b"none\n"}
+PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"), [(".gz", "cut"), (".xz", "flipped"), (".bz2", "flipped"), (".xz", "other")]
+)
+@pytest.mark.parametrize("words", ["figaro", "", "table --region AT --unit EUR --year 2020", "links", "zip"])
+def test_damaged_sources_are_named(tmp_path, capsys, words, suffix, damage):
+    lines = [FIGARO[0], *(f"AT_{row},{row * 7919},{row**3},{row}" for row in range(300))]
+    name = f"f_2020.csv{suffix}"
+    content = DAMAGED[damage](PACKED[suffix]("\n".join(lines).encode()))
+    source = tmp_path / name
+    source.write_bytes(content)
+    if words == "zip":
+        source = tmp_path / "t.zip"
+        with ZipFile(source, "w") as archive:
+            archive.writestr(name, content)
+    kind, *rest = ["figaro"] if words == "zip" else words.split() or [""]
+    said = [*([kind] if kind else []), str(source), str(tmp_path / "t.zarr"), *rest]
+    assert main(["import", *said]) == BAD_INPUT
+    told = capsys.readouterr().err
+    assert f"{name}: cannot be read, damaged perhaps: " in told
+    assert "\n" not in told.strip()
+    assert {path.name for path in tmp_path.iterdir()} <= {name, "t.zip"}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO, TextIOWrapper
+from functools import cached_property
+from io import BufferedReader, BytesIO, RawIOBase, TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TextIO
 
@@ -23,6 +25,7 @@ COMPRESSED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.op
 ENCODINGS = ("utf-8-sig", "cp1252")
 MOST_FILES = 20_000
 HEAD = 65_536
+READ_AHEAD = 2**20  # bytes
 OURS_ALONE = re.compile(r"(^|/)(\.|~\$|__MACOSX/)")  # what systems and programs put beside a user's files
 
 
@@ -70,15 +73,17 @@ class File:
         return File(other) if other.is_file() else None
 
     def open(self) -> BinaryIO:
-        """Its bytes, as a stream."""
+        """Its bytes, as a stream.
+
+        Raises:
+            SourceError: it cannot be opened; and, from the stream, where it is damaged.
+        """
         undo = COMPRESSED.get(PurePosixPath(self.at.name).suffix.lower())
-        if undo and isinstance(self.at, Path):
-            return undo(self.at)
-        raw: Any = self.at.open("rb")
-        if not undo:
-            return raw
-        with raw:
-            return undo(BytesIO(raw.read()))
+        with reading(self):
+            raw: Any = self.at.open("rb")
+            if not undo and isinstance(self.at, Path):
+                return raw
+            return BufferedReader(_Packed(self, raw, undo(raw) if undo else raw), READ_AHEAD)
 
     def text(self, encoding: str = "utf-8-sig") -> TextIO:
         """Its text, as a stream, line ends as they are."""
@@ -94,16 +99,56 @@ class File:
         with self.open() as data:
             return data.read(length)
 
+    @cached_property
     def first_line(self) -> str:
-        """Its first line as text; empty where its first bytes are no text."""
+        """Its first line as text, read once, since many kinds look at it; empty where its first bytes are no text."""
         try:
             with self.text() as lines:
                 return lines.readline().rstrip("\r\n")
-        except (UnicodeDecodeError, *UNOPENED):
+        except UnicodeDecodeError:
             return ""
 
 
 UNOPENED = (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
+OF_ARCHIVES = (RuntimeError, NotImplementedError, KeyError)  # a password, a method that is not known, no such member
+
+
+@contextmanager
+def reading(file: File) -> Generator[None]:
+    """Turn what is raised inside at a file that cannot be read into one sentence with its name."""
+    try:
+        yield
+    except (*UNOPENED, *OF_ARCHIVES) as error:
+        raise SourceError(f"{file}: cannot be read, damaged perhaps: {str(error).strip()}") from error
+
+
+class _Packed(RawIOBase):
+    """The bytes of a file that is compressed or in an archive; damage is told with its name."""
+
+    def __init__(self, file: File, raw: Any, bytes_: Any) -> None:
+        self.file, self.raw, self.bytes = file, raw, bytes_
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self.bytes.seekable()
+
+    def tell(self) -> int:
+        return self.bytes.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with reading(self.file):
+            return self.bytes.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        with reading(self.file):
+            return self.bytes.readinto(buffer)
+
+    def close(self) -> None:
+        self.bytes.close()
+        self.raw.close()
+        super().close()
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ def read_frame(file: File) -> Any:
         if len(found) != 1:
             raise SourceError(f"{file}: {len(found)} data frames, expected one")
         return found[0]
+    data = file.read()
     try:
-        return pd.read_stata(file.read()) if file.suffix == ".dta" else pd.read_parquet(file.read())
-    except (ValueError, struct.error, *UNOPENED) as error:
+        return pd.read_stata(data) if file.suffix == ".dta" else pd.read_parquet(data)
+    except (ValueError, OSError, struct.error) as error:
         raise SourceError(f"{file}: cannot be read: {str(error).strip()}") from error
 
 
@@ -37,10 +38,11 @@ def read_r(file: File) -> dict[str, Any]:
     """
     import rdata
 
+    data = file.read().getvalue()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of classes that R knows and we need not
-            found = rdata.conversion.convert(rdata.parser.parse_data(file.read().getvalue()))
+            found = rdata.conversion.convert(rdata.parser.parse_data(data))
     except (ValueError, NotImplementedError, LookupError, *UNOPENED) as error:
         raise SourceError(f"{file}: cannot be read as data of R: {str(error).strip()}") from error
     return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {file.stem: found}

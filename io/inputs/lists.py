@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 from jaxtyping import Float, Int
 from shockmesh.io.inputs.columns import Columns, ColumnsError
 from shockmesh.io.inputs.dialects import HEAD_ROWS, Dialect, lines_of, ragged_line, sniff, without_header
-from shockmesh.io.inputs.files import UNOPENED, File
+from shockmesh.io.inputs.files import File
 from shockmesh.io.inputs.frames import FRAMES, PARQUET, read_frame
 from shockmesh.io.inputs.numerals import NumeralsError, read_numbers
 from shockmesh.io.inputs.sheets import TEXT, Sheet, SheetError, names_of, refuse
@@ -91,7 +91,7 @@ def read_blank_separated(file: File, columns: tuple[str, ...]) -> Sheet:
     try:
         with file.text() as lines:
             frame = pd.read_csv(lines, skip_blank_lines=False, **options)
-    except (ValueError, *UNOPENED) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise SheetError(f"{file}: cannot be read as columns split by blanks: {str(error).strip()}") from error
     rule = f"{len(columns)} columns needed: {' '.join(columns)}"
     if frame.shape[1] != len(columns):
@@ -171,10 +171,7 @@ def _of_text(file: File, kind: Columns, written: Written) -> _Read:
 
 
 def _dialect(file: File, kind: Columns, written: Written) -> Dialect:
-    try:
-        dialect = sniff(file, partial(kind.named, said=written.columns), len(kind.needed), written.encoding)
-    except UNOPENED as error:
-        raise SheetError(f"{file}: cannot be read as CSV: {str(error).strip()}") from error
+    dialect = sniff(file, partial(kind.named, said=written.columns), len(kind.needed), written.encoding)
     return without_header(dialect) if _starts_at_once(dialect, kind, written) else dialect
 
 
@@ -203,7 +200,7 @@ def _parse(file: File, dialect: Dialect, found: Mapping[str, int]) -> dict[str, 
                     column_types=types, include_columns=[*types], strings_can_be_null=False, null_values=[]
                 ),
             )
-    except (pa.ArrowInvalid, UnicodeError, *UNOPENED) as error:
+    except (pa.ArrowInvalid, UnicodeError) as error:
         ragged = ragged_line(file, dialect) if isinstance(error, pa.ArrowInvalid) else None
         raise SheetError(f"{file}: {ragged or f'cannot be read as CSV: {str(error).strip()}'}") from error
     table = table.unify_dictionaries()
@@ -218,7 +215,7 @@ def _of_parquet(file: File, kind: Columns, written: Written) -> _Read:
             found = kind.found(names, written.columns)
             lacking(file.name, kind, found, names)
             table = whole.read([names[at] for at in found.values()])
-    except (pa.ArrowInvalid, *UNOPENED) as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise SheetError(f"{file}: cannot be read as Parquet: {str(error).strip()}") from error
     columns = {name: table.column(names[at]) for name, at in found.items()}
     return _Read(file.name, columns, "row", _counted, {"columns": {name: names[at] for name, at in found.items()}})

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 import pandas as pd
-from shockmesh.io.inputs.files import UNOPENED, File
+from shockmesh.io.inputs.files import File
 from shockmesh.io.inputs.sheets import SheetError
 
 GRAPHS = (".graphml", ".gexf", ".gml")
@@ -20,9 +20,10 @@ def read_graph(file: File) -> tuple[pd.DataFrame, pd.DataFrame]:
         SheetError: it cannot be read, has no edges, or its edges have no direction.
     """
     read = {".graphml": nx.read_graphml, ".gexf": nx.read_gexf, ".gml": nx.read_gml}[file.suffix]
+    data = file.read()
     try:
-        graph = read(file.read())
-    except (nx.NetworkXError, ParseError, ValueError, *UNOPENED) as error:
+        graph = read(data)
+    except (nx.NetworkXError, ParseError, ValueError) as error:
         raise SheetError(f"{file}: cannot be read as a graph: {str(error).strip()}") from error
     if not graph.is_directed():
         raise SheetError(f"{file}: its edges have no direction; they must lead from supplier to buyer")

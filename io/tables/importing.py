@@ -1,13 +1,10 @@
 """`import_table`: a published table becomes a store, whose kind is known or found."""
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
-from gzip import BadGzipFile
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from zipfile import BadZipFile
 
 from shockmesh.io.inputs.files import Source, SourceError, open_source
 from shockmesh.io.sources import KINDS, SILENT, TABLES, About, Said
@@ -18,7 +15,7 @@ from shockmesh.io.tables.imports import domestic
 from shockmesh.io.tables.store import Header, TableError, Tell, open_table, untold, write_table
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile, BadGzipFile, zlib.error)
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)  # what files raise that are not what they seem
 
 
 def import_table(

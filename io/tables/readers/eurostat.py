@@ -36,7 +36,7 @@ class Lines:
 
 def dimensions(file: File) -> list[str]:
     """The names of a file's dimensions; empty if it is none of Eurostat's."""
-    line = file.first_line()
+    line = file.first_line
     if match := re.match(r"([a-z_0-9,]+)\\TIME_PERIOD\t", line):
         return match[1].split(",")
     names = line.split(",")

@@ -48,7 +48,7 @@ AS_TEXT: Any = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
 
 def fits(source: Source) -> list[File]:
     """CSV files whose first line is FIGARO's: rowLabels and labels, or the columns of a flat file."""
-    csv = [file for file in source.matching(r".*\.csv") if re.match(r"rowLabels,|.*\bobsValue\b", file.first_line())]
+    csv = [file for file in source.matching(r".*\.csv") if re.match(r"rowLabels,|.*\bobsValue\b", file.first_line)]
     return [*csv, *with_dimensions(source, *({*ENDS, *pair} for pair in PAIRS))]
 
 
@@ -65,7 +65,7 @@ def read(source: Source, about: About, said: Said) -> tuple[Header, Raw]:
 
 
 def _read(about: About, file: File) -> tuple[Header, Raw]:
-    names = cells_of(file.first_line(), ",")
+    names = cells_of(file.first_line, ",")
     if "obsValue" in names:
         return _read_flat(file, about, names)
     return read_matrix(file, lambda columns: _header(file, about, columns), MEANING, partial(_label, file))

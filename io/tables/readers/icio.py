@@ -44,7 +44,7 @@ WHOLE = {"CN": "CHN", "MX": "MEX"}
 def fits(source: Source) -> list[File]:
     """CSV files with columns such as AUS_HFCE or HFCE_AUS, or the packaged extract."""
     extract = source.matching(r"icio\d{4}_\d{4}\.npz")
-    return extract or [file for file in source.matching(r".*\.csv") if HOUSEHOLDS.search(file.first_line())]
+    return extract or [file for file in source.matching(r".*\.csv") if HOUSEHOLDS.search(file.first_line)]
 
 
 def read(source: Source, about: About, said: Said) -> tuple[Header, Any]:
@@ -59,7 +59,7 @@ def read(source: Source, about: About, said: Said) -> tuple[Header, Any]:
 def _read(about: About, file: File) -> tuple[Header, Raw]:
     if file.suffix == ".npz":
         return _read_extract(file, about)
-    if not HOUSEHOLDS.search(file.first_line()):
+    if not HOUSEHOLDS.search(file.first_line):
         raise TableError(f"{file}: cannot be read: no column such as AUS_HFCE or HFCE_AUS, as the OECD's files have")
     return read_matrix(file, lambda columns: header_of(about, file, columns.labels), MEANING, _label)
 

@@ -159,7 +159,7 @@ def read_matrix(
     Raises:
         TableError: a row of another length, or a cell that is not a number.
     """
-    top = cells_of(file.first_line(), ",")
+    top = cells_of(file.first_line, ",")
     labels = [split(label) for label in top[1:]]
     columns = columns_of(file, labels, meaning)
 

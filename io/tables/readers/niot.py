@@ -43,9 +43,7 @@ TOP = ["Year", "Code", "Description", "Origin"]
 def fits(source: Source) -> list[File]:
     """Workbooks named as WIOD's, or CSV files of their codes."""
     books = source.matching(r"[A-Z]{3}_NIOT_.*\.xlsx")
-    return books or [
-        file for file in source.matching(r".*\.csv") if re.search(r",\"?[A-Z]{3}_CONS_h", file.first_line())
-    ]
+    return books or [file for file in source.matching(r".*\.csv") if re.search(r",\"?[A-Z]{3}_CONS_h", file.first_line)]
 
 
 def read(source: Source, about: About, said: Said) -> tuple[Header, Raw]:

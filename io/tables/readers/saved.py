@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.linalg import lu_factor, lu_solve
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.inputs.frames import PARQUET
 from shockmesh.io.sources import About, Said
@@ -196,6 +195,8 @@ def _output(
     Raises:
         TableError: there is no such output, or it is below zero.
     """
+    from scipy.linalg import lu_factor, lu_solve  # here: loading it takes longer than recognising a kind
+
     rest = -coefficients
     np.fill_diagonal(rest, 1 + rest.diagonal())
     output = lu_solve(lu_factor(rest.T, overwrite_a=True), demand, trans=1)  # its transpose is as LAPACK wants it
