@@ -53,8 +53,9 @@ def test_examples_are_listed(capsys: Any):
 def test_a_good_spec_is_valid(chain: Path, capsys: Any):
     assert main(["validate", "outage.yaml"]) == DONE
     assert (
-        capsys.readouterr().out
-        == "outage.yaml: valid: 1 members, 5 firms\nnote: production: every input is critical (leontief)\n"
+        capsys.readouterr().out == "outage.yaml: valid: 1 members, 5 firms\n"
+        "note: shocks.outage: loss is of the capacity to produce, felt beyond the 20 % that may be spare: 1 firm that "
+        "makes 20 % of output\nnote: production: every input is critical (leontief)\n"
     )
 
 

@@ -13,6 +13,7 @@ from shockmesh.cluster.spec.cautions import cautions, needs_told, suppliers_told
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.naming import on_economy
+from shockmesh.cluster.trust.reach import acts_on, far_reaching
 from shockmesh.io.networks.industries import remarks_on_industries
 from shockmesh.io.reports.remarks import remarks
 from shockmesh.kernels.network import FirmNetwork
@@ -48,6 +49,8 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
         *remarks_on_industries(network),
         *economy.remarks,
         *cautions(spec, bound, network),
+        *far_reaching(spec, bound, network),
+        *acts_on(spec, bound, network),
     )
     told = (*of_spec, *of_fit, needs_told(spec, bound, network), *suppliers_told(spec, network))
     return Prepared(spec, network, shard_of, sizes, make_plan(spec, sizes), told)
