@@ -38,14 +38,16 @@ def first_order(
 
 
 def through_leontief(
-    flows: Float[np.ndarray, "sector sector"], final: Float[np.ndarray, " sector"], demand_lost: np.ndarray
-) -> Float[np.ndarray, " sector"]:
+    flows: Float[np.ndarray, "sector sector"],
+    final: Float[np.ndarray, " sector"],
+    demand_lost: Float[np.ndarray, "*day sector"],
+) -> Float[np.ndarray, "*day sector"]:
     """Output relative to before once every order is passed on: (I − A)⁻¹ C′ / x. Supply never binds."""
     output = flows.sum(axis=1) + final
     some = output > 0
     technology = np.divide(flows, output, out=np.zeros_like(flows), where=some)
-    needed = np.linalg.solve(np.eye(len(output)) - technology, final * (1 - demand_lost))
-    return np.divide(needed, output, out=np.ones_like(output), where=some)
+    needed = np.linalg.solve(np.eye(len(output)) - technology, (final * (1 - demand_lost)).T).T
+    return np.divide(needed, output, out=np.ones_like(needed), where=some)
 
 
 def weighted_error(

@@ -109,4 +109,5 @@ def test_wins_of_gradients_are_counted_by_seed_and_drawn(tmp_path: Path) -> None
 
 def test_unknown_benchmark_is_refused(capsys):
     assert main(["bench", "speed"]) == 2
-    assert "speed: no such benchmark; there are kernels, scaling, sweeps, calibration" in capsys.readouterr().err
+    told = "speed: no such benchmark; there are kernels, scaling, sweeps, calibration, prediction"
+    assert told in capsys.readouterr().err

@@ -1,11 +1,14 @@
-"""The benchmarks, which come with a clone of the repository: tests/bench/NAME.py, each with a `main`."""
+"""The benchmarks: of speed, which come with a clone of the repository (tests/bench/NAME.py), and of predictions.
+
+Each has a `main`.
+"""
 
 import runpy
 from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "bench"
-NAMES = ("kernels", "scaling", "sweeps", "calibration")
+NAMES = ("kernels", "scaling", "sweeps", "calibration", "prediction")
 
 
 class BenchError(ValueError):
@@ -20,6 +23,10 @@ def run_bench(name: str, arguments: Sequence[str]) -> None:
     """
     if name not in NAMES:
         raise BenchError(f"{name}: no such benchmark; there are {', '.join(NAMES)}")
+    if name == "prediction":
+        from shockmesh.cluster.predicting.bench import main
+
+        return main(arguments)
     file = FOLDER / f"{name}.py"
     if not file.is_file():
         raise BenchError(f"{name}: benchmarks come with a clone of the repository, not with an installed package")

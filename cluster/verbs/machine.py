@@ -21,7 +21,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Run a benchmark of a clone; what follows its name is its own."""
+    """Run a benchmark: of speed, in a clone, or of predictions of past shocks; what follows is its own."""
     from shockmesh.cluster.verbs.bench import run_bench
 
     run_bench(options.name, options.arguments)
@@ -30,8 +30,8 @@ def bench(options: argparse.Namespace) -> int:
 
 def add_verbs(verbs: Any) -> None:
     add_verb(verbs, "doctor", doctor, "whether this machine has what a run needs")
-    text = "run a benchmark: kernels, scaling, sweeps or calibration"
+    text = "run a benchmark: kernels, scaling, sweeps, calibration or prediction"
     measured = verbs.add_parser("bench", help=text, description=bench.__doc__)
-    measured.add_argument("name", help="kernels, scaling, sweeps or calibration")
+    measured.add_argument("name", help="kernels, scaling, sweeps, calibration or prediction")
     measured.add_argument("arguments", nargs=argparse.REMAINDER, help="of the benchmark: NAME --help lists them")
     measured.set_defaults(verb=bench, json=False)

@@ -1,0 +1,121 @@
+"""The validation pack: its data, its economies, and the scores that are made of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from shockmesh.cluster.cli import main
+from shockmesh.cluster.predicting.pack import BASELINES, baselines, factors, predicted, scores, unpack
+from shockmesh.inference.baselines import through_leontief
+from shockmesh.io.validation import DAYS, PACK, cases, facts, national_economies
+
+CASES = cases()
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return unpack(tmp_path_factory.mktemp("pack"))
+
+
+@pytest.fixture(scope="module")
+def paths(pack):
+    _, scenario = pack.simulator().inputs(range(1))
+    return factors(scenario, pack.network.n_firms)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_says_where_it_is_from_and_scores_all_that_was_seen(name):
+    case = CASES[name]
+    assert case.title
+    assert case.source
+    assert case.licence
+    covered = np.zeros(len(case.series.first_day), bool)
+    for first, last in case.windows.values():
+        covered |= (case.series.first_day >= first) & (case.series.last_day <= last)
+    assert covered.all()
+    assert (case.noise >= 0.03).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_series_sums_industries_and_none_twice(name, pack):
+    case = CASES[name]
+    assert sorted(series for series, _, _ in case.parts) == sorted(case.series.names)
+    weights = case.weights(pack.network)
+    assert (weights.sum(axis=0) > 0).all()
+    assert ((weights > 0).sum(axis=1) <= 1).all()
+
+
+def test_the_british_series_are_those_of_the_example():
+    told = pd.read_csv(PACK.parent / "examples" / "uk2020" / "observed.csv")
+    series = CASES["uk2020"].series
+    np.testing.assert_allclose(series.values, told[list(series.names)].to_numpy()[1:])
+    np.testing.assert_array_equal(series.first_day - 31, told.first_day[1:])
+
+
+def test_the_british_economy_is_that_of_the_example():
+    network = national_economies(("GBR",))
+    file = pd.read_csv(PACK.parent / "examples" / "uk2020" / "gbr_niot_2014.csv", index_col=0)
+    names = [f"GBR_{network.sectors[k]}" for k in network.sector]
+    flows = np.zeros((len(names), len(names)))
+    flows[network.supplier, network.buyer] = 365 * network.amount
+    np.testing.assert_allclose(flows, file.loc[names, names].clip(lower=0), rtol=1e-5, atol=0.01)
+
+
+def test_british_shocks_are_those_of_the_example(pack, paths):
+    """On the days of April, when nothing has recovered yet."""
+    told = pd.read_csv(PACK.parent / "examples" / "uk2020" / "shocks.csv", index_col=0)
+    for region in ("GBR", "FRA", "USA"):
+        here = np.flatnonzero(pack.network.region == pack.network.regions.index(region))
+        sectors = [pack.network.sectors[k] for k in pack.network.sector[here]]
+        for lost, column in zip(paths, ("supply_shock", "final_demand_shock"), strict=True):
+            expected = 1 + told[column].reindex(sectors).clip(upper=0).to_numpy()
+            np.testing.assert_allclose(lost[100, here], expected, atol=1e-3)
+
+
+def test_no_baseline_sees_a_shock_before_it_begins_and_all_agree_without(pack):
+    none = np.ones((3, pack.network.n_firms))
+    for daily in baselines(pack.network, none, none).values():
+        np.testing.assert_allclose(daily, 1, rtol=1e-9)
+
+
+def test_leontief_of_days_is_that_of_each_day():
+    flows, final = np.array([[0.5, 2], [1, 0]]), np.array([3.0, 4])
+    lost = np.array([[0.0, 0.2], [0.5, 0.1]])
+    each = [through_leontief(flows, final, day) for day in lost]
+    np.testing.assert_allclose(through_leontief(flows, final, lost), each)
+
+
+def test_who_knows_what_was_seen_makes_no_error(pack):
+    """A prediction that is right in each period has no error; one that is off by 5 points everywhere errs by 5."""
+    case = CASES["uk2020"]
+    right = np.ones((DAYS, pack.network.n_firms))
+    series = np.argmax(case.weights(pack.network), axis=1)
+    seen = case.weights(pack.network).sum(axis=1) > 0
+    for row, (first, last) in enumerate(zip(case.series.first_day, case.series.last_day, strict=True)):
+        right[first : last + 1, seen] = case.series.values[row, series[seen]]
+    np.testing.assert_allclose(predicted(case, pack.network, right), case.series.values)
+    for off, covered in ((0.0, 1.0), (0.05, None)):
+        found = [of for of in scores(pack, "any", right + off) if of.case == "uk2020"]
+        assert [of.rmse for of in found] == pytest.approx([100 * off] * 2, abs=1e-9)
+        assert [of.bias for of in found] == pytest.approx([100 * off] * 2, abs=1e-9)
+        assert covered is None or {of.coverage for of in found} == {covered}
+
+
+def test_the_bench_scores_a_preset_beside_the_baselines(capsys):
+    assert main(["bench", "prediction", "--models", "pichler2022", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["scores"]
+    assert {row["model"] for row in found} == {*BASELINES, "pichler2022"}
+    error = {(row["case"], row["window"], row["model"]): row["rmse"] for row in found}
+    # The README of uk2020 says 12.05 and 7.80, weighted by value added without taxes and imported inputs.
+    assert error["uk2020", "July to December", "no change"] == pytest.approx(12.05, abs=0.1)
+    assert error["uk2020", "July to December", "first order"] == pytest.approx(7.80, abs=0.2)
+    assert all(np.isfinite(list(error.values())))
+
+
+def test_facts_have_sources():
+    told = list(facts())
+    assert len(told) == 8
+    for fact in told:
+        assert float(fact["low"]) <= float(fact["high"])
+        assert fact["source"]
