@@ -18,6 +18,7 @@ FILES = {
     "groups.csv": "sector,series\ns1,one\n",
     "noise.csv": "day,one\n0,0.1\n1,0.1\n4,0.1\n",
     "total.csv": "day,all\n0,0.9\n",
+    "events.csv": "event,firm,loss,frequency\na,0,0.5,0.1\nb,1,0.25,0.2\n",
     "links.csv": "supplier,buyer,amount\na,b,1\nb,a,1\n",
     "firms.csv": "firm,region,sector,final_demand\na,R,S,1\nb,R,S,1\n",
 }
@@ -44,6 +45,10 @@ OF_VALUES = {  # the key of a file, a file with a place for a value, and the cal
     "factor of a firm": ("table.yaml", "shocks.gap.file", "firm,day,factor\n{},1,0.5\n"),
     "factor of a day": ("table.yaml", "shocks.gap.file", "firm,day,factor\n1,{},0.5\n"),
     "wide factor": ("table.yaml", "shocks.gap.file", "day,0,1\n0,1,1\n1,1,{}\n"),
+    "loss of an event": ("events.yaml", "shocks.storms.file", "event,firm,loss\na,0,{}\n"),
+    "damage of an event": ("events.yaml", "shocks.storms.file", "event,firm,damage\na,0,{}\n"),
+    "frequency of an event": ("events.yaml", "shocks.storms.file", "event,firm,loss,frequency\na,0,1,{}\n"),
+    "firm of an event": ("events.yaml", "shocks.storms.file", "event,firm,loss\na,{},1\n"),
     "number": ("files.yaml", "model.capacity.file", "firm,value\n0,{}\n"),
     "number of a firm": ("files.yaml", "model.capacity.file", "firm,value\n{},1.5\n"),
     "loss": ("files.yaml", "shocks.storm.loss.file", "firm,value\n0,{}\n"),

@@ -82,6 +82,12 @@ SPECS: dict[str, dict[str, Any]] = {
             ],
         },
     },
+    "events": {
+        "shocks": [
+            {"name": "storms", "kind": "events", "file": "events.csv", "event": "a", "onset": 1, "duration": 2,
+             "recovery_days": 3},
+        ],
+    },
     "table": {"shocks": [{"name": "gap", "kind": "table", "file": "factors.csv"}]},
     "files": {
         "model": {"production": "half_critical", "criticality": "critical.csv", "capacity": {"file": "numbers.csv"}},

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.planning.plan import kept_as_table
 from shockmesh.cluster.running.devices import Batch, many_devices, on_host, one_device
-from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, asked_to_build, bind, sells_energy
+from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundTable, asked_to_build, bind, sells_energy
+from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.members import arrivals
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import (
@@ -178,10 +179,13 @@ class Simulator:
         return tuple(sizes[dim] for dim in dims)
 
     def _shock(
-        self, bound: BoundShock | BoundTable, drawn: Drawn, ids: np.ndarray
+        self, bound: BoundAny, drawn: Drawn, ids: np.ndarray
     ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage | Tariff | Rise:
         if isinstance(bound, BoundTable):
             return Table(self._array(bound.factors[:, :, None]))
+        if isinstance(bound, BoundEvents):
+            course: Course = "linear" if bound.ends_at_once else bound.shock.course
+            return Recovery(**self._arrays(bound.numbers(drawn)), course=course)
         shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
         given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
         if isinstance(shock, HouseholdShock):
@@ -198,11 +202,11 @@ class Simulator:
         if isinstance(shock, RecoveryShock):
             return Recovery(**self._arrays(_recovery(given, hit["where"])), course=shock.course)
         if isinstance(shock, CutShock):
-            course = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
+            cut = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
             detour = self._array(given["detour_days"]) if "detour_days" in given else None
             final = final_part(self.network, hit["origin"], bound.places["destination"], drawn)
             ends = self._array(hit["origin"]), self._array(hit["destination"])
-            return RouteCut(*ends, course, detour, None if final is None else self._array(final))
+            return RouteCut(*ends, cut, detour, None if final is None else self._array(final))
         if isinstance(shock, CostShock):
             rise = self._rise(given, hit["where"], shock.course)
             energy = sells_energy(shock, self.network)[:, None]

@@ -14,6 +14,7 @@ from scipy import special
 from shockmesh.cluster.spec.criticality import read_ratings, without_rating
 from shockmesh.cluster.spec.delays import PLACES
 from shockmesh.cluster.spec.domains import DOMAINS
+from shockmesh.cluster.spec.events import BoundEvents, bind_events, unknown_events, with_events
 from shockmesh.cluster.spec.fields import PerFirm
 from shockmesh.cluster.spec.members import Members, draw_members
 from shockmesh.cluster.spec.models import Spec, path_of
@@ -25,6 +26,7 @@ from shockmesh.cluster.spec.shocks import (
     CostShock,
     CutShock,
     DamageShock,
+    EventsShock,
     FailuresShock,
     HouseholdShock,
     RecoveryShock,
@@ -60,13 +62,16 @@ class BoundTable:
     factors: Float[np.ndarray, "time firm"]
 
 
+type BoundAny = BoundShock | BoundTable | BoundEvents
+
+
 @dataclass(frozen=True)
 class Bound:
     """A spec on its network."""
 
     members: Members
     parameters: dict[str, Field]
-    shocks: tuple[BoundShock | BoundTable, ...]
+    shocks: tuple[BoundAny, ...]
     criticality: Float[np.ndarray, "product sector"] | None = None
     product_days: Float[np.ndarray, " product"] | None = None  # 0 where the spec gives none
     delays: tuple[BoundDelay, ...] = ()
@@ -91,6 +96,8 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
         for name in model.numbers
     }
     shocks = tuple(_bind_shock(spec, shock, directory, members) for shock in spec.shocks)
+    for shock in shocks:
+        members = with_events(members, shock) if isinstance(shock, BoundEvents) else members
     by_product = model.inventory_by_product
     days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
     bound = Bound(members, parameters, shocks, read_ratings(spec, network), days, bind_delays(spec, directory))
@@ -101,8 +108,10 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     return bound
 
 
-def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members) -> BoundShock | BoundTable:
+def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members) -> BoundAny:
     network = directory.network
+    if isinstance(shock, EventsShock):
+        return bind_events(spec, shock, network)
     if isinstance(shock, TableShock):
         return BoundTable(shock, read_factors(shock.file, network, spec.horizon.days, DOMAINS[shock.on].high))
     path, swept = f"shocks.{shock.name}", spec.sweep.paths
@@ -203,9 +212,12 @@ def _alternatives(name: str, known: dict[str, int]) -> str:
     return suggestion(name, list(known), 3) or f"; it has {len(known)}: {shown}"
 
 
-def _empty(spec: Spec, bound: BoundShock | BoundTable, members: Members, network: FirmNetwork) -> Iterator[Problem]:
-    """Shocks that hit no firm, or never, or firms without a value, or what nobody rebuilds."""
+def _empty(spec: Spec, bound: BoundAny, members: Members, network: FirmNetwork) -> Iterator[Problem]:
+    """Shocks that hit no firm, or never, or firms without a value, or what nobody rebuilds; events that are unknown."""
     if isinstance(bound, BoundTable):
+        return
+    if isinstance(bound, BoundEvents):
+        yield from unknown_events(spec, bound, members)
         return
     path = f"shocks.{bound.shock.name}"
     yield from _too_late(spec, bound, members)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
-from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, ever_hit
+from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundShock, BoundTable, ever_hit
+from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.members import Members
 from shockmesh.cluster.spec.models import Spec
@@ -41,6 +42,8 @@ def cautions(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
         yield from _swallowed(spec, bound, shock, network)
         if isinstance(shock, BoundShock) and isinstance(shock.shock, DamageShock):
             yield from _without_capital(shock, bound.members, network)
+        if isinstance(shock, BoundEvents):
+            yield from _nobody_there(shock)
 
 
 def _final_goods(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
@@ -170,7 +173,7 @@ def _days_of_links(bound: Bound, days: Float[np.ndarray, " firm"], network: Firm
     return np.where(own > 0, np.where(np.isfinite(own), own, 0), of_buyer)
 
 
-def _swallowed(spec: Spec, bound: Bound, shock: BoundShock | BoundTable, network: FirmNetwork) -> Iterator[str]:
+def _swallowed(spec: Spec, bound: Bound, shock: BoundAny, network: FirmNetwork) -> Iterator[str]:
     """A loss of capacity that is nowhere larger than what firms have to spare."""
     left, hit = _left(shock, bound.members, network)
     if not hit.any():
@@ -187,10 +190,13 @@ def _swallowed(spec: Spec, bound: Bound, shock: BoundShock | BoundTable, network
 
 
 def _left(
-    shock: BoundShock | BoundTable, members: Members, network: FirmNetwork
+    shock: BoundAny, members: Members, network: FirmNetwork
 ) -> tuple[Float[np.ndarray, " firm"], Bool[np.ndarray, " firm"]]:
     """What a shock leaves of each firm's capacity at its worst, and the firms that it hits; nobody if demand is hit."""
     nobody = np.zeros(network.n_firms, bool)
+    if isinstance(shock, BoundEvents):
+        left = 1 - shock.largest()
+        return left, (left < 1 if shock.shock.on == "production" else nobody)
     if isinstance(shock, BoundTable):
         left = np.asarray(shock.factors).min(axis=0)
         return left, (left < 1 if shock.shock.on == "production" else nobody)
@@ -208,6 +214,16 @@ def _without_capital(bound: BoundShock, members: Members, network: FirmNetwork) 
         yield (
             f"shocks.{bound.shock.name}: {len(spared)} of {hit.sum()} firms that it names lose nothing, for their "
             f"value added is not above 0, and capital is counted in days of it: {named(network, spared)}"
+        )
+
+
+def _nobody_there(bound: BoundEvents) -> Iterator[str]:
+    """Places of events where the economy has no firm."""
+    empty = np.bincount(bound.group_of, minlength=bound.n_groups)[bound.events.group] == 0
+    if empty.any():
+        yield (
+            f"shocks.{bound.shock.name}: {empty.sum():,} of {len(empty):,} rows of {bound.events.path} are of places "
+            "where the economy has no firm; nobody loses anything there"
         )
 
 

@@ -72,6 +72,7 @@ DOMAINS = {
     "loss": SHARE,
     "onset": DATE,
     "recovery_start": DATE,
+    "duration": WITHIN_DAYS,
     "recovery_days": WITHIN_DAYS,
     "s_shaped_days": Domain(2.0, LONGEST, open_low=True),  # recovery_days with course: s_shaped
     "capital_days": WITHIN_DAYS,

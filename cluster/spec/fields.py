@@ -39,7 +39,7 @@ def _one_or_more(value: object) -> object:
 
 
 def _id_text(value: object) -> object:
-    """A firm's id is a text; without quotes it may look like a number."""
+    """The id of a firm or an event is a text; without quotes it may look like a number."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -141,6 +141,7 @@ CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].
 Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
 Worth = Annotated[float, Strict(), AfterValidator(DOMAINS["worth"].check)]
 RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
+Duration = Annotated[float, Strict(), AfterValidator(DOMAINS["duration"].check)]
 DaysBetweenFailures = Annotated[float, Strict(), AfterValidator(DOMAINS["days_between_failures"].check)]
 RepairDays = Annotated[float, Strict(), AfterValidator(DOMAINS["repair_days"].check)]
 DelayDays = Annotated[float, Strict(), AfterValidator(DOMAINS["delay_days"].check)]
@@ -170,6 +171,7 @@ FirmIds = Annotated[
     tuple[Annotated[str, BeforeValidator(_id_text)], ...],
     BeforeValidator(_one_or_more, json_schema_input_type=str | int | tuple[str | int, ...]),
 ]
+EventId = Annotated[str, BeforeValidator(_id_text, json_schema_input_type=str | int)]
 Dim = Literal["region", "sector", "firm"]
 Drawn = Annotated[
     Distribution, PlainValidator(parse_distribution), PlainSerializer(lambda drawn: drawn.as_dict(), dict[str, Any])

@@ -30,7 +30,6 @@ from shockmesh.cluster.spec.fields import (
     Levels,
     OverproductionDays,
     PassThrough,
-    PerFirm,
     Pull,
     Scarcity,
     SearchDays,
@@ -45,20 +44,9 @@ from shockmesh.cluster.spec.fields import (
     key,
     known,
 )
-from shockmesh.cluster.spec.shocks import (
-    CostShock,
-    CutShock,
-    DamageShock,
-    FailuresShock,
-    HouseholdShock,
-    RecoveryShock,
-    Shock,
-    TableShock,
-    TariffShock,
-    Where,
-)
+from shockmesh.cluster.spec.shocks import Shock
 from shockmesh.cluster.spec.source import KeyPath, Problem, Source, locate
-from shockmesh.cluster.spec.unknowns import Infer, Observe, Unknown
+from shockmesh.cluster.spec.unknowns import Infer, Observe
 from shockmesh.kernels.model import (
     DEFAULTS,
     PRESETS,
@@ -364,32 +352,11 @@ class Spec(Frozen):
         return self._source.problem(keys, value, rule)
 
 
+def _parts(of: type[Frozen]) -> list[type[Frozen]]:
+    return [of, *(part for below in of.__subclasses__() for part in _parts(below))]
+
+
 KEYS = (  # every key that a spec may have
     *BOARIO.values(),
-    *(
-        field.alias or name
-        for model in (
-            Spec,
-            Model,
-            *PARTS.values(),
-            Delay,
-            Horizon,
-            Where,
-            RecoveryShock,
-            FailuresShock,
-            DamageShock,
-            HouseholdShock,
-            CutShock,
-            TableShock,
-            TariffShock,
-            CostShock,
-            Sweep,
-            Resources,
-            PerFirm,
-            Observe,
-            Unknown,
-            Infer,
-        )
-        for name, field in model.model_fields.items()
-    ),
+    *(field.alias or name for part in _parts(Frozen) for name, field in part.model_fields.items()),
 )

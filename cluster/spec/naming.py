@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
+from shockmesh.cluster.spec.events import counted
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.selection import own_names
 from shockmesh.cluster.spec.source import KeyPath, Problem, SpecError
@@ -59,13 +60,15 @@ class _Found:
 
 
 def on_economy(spec: Spec) -> OnEconomy:
-    """Read the economy of a spec, and give what the spec names its codes.
+    """Read the economy of a spec, give what the spec names its codes, and the sweep as many members as it has events.
 
     Raises:
         SpecError: a name of several codes, a group that a sector only partly belongs to, or a code that two groups give
             different numbers.
         NetworkStoreError, TableError, GenerateError: nothing sound is there.
+        ScenarioError: a catalogue of events cannot be read.
     """
+    spec = counted(spec)
     network = load_economy(spec.economy, spec.year)
     found = _Found(spec, {"region": network.regions, "sector": network.sectors}, own_names(network))
     resolved: Spec = _resolved(found, spec, ())

@@ -13,6 +13,7 @@ from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.shocks import (
     CostShock,
     CutShock,
+    EventsShock,
     FailuresShock,
     HouseholdShock,
     RecoveryShock,
@@ -43,6 +44,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
         _suppliers,
         _delays,
         _shock_names,
+        _events,
         _s_shaped,
         _members,
         _sweep_paths,
@@ -54,7 +56,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
 
 
 def targets(spec: Spec) -> dict[str, Domain | None]:
-    """What a sweep may set: the domain of each number, None for a name (region, sector or firm)."""
+    """What a sweep may set: the domain of each number, None for a name (region, sector, firm or event)."""
     found: dict[str, Domain | None] = {path_of(name): DOMAINS[name] for name in spec.model.numbers}
     found |= {f"{delay.path}.days": delay.domain for delay in spec.model.delays if delay.stages}
     for shock in spec.shocks:
@@ -62,6 +64,8 @@ def targets(spec: Spec) -> dict[str, Domain | None]:
         for place in shock.PLACES:
             found |= {f"shocks.{shock.name}.{place}.{name}": None for name in WHERE_NAMES}
             found[f"shocks.{shock.name}.{place}.share"] = DOMAINS["share"]
+        if isinstance(shock, EventsShock):
+            found[f"shocks.{shock.name}.event"] = None
     return found
 
 
@@ -144,10 +148,28 @@ def _shock_names(spec: Spec) -> Iterator[Broken]:
             yield ("shocks", i, "name"), shock.name, "each shock needs a name of its own"
 
 
+def _events(spec: Spec) -> Iterator[Broken]:
+    """A member has one event, and a fit has no members that could have one each."""
+    kinds = [i for i, shock in enumerate(spec.shocks) if isinstance(shock, EventsShock)]
+    for i in kinds[1:]:
+        yield ("shocks", i, "kind"), "events", "a spec has one catalogue, whose events are the members of its sweep"
+    if spec.infer is not None and catalogue(spec) is not None:
+        yield ("shocks", kinds[0], "event"), "missing", "name the event that was seen: a calibration has no sweep"
+
+
+def catalogue(spec: Spec) -> EventsShock | None:
+    """The shock whose events are the members of the sweep; None where there is none, or where the spec names events."""
+    found = [shock for shock in spec.shocks if isinstance(shock, EventsShock) and shock.event is None]
+    return next((shock for shock in found if f"shocks.{shock.name}.event" not in spec.sweep.paths), None)
+
+
 def _s_shaped(spec: Spec) -> Iterator[Broken]:
     """The days of an s-shaped recovery as written: other courses admit more."""
     for i, shock in enumerate(spec.shocks):
-        if isinstance(shock, RecoveryShock | CutShock | TariffShock | CostShock) and shock.course == "s_shaped":
+        if (
+            isinstance(shock, RecoveryShock | CutShock | EventsShock | TariffShock | CostShock)
+            and shock.course == "s_shaped"
+        ):
             domain = domain_of(shock, "recovery_days")
             for keys, days in _written(shock.recovery_days).items():
                 if days is not None and not domain.admits(days):
@@ -168,7 +190,7 @@ def _members(spec: Spec) -> Iterator[Broken]:
     ways = [name for name, given in (("vary", sweep.vary), ("grid", sweep.grid), ("list", sweep.entries)) if given]
     if len(ways) > 1:
         yield ("sweep", ways[1]), " and ".join(ways), "a sweep has one of vary, grid and list"
-    if sweep.vary and sweep.members is None:
+    if sweep.vary and sweep.members is None and catalogue(spec) is None:
         yield ("sweep", "members"), "missing", "required with vary"
     if (sweep.grid or sweep.entries) and sweep.members not in (None, spec.members):
         yield ("sweep", "members"), sweep.members, f"{ways[0]} makes {spec.members}; leave members out"
@@ -194,7 +216,9 @@ def _sweep_paths(spec: Spec) -> Iterator[Broken]:
 
 def _alike(spec: Spec) -> dict[str, str]:
     """The numbers of shocks that do not differ by firm, and the kind of shock."""
-    shocks = [shock for shock in spec.shocks if isinstance(shock, CutShock | HouseholdShock | TariffShock)]
+    shocks = [
+        shock for shock in spec.shocks if isinstance(shock, CutShock | EventsShock | HouseholdShock | TariffShock)
+    ]
     return {f"shocks.{shock.name}.{name}": shock.kind for shock in shocks for name in shock.NUMBERS}
 
 
@@ -234,7 +258,7 @@ def _refused(domain: Domain | None, path: str, values: Any) -> Iterator[tuple[ob
         return
     for value in values:
         if domain is None:
-            if isinstance(value, float) or (not path.endswith(".firm") and not isinstance(value, str)):
+            if isinstance(value, float) or (not path.endswith((".firm", ".event")) and not isinstance(value, str)):
                 yield value, "must be a name; put it in quotes"
         elif isinstance(value, str):
             yield value, "must be a number"
@@ -346,7 +370,7 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
     fields += [(("model", "delays", i, "days"), delay.days) for i, delay in enumerate(spec.model.delays)]
     for i, shock in enumerate(spec.shocks):
         fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
-        if isinstance(shock, TableShock):
+        if isinstance(shock, TableShock | EventsShock):
             yield ("shocks", i, "file"), shock.file
     if spec.model.criticality not in (None, SURVEYED):
         yield ("model", "criticality"), spec.model.criticality

@@ -11,6 +11,8 @@ from shockmesh.cluster.spec.fields import (
     Cost,
     DaysBetweenFailures,
     DetourDays,
+    Duration,
+    EventId,
     FilePath,
     FirmIds,
     Frozen,
@@ -191,6 +193,41 @@ class TableShock(Frozen):
     )
 
 
+class EventsShock(Frozen):
+    """Events of a catalogue, such as storms or quakes, one in each member of the sweep: what each takes from whom."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("onset", "duration", "recovery_days")
+    PLACES: ClassVar[tuple[str, ...]] = ()
+    name: Name
+    kind: Literal["events"]
+    on: Literal["production", "final_demand"] = key(
+        "production", "what is lost: capacity to produce, or final demand", "final_demand"
+    )
+    file: FilePath = key(
+        ..., "CSV or Parquet of a row for each event and place, with its loss or damage: see io/inputs/events.py",
+        "storms.parquet",
+    )  # fmt: skip
+    event: EventId | None = key(
+        None, "the one event that happens; left out: event m of the file in member m, and over again", "katrina"
+    )
+    capital_days: CapitalDays = key(
+        1460.0,
+        "a firm's capital, in days of its value added, of which a damage in money is a share [days]",
+        1460,
+    )
+    course: Course = key("exponential", "how the loss fades once the recovery starts", "linear")
+    onset: Onset | None = key(None, "first day of the loss; left out: as the file says, or 0 [day]", 10)
+    duration: Duration | None = key(
+        None,
+        "how long the loss lasts in full, before it recovers or, without recovery_days, ends; left out: as the file "
+        "says, or 0 with recovery_days, or for ever [days]",
+        14,
+    )
+    recovery_days: RecoveryDays | None = key(
+        None, "time constant of the recovery; left out: as the file says, or there is none [days]", 60
+    )
+
+
 class TariffShock(Frozen):
     """A tariff or tax on what firms at `to` buy from firms at `from`, in addition to its price. It acts by prices
     (model.prices). Goods for final demand are free of it."""
@@ -258,7 +295,15 @@ class CostShock(Frozen):
 
 
 type Shock = Annotated[
-    RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TableShock | TariffShock | CostShock,
+    RecoveryShock
+    | FailuresShock
+    | DamageShock
+    | HouseholdShock
+    | CutShock
+    | TableShock
+    | EventsShock
+    | TariffShock
+    | CostShock,
     Field(discriminator="kind"),
 ]
 
@@ -272,7 +317,7 @@ def part_of(shock: Shock) -> str:
     """The part of a scenario that a shock belongs to: production, final_demand, value_added, or its kind."""
     if isinstance(shock, CostShock):
         return "value_added" if shock.on == "value_added" else "tariff"
-    return shock.on if isinstance(shock, RecoveryShock | FailuresShock | TableShock) else shock.kind
+    return shock.on if isinstance(shock, RecoveryShock | FailuresShock | TableShock | EventsShock) else shock.kind
 
 
 def domain_of(shock: Shock, name: str) -> Domain:
