@@ -5,15 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
+from arrays import column
+from rollouts import rollout
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.cautions import cautions, needs_told, spectral_radius
 from shockmesh.cluster.spec.load import parse_spec
 from shockmesh.cluster.verbs.printing import DONE
 from shockmesh.io.networks.store import write_network
+from shockmesh.kernels.devices.layout import Delayed, lay_out
+from shockmesh.kernels.mechanisms.courses import Table
+from shockmesh.kernels.mechanisms.shocks import Scenario
+from shockmesh.kernels.model import PRESETS, Parameters
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 ECONOMY = firm_network(  # X buys for more than it sells
@@ -35,6 +42,13 @@ CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], list[str]]] = {
     "firms without capital": ({}, [QUAKE], ["shocks.quake: 1 of 2 firms that it names lose nothing"]),
     "long stocks that follow output": (INOUE | {"inventory_days": 40}, [], ["model.inventory_days: 40"]),
     "short stocks that follow output": (INOUE | {"inventory_days": 1}, [], []),
+    "short stocks and long ways": (
+        INOUE | {"inventory_days": 1, "delays": [{"name": "sea", "days": 40}]}, [],
+        [
+            "model.inventory_days: 1 and up to 40 days on the way with model.adjustment_days: 6 and order_target",
+            "model.delays.sea: is of trade between firms only",
+        ],
+    ),
     "fixed stocks": ({"inventory_days": 40}, [], []),
     "premiums that no circle can drive": ({"prices": {"scarcity": 0.3}}, [], []),
     "premiums that a circle can drive": (
@@ -103,6 +117,33 @@ def test_a_survey_that_was_not_asked_for_is_said_by_every_verb(
     assert told in Path("out/report.html").read_text("utf-8")
     said = json.loads(Path("out/RUN.json").read_text("utf-8"))
     assert (said["notes"], said["spec"]["model"]["criticality"]) == ([told], "surveyed")
+
+
+@pytest.mark.parametrize(("days", "stages"), [(3, None), (5, None), (3.0, 2), (5.0, 2)])
+def test_a_target_that_follows_output_is_stable_up_to_a_limit_that_counts_days_on_the_way(
+    float64: None, days: float, stages: int | None
+):
+    """Two firms that sell each other half of their output: a (1 + (n + d) / τ) > 1 from n + d = 10 on, for τ = 10.
+
+    The modes of a deviation have the product a (1 + (n + d) / τ), so a pair of them grows by its root each day.
+    """
+    pair = firm_network([0, 1], [1, 0], [1.0, 1.0], [1.0, 1.0])
+    delay = {"name": "road", "days": days} | ({"stages": stages} if stages else {})
+    model = INOUE | {"inventory_days": 6, "adjustment_days": 10, "capacity": 2.0, "delays": [delay]}
+    spec = parse_spec({"economy": ".", "horizon": {"days": 9}, "model": model})
+    said = [of for of in cautions(spec, bind(spec, pair), pair) if "unstable" in of]
+    assert len(said) == (days == 5)
+    delayed = [Delayed(np.arange(2), np.zeros(2), stages or int(days), stages is None)]
+    means = None if stages is None else jnp.full((1, 1, 1), days)
+    numbers = Parameters(column(6.0), column(10.0), column(2.0), delay_days=means)
+    once = jnp.ones((2, 1, 1)).at[0].set(1 - 1e-6)
+    found = rollout(
+        lay_out(pair, "f8", delays=delayed), PRESETS["inoue_todo2019"].switches, numbers,
+        Scenario(final_demand=(Table(once),)), days=240, record={"output": None},
+    )["output"][:, 0, 0]  # fmt: skip
+    early, late = (float(np.abs(np.asarray(found[of : of + 60]) - 2).max()) for of in (40, 160))
+    root = (0.5 * (1 + (6 + days) / 10)) ** 0.5
+    np.testing.assert_allclose((late / early) ** (1 / 120), root, rtol=3e-3)
 
 
 @pytest.mark.parametrize("circles", [0, 1, 2])

@@ -140,13 +140,15 @@ def _instability(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str
                 "days on only: orders may swing by themselves, and a loss where no shock acts is no result"
             )
     elif model.order_split == "link":  # pooled orders do not fall with stocks above their target
-        growth = spectral_radius(network, 1 + _days_of_links(bound, days, network) / closing[network.buyer])
-        if growth > 1:
+        wide = linked(network, model)
+        on_the_way = _days_on_the_way(bound, wide)
+        wanted = _days_of_links(bound, days, wide) + on_the_way
+        if spectral_radius(wide, 1 + wanted / closing[wide.buyer]) > 1:
+            late = f" and up to {on_the_way.max():g} days on the way" if on_the_way.any() else ""
             yield (
-                f"model.inventory_days: {days.max():g} with model.adjustment_days: {closing.min():g} and order_target: "
-                f"{model.order_target}: the steady state is unstable: round-off grows by a factor of {growth:.3g} a "
-                "day, so that output falls without any shock; fewer inventory_days or more adjustment_days keep it "
-                "below 1"
+                f"model.inventory_days: {days.max():g}{late} with model.adjustment_days: {closing.min():g} and "
+                f"order_target: {model.order_target}: the steady state is unstable: round-off grows from day to day, "
+                "so that output falls without any shock; fewer days of goods or more adjustment_days prevent it"
             )
 
 
@@ -171,6 +173,17 @@ def _days_of_links(bound: Bound, days: Float[np.ndarray, " firm"], network: Firm
         return of_buyer
     own = bound.product_days[network.product]
     return np.where(own > 0, np.where(np.isfinite(own), own, 0), of_buyer)
+
+
+def _days_on_the_way(bound: Bound, network: FirmNetwork) -> Float[np.ndarray, " link"]:
+    """How long what each link carries is on the way: what is held there follows the target as stocks do."""
+    found = np.zeros(network.n_links)
+    for of in bound.delays:
+        links, mean = of.goods.links, np.full(network.n_firms, float(of.goods.slots))
+        if of.days is not None:
+            mean = _at_most(of.days, np.max, bound.members, network)
+        found[links] += mean[network.buyer[links]]
+    return found
 
 
 def _swallowed(spec: Spec, bound: Bound, shock: BoundAny, network: FirmNetwork) -> Iterator[str]:
