@@ -148,6 +148,7 @@ CALLS: dict[str, list[str]] = {  # of every verb, one that is right
     "logs": ["sweep"],
     "verify": ["sweep"],
     "report": ["sweep", "--out", "out.html"],
+    "robustness": ["table.yaml", "--out", "out"],
     "explain": ["model.capacity"],
     "cite": ["sweep"],
     "esri": ["network.zarr", "--out", "out.csv"],
@@ -174,7 +175,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "esri --batch": ("0", "-1"),
     **{
         f"{verb} --seed": ("-1", "4294967296")
-        for verb in ("validate", "plan", "run", "submit", "sensitivity", "prices")
+        for verb in ("validate", "plan", "run", "submit", "sensitivity", "prices", "robustness")
     },
     "submit --out": ("out", "../out", ""),
     "submit --address": ("nonsense", "ray://nowhere:1", "127.0.0.1:8265", ""),
@@ -185,6 +186,12 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "prices --out": ("links.csv", "."),
     "prices --member": ("-1", "1", "99999999999"),
     "run --out": ("sweep", "links.csv", "network.zarr", ""),
+    "robustness --out": ("sweep", "network.zarr"),
+    "robustness --presets": ("nonesuch", "hamid2025,nonesuch"),
+    "robustness --days": ("0", "5,-1", "nan", "inf"),
+    "robustness --table": ("nowhere.zarr", "links.csv"),
+    "robustness --networks": ("0", "-1", "101"),
+    "robustness --members": ("0", "-1", "99999999999"),
     "report --out": ("network.zarr", "links.csv/report.html"),
 }
 NO_CALLS = {  # and what a refusal names

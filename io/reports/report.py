@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shockmesh.io.posteriors import open_posterior
 from shockmesh.io.reports.posterior import render_posterior
+from shockmesh.io.reports.robust import short_form
 from shockmesh.io.reports.sections import render
 from shockmesh.io.results import open_run, read_manifest
 from shockmesh.io.stores.damage import reading
@@ -29,7 +30,7 @@ def write_report(run_path: str | Place, html_path: str | Place | None = None) ->
             html = render_posterior(tree, manifest, name)
     else:
         with reading(run_path), open_run(run_path) as ds:
-            html = render(ds, manifest, name)
+            html = render(ds, manifest, name, short_form(run))
     if isinstance(target, Path):
         target.parent.mkdir(parents=True, exist_ok=True)
     replace(target, html.encode())

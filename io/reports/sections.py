@@ -24,8 +24,8 @@ type Manifest = Mapping[str, Any]
 type Read = Mapping[str, Losses]
 
 
-def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
-    """The page of an open run, as HTML.
+def render(ds: xr.Dataset, manifest: Manifest, name: str, sure: str = "") -> str:
+    """The page of an open run, as HTML; `sure` says in a sentence how much of it is the model's.
 
     Raises:
         ReportError: no member is there, or none is sound.
@@ -36,7 +36,7 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str) -> str:
     whole = main or rises
     assert whole is not None
     marks = {} if np.issubdtype(whole.time.dtype, np.datetime64) else events(spec)
-    notices = list(_notices(whole, ds, manifest))
+    notices = [*_notices(whole, ds, manifest), *([Notice(sure)] if sure else [])]
     sections = [] if main is None else list(_of_losses(read, main, marks, ds))
     if rises is not None:
         sections.insert(2, Section("prices", "Prices", list(price_panels.blocks(rises, read, marks))))
