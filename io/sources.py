@@ -133,6 +133,12 @@ TABLES = {
         "terms of use of the Asian Development Bank's data library (kidb.adb.org)",
         "Asian Development Bank, Multiregional Input-Output Database", "million USD",
     ),
+    "gtap": About(
+        "gtap", "a GTAP data base: basedata.har or gsdfdat.har (say --year)", "GTAP Data Base, as industry by industry",
+        "terms of the GTAP Data Base (Center for Global Trade Analysis, Purdue University)",
+        "Aguiar, Chepeliev, Corong, van der Mensbrugghe (2022), The GTAP Data Base: Version 11, Journal of Global "
+        "Economic Analysis 7:2", "million USD",
+    ),
     "bea": About(
         "bea", "a folder or zip with one IOMake_….xlsx and one IOUse_….xlsx",
         "United States make and use tables, as industry by industry", "public domain (United States government)",
