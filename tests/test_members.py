@@ -153,7 +153,10 @@ REFUSED_SWEEPS = {
         {"grid": {"shocks.strike.where.region": [1]}},
         "spec: sweep.grid.shocks.strike.where.region: 1: must be a name; put it in quotes",
     ),
-    "a number as a name": ({"grid": {LOSS: ["high"]}}, f"spec: sweep.grid.{LOSS}: high: must be a number"),
+    "a number as a name": (
+        {"grid": {LOSS: ["high"]}},
+        f"spec: sweep.grid.{LOSS}: high: must be a number, or per cent such as 30 %",
+    ),
     "a name drawn from numbers": (
         {"members": 2, "vary": {"shocks.strike.where.region": {"uniform": [0, 1]}}},
         "spec: sweep.vary.shocks.strike.where.region: {'uniform': {'low': 0.0, 'high': 1.0}}: "

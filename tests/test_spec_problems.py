@@ -39,7 +39,11 @@ BAD = {
     ),
     "missing key": ("{days: 365}", "{}", "3: horizon.days: missing: required"),
     "days of zero": ("days: 365", "days: 0", "3: horizon.days: 0: must be greater than or equal to 1"),
-    "days as a text": ("days: 365", "days: '365'", "3: horizon.days: 365: must be a whole number"),
+    "days as a text": (
+        "days: 365",
+        "days: '365'",
+        "3: horizon.days: 365: must be a number, or a time such as 3 weeks or 6 months",
+    ),
     "no such preset": (
         "hamid2025",
         "hamid2024",
@@ -134,10 +138,14 @@ BAD = {
     "inventory of a product as a text": (
         "inventory_days: {default",
         "inventory_by_product: {A: lots}, inventory_days: {default",
-        "2: model.inventory_by_product.A: lots: must be a number",
+        "2: model.inventory_by_product.A: lots: must be a number, or a time such as 3 weeks or 6 months",
     ),
     "loss above one": ("loss: 0.6", "loss: 1.6", "5: shocks.lockdown.loss: 1.6: must be ≥ 0 and ≤ 1"),
-    "loss as a text": ("loss: 0.6", "loss: lots", "5: shocks.lockdown.loss: lots: must be a number"),
+    "loss as a text": (
+        "loss: 0.6",
+        "loss: lots",
+        "5: shocks.lockdown.loss: lots: must be a number, or per cent such as 30 %",
+    ),
     "loss true": ("loss: 0.6", "loss: true", "5: shocks.lockdown.loss: True: must be a number"),
     "infinite recovery": (
         "recovery_days: 40",

@@ -80,7 +80,7 @@ def _loss(infer: Infer) -> Loss:
 
 def _observed(spec: Spec, observe: Observe, network: FirmNetwork) -> tuple[Observed, Series, np.ndarray]:
     days = spec.horizon.days
-    series = read_series(observe.file, days)
+    series = read_series(observe.file, days, spec.horizon.start)
     of_firm = firms_of_series(series, observe.by, observe.groups, network, observe.file)
     names, shape = len(series.names), series.values.shape
     padded = np.column_stack([series.values, np.full(shape[0], np.nan)])  # a last series, never seen, for firms of none

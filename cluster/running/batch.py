@@ -127,6 +127,7 @@ class Simulator:
             members=self.bound.members.n,
             block=block,
             days=self.spec.horizon.days,
+            start=self.spec.horizon.start,
             variables=tuple(self._variable(name, steady[name]) for name in self.spec.record),
             coords={dim: np.asarray(names[dim]) for dim in names if dim in used},
             firm_coords=_places_of_firms(self.network) if "firm" in used else {},

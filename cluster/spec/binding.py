@@ -90,9 +90,9 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     problems += [*without_rating(spec, network), *_nobody_to_turn_to(spec, network)]
     if problems:
         raise SpecError(problems)
-    model, swept = spec.model, spec.sweep.paths
+    model = spec.model
     parameters = {
-        name: make_field(model.given(name), path_of(name), model.default(name), DOMAINS[name], swept, network)
+        name: make_field(model.given(name), path_of(name), model.default(name), DOMAINS[name], spec, network)
         for name in model.numbers
     }
     shocks = tuple(_bind_shock(spec, shock, directory, members) for shock in spec.shocks)
@@ -113,10 +113,11 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
     if isinstance(shock, EventsShock):
         return bind_events(spec, shock, network)
     if isinstance(shock, TableShock):
-        return BoundTable(shock, read_factors(shock.file, network, spec.horizon.days, DOMAINS[shock.on].high))
+        high, of = DOMAINS[shock.on].high, spec.horizon
+        return BoundTable(shock, read_factors(shock.file, network, of.days, high, of.start))
     path, swept = f"shocks.{shock.name}", spec.sweep.paths
     fields = {
-        name: make_field(getattr(shock, name), f"{path}.{name}", None, domain_of(shock, name), swept, network)
+        name: make_field(getattr(shock, name), f"{path}.{name}", None, domain_of(shock, name), spec, network)
         if getattr(shock, name) is not None or any(given.startswith(f"{path}.{name}") for given in swept)
         else None
         for name in shock.NUMBERS

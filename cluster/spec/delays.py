@@ -32,7 +32,8 @@ class Delay(Frozen):
     @property
     def domain(self) -> Domain:
         """What `days` admits: a stage takes a day at least."""
-        return Domain(float(self.stages or 1), DOMAINS["delay_days"].high if self.stages else LONGEST)
+        most = DOMAINS["delay_days"].high if self.stages else LONGEST
+        return Domain(float(self.stages or 1), most, written="days")
 
     def place(self, name: str) -> Where:
         """The firms of one of its PLACES."""

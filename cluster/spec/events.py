@@ -90,7 +90,7 @@ def bind_events(spec: Spec, shock: EventsShock, network: FirmNetwork) -> BoundEv
         events = _as_shares(events, capital, network)
     said = {name: getattr(shock, name) for name in DATES}
     fields = {
-        name: make_field(value, f"{path}.{name}", None, DOMAINS[name], swept, network)
+        name: make_field(value, f"{path}.{name}", None, DOMAINS[name], spec, network)
         for name, value in said.items()
         if value is not None or f"{path}.{name}" in swept
     }

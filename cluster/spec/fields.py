@@ -4,6 +4,8 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,13 +16,15 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
     PlainSerializer,
     PlainValidator,
     Strict,
     Tag,
 )
 from shockmesh.cluster.spec.distributions import Distribution, Scalar, parse_distribution, same_kind
-from shockmesh.cluster.spec.domains import DOMAINS
+from shockmesh.cluster.spec.domains import DATE, DOMAINS, Domain
+from shockmesh.io.inputs.calendar import date_in
 
 SURVEYED = "surveyed"  # what a spec says for the criticality that ships (`io/inputs/survey`), in place of a file
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -79,6 +83,17 @@ def key(default: Any, meaning: str, example: Any = None, **more: Any) -> Any:
     return Field(default, description=meaning, examples=None if example is None else [example], **more)
 
 
+@dataclass(frozen=True)
+class Within:
+    """A number of a domain, or the words that may stand for one, as pydantic reads it."""
+
+    domain: Domain
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        checks = AfterValidator(self.domain.check), BeforeValidator(self.domain.read)
+        return handler.generate_schema(Annotated[float, Strict(), *checks])
+
+
 FilePath = Annotated[str, AfterValidator(_in_folder)]
 SurveyOrFile = Annotated[str, AfterValidator(lambda name, info: name if name == SURVEYED else _in_folder(name, info))]
 
@@ -101,12 +116,12 @@ def _value_tag(value: object) -> str:
 type Value[N] = Annotated[
     Annotated[N, Tag("number")] | Annotated[PerFirm[N], Tag("per firm")], Discriminator(_value_tag)
 ]
-InventoryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_days"].check)]
+InventoryDays = Annotated[float, Within(DOMAINS["inventory_days"])]
 INFINITE = ("inf", "Inf", "infinity", "Infinity")  # as BoARIO writes it
 
 
-def _infinite(value: object) -> object:
-    return math.inf if value in INFINITE else value
+def _infinite(value: object, info: Any) -> object:
+    return math.inf if value in INFINITE else DOMAINS["inventory_days"].read(value, info)
 
 
 def _stock_days(value: float) -> float:
@@ -118,46 +133,49 @@ StockDays = Annotated[  # days of use, or inf, which is written as a text: JSON 
     BeforeValidator(_infinite, json_schema_input_type=Annotated[float, Field(ge=1)] | Literal["inf"]),
     PlainSerializer(lambda days: "inf" if days == math.inf else days, float | str),
 ]  # fmt: skip
-AdjustmentDays = Annotated[float, Strict(), AfterValidator(DOMAINS["adjustment_days"].check)]
-Capacity = Annotated[float, Strict(), AfterValidator(DOMAINS["capacity"].check)]
-Elasticity = Annotated[float, Strict(), AfterValidator(DOMAINS["elasticity"].check)]
-InventoryThreshold = Annotated[float, Strict(), AfterValidator(DOMAINS["inventory_threshold"].check)]
-OverproductionDays = Annotated[float, Strict(), AfterValidator(DOMAINS["overproduction_days"].check)]
-HouseholdShare = Annotated[float, Strict(), AfterValidator(DOMAINS["household_share"].check)]
-ConsumptionPersistence = Annotated[float, Strict(), AfterValidator(DOMAINS["consumption_persistence"].check)]
-BenefitShare = Annotated[float, Strict(), AfterValidator(DOMAINS["benefit_share"].check)]
-PassThrough = Annotated[float, Strict(), AfterValidator(DOMAINS["pass_through"].check)]
-Scarcity = Annotated[float, Strict(), AfterValidator(DOMAINS["scarcity"].check)]
-Substitution = Annotated[float, Strict(), AfterValidator(DOMAINS["elasticity_within"].check)]
-Sensitivity = Annotated[float, Strict(), AfterValidator(DOMAINS["sensitivity"].check)]
-Pull = Annotated[float, Strict(), AfterValidator(DOMAINS["pull"].check)]
-SearchDays = Annotated[float, Strict(), AfterValidator(DOMAINS["search_days"].check)]
-Turnover = Annotated[float, Strict(), AfterValidator(DOMAINS["turnover"].check)]
-PriceRise = Annotated[float, Strict(), AfterValidator(DOMAINS["rise"].check)]
-Loss = Annotated[float, Strict(), AfterValidator(DOMAINS["loss"].check)]
-Onset = Annotated[float, Strict(), AfterValidator(DOMAINS["onset"].check)]
-RecoveryStart = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_start"].check)]
-CapitalDays = Annotated[float, Strict(), AfterValidator(DOMAINS["capital_days"].check)]
-Cost = Annotated[float, Strict(), AfterValidator(DOMAINS["cost"].check)]
-Worth = Annotated[float, Strict(), AfterValidator(DOMAINS["worth"].check)]
-RecoveryDays = Annotated[float, Strict(), AfterValidator(DOMAINS["recovery_days"].check)]
-Duration = Annotated[float, Strict(), AfterValidator(DOMAINS["duration"].check)]
-DaysBetweenFailures = Annotated[float, Strict(), AfterValidator(DOMAINS["days_between_failures"].check)]
-RepairDays = Annotated[float, Strict(), AfterValidator(DOMAINS["repair_days"].check)]
-DelayDays = Annotated[float, Strict(), AfterValidator(DOMAINS["delay_days"].check)]
+AdjustmentDays = Annotated[float, Within(DOMAINS["adjustment_days"])]
+Capacity = Annotated[float, Within(DOMAINS["capacity"])]
+Elasticity = Annotated[float, Within(DOMAINS["elasticity"])]
+InventoryThreshold = Annotated[float, Within(DOMAINS["inventory_threshold"])]
+OverproductionDays = Annotated[float, Within(DOMAINS["overproduction_days"])]
+HouseholdShare = Annotated[float, Within(DOMAINS["household_share"])]
+ConsumptionPersistence = Annotated[float, Within(DOMAINS["consumption_persistence"])]
+BenefitShare = Annotated[float, Within(DOMAINS["benefit_share"])]
+PassThrough = Annotated[float, Within(DOMAINS["pass_through"])]
+Scarcity = Annotated[float, Within(DOMAINS["scarcity"])]
+Substitution = Annotated[float, Within(DOMAINS["elasticity_within"])]
+Sensitivity = Annotated[float, Within(DOMAINS["sensitivity"])]
+Pull = Annotated[float, Within(DOMAINS["pull"])]
+SearchDays = Annotated[float, Within(DOMAINS["search_days"])]
+Turnover = Annotated[float, Within(DOMAINS["turnover"])]
+PriceRise = Annotated[float, Within(DOMAINS["rise"])]
+Loss = Annotated[float, Within(DOMAINS["loss"])]
+Onset = Annotated[float, Within(DOMAINS["onset"])]
+RecoveryStart = Annotated[float, Within(DOMAINS["recovery_start"])]
+CapitalDays = Annotated[float, Within(DOMAINS["capital_days"])]
+Cost = Annotated[float, Within(DOMAINS["cost"])]
+Worth = Annotated[float, Within(DOMAINS["worth"])]
+RecoveryDays = Annotated[float, Within(DOMAINS["recovery_days"])]
+Duration = Annotated[float, Within(DOMAINS["duration"])]
+DaysBetweenFailures = Annotated[float, Within(DOMAINS["days_between_failures"])]
+RepairDays = Annotated[float, Within(DOMAINS["repair_days"])]
+DelayDays = Annotated[float, Within(DOMAINS["delay_days"])]
 Stages = Annotated[int, Strict(), Field(ge=1, le=100)]
-DetourDays = Annotated[float, Strict(), AfterValidator(DOMAINS["detour_days"].check)]
-Share = Annotated[float, Strict(), AfterValidator(DOMAINS["share"].check)]
+DetourDays = Annotated[float, Within(DOMAINS["detour_days"])]
+Share = Annotated[float, Within(DOMAINS["share"])]
 MOST = 10_000_000  # members of a sweep, days, steps: more is a typing error
 Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
 Year = Annotated[int, Strict(), Field(ge=1000, le=9999)]
-NoiseShare = Annotated[float, Strict(), AfterValidator(DOMAINS["noise"].check)]
-Spread = Annotated[float, Strict(), AfterValidator(DOMAINS["spread"].check)]
-Doubt = Annotated[float, Strict(), AfterValidator(DOMAINS["doubt"].check)]
-Rate = Annotated[float, Strict(), AfterValidator(DOMAINS["rate"].check)]
-Temperature = Annotated[float, Strict(), AfterValidator(DOMAINS["temperature"].check)]
-Correlation = Annotated[float, Strict(), AfterValidator(DOMAINS["correlation"].check)]
-Window = tuple[Annotated[int, Strict(), Field(ge=0)], Count]
+NoiseShare = Annotated[float, Within(DOMAINS["noise"])]
+Spread = Annotated[float, Within(DOMAINS["spread"])]
+Doubt = Annotated[float, Within(DOMAINS["doubt"])]
+Rate = Annotated[float, Within(DOMAINS["rate"])]
+Temperature = Annotated[float, Within(DOMAINS["temperature"])]
+Correlation = Annotated[float, Within(DOMAINS["correlation"])]
+Days = Annotated[int, Strict(), Field(ge=1, le=MOST), BeforeValidator(Domain(1, MOST, written="days").read)]
+Day = Annotated[int, Strict(), Field(ge=0, le=MOST), BeforeValidator(DATE.read)]
+Start = Annotated[date, BeforeValidator(date_in), PlainSerializer(date.isoformat, str)]
+Window = tuple[Day, Annotated[int, Strict(), Field(ge=1, le=MOST), BeforeValidator(DATE.read)]]
 Name = Annotated[
     str,
     Field(

@@ -11,6 +11,7 @@ Files are relative to the spec's folder. Every problem is reported at once as `f
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from shockmesh.cluster.spec.models import KEYS, Spec
 from shockmesh.cluster.spec.problems import pydantic_problems
 from shockmesh.cluster.spec.rules import Broken, broken_rules, missing_files
 from shockmesh.cluster.spec.source import Source, SpecError, read_source
+from shockmesh.io.inputs.calendar import date_in
 
 __all__ = ["Spec", "SpecError", "load_spec", "parse_spec"]
 
@@ -46,12 +48,22 @@ def parse_spec(data: dict[str, Any], name: str = "spec", folder: Path | None = N
 
 def _parse(source: Source, folder: Path | None) -> Spec:
     try:
-        spec = _complete(Spec.model_validate(source.data, context={"folder": folder}))
+        context = {"folder": folder, "start": start_of(source.data)}
+        spec = _complete(Spec.model_validate(source.data, context=context))
     except ValidationError as error:
         raise SpecError(pydantic_problems(error, source, KEYS)) from error
     spec._source = source
     _refuse(spec, broken_rules(spec))
     return spec
+
+
+def start_of(data: dict[str, Any]) -> date | None:
+    """The date of day 0 that a spec gives; None where it gives none, or none that is a date."""
+    horizon = data.get("horizon")
+    try:
+        return date_in(horizon["start"]) if isinstance(horizon, dict) and horizon.get("start") is not None else None
+    except ValueError:
+        return None
 
 
 def _complete(spec: Spec) -> Spec:

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from shockmesh.cluster.spec.domains import Domain
+from shockmesh.cluster.spec.domains import Domain, base_of
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.rules import base_of, targets
+from shockmesh.cluster.spec.rules import targets
 from shockmesh.cluster.spec.source import Problem, SpecError
 
 SHOWN = 5

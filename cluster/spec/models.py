@@ -8,32 +8,30 @@ from pydantic import (
     AfterValidator,
     Field,
     PrivateAttr,
-    Strict,
 )
 from shockmesh.cluster.spec.boario import BOARIO, ORDER_TYPES, Renamed, either_name
 from shockmesh.cluster.spec.delays import Delay
-from shockmesh.cluster.spec.distributions import Scalar
 from shockmesh.cluster.spec.fields import (
     AdjustmentDays,
     BenefitShare,
     Capacity,
     ConsumptionPersistence,
     Count,
+    Days,
     Dim,
-    Drawn,
     Elasticity,
     FilePath,
     Frozen,
     HouseholdShare,
     InventoryDays,
     InventoryThreshold,
-    Levels,
     OverproductionDays,
     PassThrough,
     Pull,
     Scarcity,
     SearchDays,
     Sensitivity,
+    Start,
     StockDays,
     Substitution,
     SurveyOrFile,
@@ -46,6 +44,7 @@ from shockmesh.cluster.spec.fields import (
 )
 from shockmesh.cluster.spec.shocks import Shock
 from shockmesh.cluster.spec.source import KeyPath, Problem, Source, locate
+from shockmesh.cluster.spec.sweeps import Sweep
 from shockmesh.cluster.spec.unknowns import Infer, Observe
 from shockmesh.kernels.model import (
     DEFAULTS,
@@ -255,35 +254,12 @@ class Model(Renamed):
 
 
 class Horizon(Frozen):
-    """How long to simulate."""
+    """How long to simulate, and from when."""
 
-    days: Count = key(..., "how long to simulate, from day 0 [days]", 180)
-
-
-class Sweep(Frozen):
-    """Members, and what differs between them: at most one of `vary`, `grid` and `list`."""
-
-    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = key(
-        0, "of all that is drawn: a longer sweep begins with the shorter one of its seed", 7
+    days: Days = key(..., "how long to simulate, from day 0 [days]", 180)
+    start: Start | None = key(
+        None, "date of day 0; then dates may stand for days, and results have dates", "2020-03-01"
     )
-    members: Count | None = key(None, "how many simulations; left out: as many as grid or list makes, or 1", 64)
-    vary: dict[str, Drawn] = key(
-        {}, "path → distribution, drawn for each member", {"shocks.lockdown.loss": {"uniform": [0.3, 0.8]}}
-    )
-    grid: dict[str, Levels] = key(
-        {}, "path → values; every combination is a member, the last path fastest", {"model.inventory_days": [5, 10, 20]}
-    )
-    entries: tuple[dict[str, Scalar], ...] = key(
-        (),
-        "path → value, one entry a member",
-        [{"model.inventory_days": 5}, {"model.inventory_days": 10}],
-        alias="list",
-    )
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Every path that the sweep sets."""
-        return tuple(dict.fromkeys([*self.vary, *self.grid, *(path for entry in self.entries for path in entry)]))
 
 
 class Resources(Frozen):

@@ -165,6 +165,7 @@ def _kind(leaves: list[Node]) -> str:
         "{default, by_region, by_sector, file}" if leaf.get("title") == PER_FIRM
         else f"one of {', '.join(map(str, leaf['enum']))}" if "enum" in leaf
         else leaf["const"] if "const" in leaf
+        else leaf["title"] if leaf.get("type") == "string" and "title" in leaf
         else KINDS.get(leaf.get("type", ""), "text")
         for leaf in leaves
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.spec.delays import PLACES
-from shockmesh.cluster.spec.domains import DOMAINS, Domain
+from shockmesh.cluster.spec.domains import DOMAINS, Domain, base_of
 from shockmesh.cluster.spec.fields import MOST, SURVEYED, PerFirm
 from shockmesh.cluster.spec.models import Spec, path_of
 from shockmesh.cluster.spec.problems import suggestion
@@ -24,6 +24,7 @@ from shockmesh.cluster.spec.shocks import (
 )
 from shockmesh.cluster.spec.source import KeyPath
 from shockmesh.cluster.spec.unknowns import Observe, Spreads, Unknown
+from shockmesh.io.inputs.calendar import FIRST, LAST
 from shockmesh.kernels.model import DEFAULTS
 from shockmesh.kernels.rollout import PRICED, quantity
 
@@ -39,6 +40,7 @@ WITHOUT_STAGES = "where there are no stages: the delay is fixed; stages: 1 and m
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Every rule that the spec breaks, as (path, value, rule)."""
     for rule in (
+        _horizon,
         _mechanisms,
         _prices,
         _suppliers,
@@ -69,11 +71,11 @@ def targets(spec: Spec) -> dict[str, Domain | None]:
     return found
 
 
-def base_of(path: str) -> str:
-    """The value that a path sets a part of: `model.capacity` for `model.capacity.by_sector.C10`."""
-    for part in (".by_sector.", ".by_region."):
-        path = path.partition(part)[0]
-    return path.removesuffix(".default")
+def _horizon(spec: Spec) -> Iterator[Broken]:
+    """Dates that a store can hold."""
+    start, days = spec.horizon.start, spec.horizon.days
+    if start is not None and not (start >= FIRST and days <= (LAST - start).days):
+        yield ("horizon", "start"), start.isoformat(), f"a run with dates must lie within {FIRST} … {LAST}"
 
 
 def _mechanisms(spec: Spec) -> Iterator[Broken]:
@@ -261,7 +263,7 @@ def _refused(domain: Domain | None, path: str, values: Any) -> Iterator[tuple[ob
             if isinstance(value, float) or (not path.endswith((".firm", ".event")) and not isinstance(value, str)):
                 yield value, "must be a name; put it in quotes"
         elif isinstance(value, str):
-            yield value, "must be a number"
+            yield value, domain.no_number
         elif not domain.admits(value):
             yield value, domain.rule
 

@@ -13,10 +13,13 @@ from shockmesh.cluster.spec.boario import BOARIO, Renamed, ours
 from shockmesh.cluster.spec.distributions import CHOICE, FAMILIES, parse_distribution
 from shockmesh.cluster.spec.domains import Domain
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.io.inputs.calendar import PATTERNS, date_in
 from shockmesh.kernels.model import PRESETS
 from shockmesh.kernels.rollout import RECORDABLE
 
 type Node = dict[str, Any]
+
+TITLES = {"date": "date, or time since the start", "days": "time such as 3 weeks", "share": "per cent such as 30 %"}
 
 RECORDS = {  # what may be recorded, by day
     "output": "what is made, at baseline prices [unit a day]",
@@ -86,6 +89,16 @@ class _Generator(GenerateJsonSchema):
         made, function = super().function_before_schema(schema), schema["function"]["function"]
         if isinstance(function, partial) and function.func is ours:
             return {"anyOf": [made, {"enum": list(function.args[0])}]}
+        if function is date_in:
+            return {"type": "string", "format": "date", "title": "date"}
+        domain = getattr(function, "__self__", None)
+        if isinstance(domain, Domain) and domain.written in PATTERNS:
+            words = {
+                "type": "string",
+                "pattern": f"^\\s*({PATTERNS[domain.written]})\\s*$",
+                "title": TITLES[domain.written],
+            }
+            return {"anyOf": [made, words]}
         return made
 
     def function_plain_schema(self, schema: Any) -> Node:

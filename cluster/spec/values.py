@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 from jaxtyping import Float
 from shockmesh.cluster.spec.domains import Domain
 from shockmesh.cluster.spec.fields import PerFirm
+from shockmesh.cluster.spec.models import Spec
 from shockmesh.io.inputs.scenarios import ScenarioError, read_numbers
 from shockmesh.kernels.network import FirmNetwork
 
@@ -55,22 +57,23 @@ def make_field(
     path: str,
     fallback: float | None,
     domain: Domain,
-    swept: tuple[str, ...],
+    spec: Spec,
     network: FirmNetwork,
 ) -> Field:
-    """The field of a value at `path`, or of `fallback` where the spec has none; `swept` are the paths of the sweep.
+    """The field of a value at `path` of a spec, or of `fallback` where the spec has none.
 
     Raises:
         ScenarioError: a file of the value breaks a rule.
     """
     per_firm = value if isinstance(value, PerFirm) else PerFirm[float](default=value)
     default = fallback if per_firm.default is None else per_firm.default
+    swept, file = spec.sweep.paths, per_firm.file
     return Field(
         (
             Layer(path, None, default),
             *_group_layers(f"{path}.by_region", per_firm.by_region, swept, network.regions, network.region),
             *_group_layers(f"{path}.by_sector", per_firm.by_sector, swept, network.sectors, network.sector),
-            *([] if per_firm.file is None else [_file_layer(per_firm.file, domain, network)]),
+            *([] if file is None else [_file_layer(file, domain, spec.horizon.start, network)]),
         ),
         network.n_firms,
     )
@@ -92,8 +95,8 @@ def _group_layers(
     ]
 
 
-def _file_layer(path: str, domain: Domain, network: FirmNetwork) -> Layer:
-    firms, values = read_numbers(path, network)
+def _file_layer(path: str, domain: Domain, start: date | None, network: FirmNetwork) -> Layer:
+    firms, values = read_numbers(path, network, domain.written, start)
     bad = np.flatnonzero(~domain.admits(values))
     if len(bad):
         named = ", ".join(f"firm {network.firm[firms[i]]}: {values[i]:g}" for i in bad[:5])

@@ -37,7 +37,7 @@ def _bound(spec: Spec, delay: Delay, directory: Directory) -> BoundDelay:
     final = final_part(network, sells.matching()[:, None], buys, {})
     days, fixed = None, delay.stages is None
     if not fixed:
-        days = make_field(delay.days, f"{delay.path}.days", None, delay.domain, spec.sweep.paths, network)
+        days = make_field(delay.days, f"{delay.path}.days", None, delay.domain, spec, network)
     slots = delay.stages or (1 if isinstance(delay.days, PerFirm) else int(delay.days))
     goods = Delayed(links, np.zeros(network.n_firms) if final is None else final[:, 0], slots, fixed)
     return BoundDelay(delay, goods, days)

@@ -6,13 +6,19 @@ Factors are read from CSV or Zarr. Firms that a file does not name keep the fact
   Instead of `firm`, the columns `region` and `sector`, or one of them, name whole groups.
 * wide CSV, first column `day` and one column per firm, or first column `firm` and one column per day: as long.
 * Zarr, in a folder or an object store: a variable `factor(time, firm)` with both coordinates: as wide. Times are days
-  as numbers or as durations since the start; dates are refused, for a run has none.
+  as numbers, as durations since the start or as dates.
+
+Where a run has dates (`horizon.start`), a day may be one. The column `week`, `month` or `quarter` (2020-W12, 2020-03,
+2020-Q1) in place of `day` says the first day of each; of the one on which the run starts, day 0. A factor may be
+written in per cent. Regions and sectors go by code, name or group; of several rows of one day on one firm the last
+counts.
 
 Numbers are read from CSV with the columns `firm,value`, the criticality of inputs from a CSV of sectors by sectors.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +26,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from shockmesh.io.inputs.calendar import PERIODS, Written, days_of_periods, numbers_in, rule_of
 from shockmesh.io.inputs.csv_text import read_csv_text
+from shockmesh.io.inputs.names import Kind, NamesError, meant
 from shockmesh.io.inputs.sector_matrices import name_cell, read_cells
 from shockmesh.io.stores.clients import PlaceError
 from shockmesh.io.stores.damage import reading
@@ -52,15 +60,18 @@ class _Rows:
         _require(self.path, column, self.line, self.texts.get(column, self.keys.get(column)), ok, rule)
 
 
-def read_factors(path: str, network: FirmNetwork, days: int, high: float = 1.0) -> Float[np.ndarray, "time firm"]:
+def read_factors(
+    path: str, network: FirmNetwork, days: int, high: float = 1.0, start: date | None = None
+) -> Float[np.ndarray, "time firm"]:
     """Factors by day (0 … days − 1, or as far as the file goes) and firm, in the network's order, 1 where unnamed.
 
     Raises:
         ScenarioError: an unknown firm, region or sector, a day below 0, a row given twice, no day of the run, a factor
             that is not within 0 ≤ factor ≤ high, or more values in Zarr than suit a table that is read whole.
     """
-    rows = _zarr_rows(path) if Path(path).is_dir() or "://" in path else _csv_rows(path)
-    rows.require("day", (rows.day >= 0) & (rows.day == np.round(rows.day)) & (rows.day < np.inf), "a whole number ≥ 0")
+    rows = _zarr_rows(path, start) if Path(path).is_dir() or "://" in path else _csv_rows(path, start)
+    from_start = "a whole number ≥ 0" + (f", or a date from {start} on" if start else "")
+    rows.require("day", (rows.day >= 0) & (rows.day == np.round(rows.day)) & (rows.day < np.inf), from_start)
     rows.require("factor", (rows.factor >= 0) & (rows.factor <= high), f"≥ 0 and ≤ {high:g}")
     repeated = pd.DataFrame({**rows.keys, "day": rows.day}).duplicated().to_numpy()
     rows.require("day", ~repeated, f"one row for each {', '.join(rows.keys)} and day")
@@ -72,8 +83,10 @@ def read_factors(path: str, network: FirmNetwork, days: int, high: float = 1.0) 
     return factors
 
 
-def read_numbers(path: str, network: FirmNetwork) -> tuple[Int[np.ndarray, " named"], Float[np.ndarray, " named"]]:
-    """Firm indices and their values, from a CSV with the column `firm` and one more.
+def read_numbers(
+    path: str, network: FirmNetwork, written: Written = "number", start: date | None = None
+) -> tuple[Int[np.ndarray, " named"], Float[np.ndarray, " named"]]:
+    """Firm indices and their values, from a CSV with the column `firm` and one more; `written`: as words, too.
 
     Raises:
         ScenarioError: another set of columns, an unknown firm, a firm given twice, or a value that is not a number.
@@ -83,10 +96,10 @@ def read_numbers(path: str, network: FirmNetwork) -> tuple[Int[np.ndarray, " nam
         raise ScenarioError(f"{path}:1: columns: {', '.join(columns)}: must be firm and one column of values")
     (name,) = set(columns) - {"firm"}
     firms, texts = columns["firm"], columns[name]
-    values, line = _numbers(texts), np.arange(len(firms)) + 2
-    _require(path, name, line, texts, np.isfinite(values), "a finite number")
+    values, line = numbers_in(texts, written, start), np.arange(len(firms)) + 2
+    _require(path, name, line, texts, np.isfinite(values), f"a finite number{rule_of(written)}")
     _require(path, "firm", line, firms, ~pd.Index(firms).duplicated(), "named once")
-    return _codes(path, "firm", line, firms, network.firm.astype(str)), values
+    return _codes(path, "firm", line, firms, network.firm), values
 
 
 def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "product sector"]:
@@ -96,7 +109,7 @@ def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "prod
         ScenarioError: a file that `read_cells` refuses, or a cell beyond 0 … 1.
     """
     cells = read_cells(path, network, ScenarioError)
-    values = _numbers(cells.ravel()).reshape(cells.shape)
+    values = numbers_in(cells.ravel()).reshape(cells.shape)
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
         raise ScenarioError(f"{path}: {name_cell(network, cells, wrong)}: must be ≥ 0 and ≤ 1")
@@ -105,34 +118,46 @@ def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "prod
 
 def _changes(rows: _Rows, network: FirmNetwork, last: int) -> Iterator[tuple[np.ndarray, int, Any]]:
     """(firms, day, factor) in order of days, up to the last: all firms of a day together, groups one by one."""
-    names = {"firm": network.firm.astype(str), "region": np.array(network.regions), "sector": np.array(network.sectors)}
-    codes = {key: _codes(rows.path, key, rows.line, given, names[key]) for key, given in rows.keys.items()}
+    firms = _codes(rows.path, "firm", rows.line, rows.keys["firm"], network.firm) if "firm" in rows.keys else None
+    groups = {key: _members(rows, key, network) for key in rows.keys if key != "firm"}
     order = np.argsort(rows.day, kind="stable")
     order = order[rows.day[order] <= last]
     days, starts = np.unique(rows.day[order], return_index=True)
     for day, now in zip(days.astype(int), np.split(order, starts[1:]), strict=True):
-        if "firm" in codes:
-            yield codes["firm"][now], day, rows.factor[now]
+        if firms is not None:
+            yield firms[now], day, rows.factor[now]
         else:
-            yield from ((_group(network, codes, row), day, rows.factor[row]) for row in now.tolist())
+            yield from ((_group(groups, row), day, rows.factor[row]) for row in now.tolist())
 
 
-def _group(network: FirmNetwork, codes: dict[str, np.ndarray], row: int) -> Int[np.ndarray, " firm"]:
-    chosen = np.ones(network.n_firms, bool)
-    for key, of_firm in (("region", network.region), ("sector", network.sector)):
-        if key in codes:
-            chosen &= of_firm == codes[key][row]
-    return np.flatnonzero(chosen)
+def _group(groups: dict[str, list[Bool[np.ndarray, " firm"]]], row: int) -> Int[np.ndarray, " firm"]:
+    return np.flatnonzero(np.all([of_rows[row] for of_rows in groups.values()], axis=0))
+
+
+def _members(rows: _Rows, key: str, network: FirmNetwork) -> list[Bool[np.ndarray, " firm"]]:
+    """The firms of the region or sector, or of the group of them, that each row names."""
+    kind: Kind = "region" if key == "region" else "sector"
+    codes, of_firm = (network.regions, network.region) if key == "region" else (network.sectors, network.sector)
+    own, given = network.attrs.get("sector_names", {}), rows.keys[key].astype(str)
+    try:
+        named = {word: meant(kind, word, codes, own) for word in dict.fromkeys(given.tolist())}
+    except NamesError as error:
+        raise ScenarioError(f"{rows.path}: {key}: {error}") from error
+    _require(
+        rows.path, key, rows.line, given, np.array([bool(named[word]) for word in given]), f"a {key} of the economy"
+    )
+    firms = {word: np.isin(of_firm, [codes.index(code) for code in found]) for word, found in named.items()}
+    return [firms[word] for word in given.tolist()]
 
 
 def _codes(path: str, key: str, line: np.ndarray, given: np.ndarray, names: np.ndarray) -> Int[np.ndarray, " row"]:
-    codes = np.asarray(pd.Index(names).get_indexer(pd.Index(given.astype(str))))
+    codes = np.asarray(pd.Index(names.astype(str)).get_indexer(pd.Index(given.astype(str))))
     _require(path, key, line, given, codes >= 0, f"a {key} of the economy")
     return codes
 
 
-def _csv_rows(path: str) -> _Rows:
-    columns = _read_csv(path)
+def _csv_rows(path: str, start: date | None) -> _Rows:
+    columns = _with_days(path, _read_csv(path), start)
     keys = [key for key in KEYS if key in columns]
     first, count = next(iter(columns)), len(next(iter(columns.values())))
     if set(columns) == {*keys, "day", "factor"} and keys and not ("firm" in keys and len(keys) > 1):
@@ -150,7 +175,22 @@ def _csv_rows(path: str) -> _Rows:
         rule = "must be firm (or region, sector, or both), day and factor, or start with day or firm"
         raise ScenarioError(f"{path}:1: columns: {', '.join(columns)}: {rule}")
     given = {key: texts[key] for key in keys}
-    return _Rows(path, given, _numbers(texts["day"]), _numbers(texts["factor"]), line, texts)
+    day = days_of_periods("day", texts["day"], start)[0]
+    return _Rows(path, given, day, numbers_in(texts["factor"], "share"), line, texts)
+
+
+def _with_days(path: str, columns: dict[str, np.ndarray], start: date | None) -> dict[str, np.ndarray]:
+    """The columns with days in place of weeks, months or quarters."""
+    kind = next((name for name in columns if name in PERIODS and name != "day"), None)
+    if kind is None or "day" in columns:
+        return columns
+    texts = columns[kind]
+    if start is None:
+        raise ScenarioError(f"{path}:1: {kind}: needs horizon.start, the date of day 0")
+    first, last = days_of_periods(kind, texts, start)
+    _require(path, kind, np.arange(len(texts)) + 2, texts, last >= 0, f"{PERIODS[kind]}, not before {start}, the start")
+    days = np.maximum(first, 0).astype(int).astype(str)
+    return {"day" if name == kind else name: days if name == kind else of for name, of in columns.items()}
 
 
 def _read_csv(path: str) -> dict[str, np.ndarray]:
@@ -159,7 +199,7 @@ def _read_csv(path: str) -> dict[str, np.ndarray]:
     return {str(name): table[name].to_numpy(str) for name in table.columns}
 
 
-def _zarr_rows(path: str) -> _Rows:
+def _zarr_rows(path: str, start: date | None) -> _Rows:
     try:
         at = place(path)
     except PlaceError as error:
@@ -178,10 +218,10 @@ def _zarr_rows(path: str) -> _Rows:
     if not {"time", "firm"} <= set(store.coords):
         raise ScenarioError(f"{path}: coordinates: {', '.join(map(str, store.coords))}: must be time and firm")
     factor = store["factor"].transpose("time", "firm").to_numpy().astype(np.float64)
-    days, firms = _days(path, store["time"].to_numpy()), store["firm"].to_numpy().astype(str)
+    days, firms = _days(path, store["time"].to_numpy(), start), store["firm"].to_numpy().astype(str)
     texts = {"day": np.repeat(days, len(firms)), "firm": np.tile(firms, len(days)), "factor": factor.ravel()}
     line = np.arange(factor.size)
-    return _Rows(path, {"firm": texts["firm"]}, _numbers(texts["day"]), factor.ravel(), line, texts)
+    return _Rows(path, {"firm": texts["firm"]}, numbers_in(texts["day"]), factor.ravel(), line, texts)
 
 
 def _refuse_endless(path: str, group: zarr.Group) -> None:
@@ -192,17 +232,14 @@ def _refuse_endless(path: str, group: zarr.Group) -> None:
             raise ScenarioError(f"{path}: {name}: {array.size:,} values: {rule}")
 
 
-def _days(path: str, times: np.ndarray) -> np.ndarray:
+def _days(path: str, times: np.ndarray, start: date | None) -> np.ndarray:
     """Times of a Zarr file as days since the start of the run."""
-    if times.dtype.kind == "M":
+    if times.dtype.kind == "M" and start is None:
         first = np.datetime_as_string(times[:1], "D")
-        raise ScenarioError(f"{path}: time: {', '.join(first)}, …: must be days since the start of the run, not dates")
+        rule = "must be days since the start of the run; dates need horizon.start"
+        raise ScenarioError(f"{path}: time: {', '.join(first)}, …: {rule}")
+    times = times - np.datetime64(start, "ns") if times.dtype.kind == "M" else times
     return times / np.timedelta64(1, "D") if times.dtype.kind == "m" else times
-
-
-def _numbers(texts: np.ndarray) -> Float[np.ndarray, " row"]:
-    """The texts as numbers, NaN where they are not."""
-    return np.asarray(pd.to_numeric(pd.Index(texts), errors="coerce"), np.float64)
 
 
 def _require(path: str, column: str, line: np.ndarray, given: Any, ok: np.ndarray, rule: str) -> None:

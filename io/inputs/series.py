@@ -5,17 +5,19 @@
     31,60,0.72,,0.8
 
 Days count from the start of the run; a period is averaged over its days, last one included. The column `day` alone says
-periods of one day. An empty cell was not seen. Series are named as the regions or sectors they sum, or as the groups
-that a second CSV (columns `sector,series` or `region,series`) gathers them in.
+periods of one day. Where the run has dates (`horizon.start`), a day may be one, and the column `week`, `month` or
+`quarter` (2020-W12, 2020-03, 2020-Q1) says whole ones. An empty cell was not seen. Series are named as the regions or
+sectors they sum, or as the groups that a second CSV (columns `sector,series` or `region,series`) gathers them in.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from shockmesh.io.inputs.calendar import PERIODS, days_of_periods, numbers_in
 from shockmesh.io.inputs.csv_text import read_csv_text
 from shockmesh.kernels.network import FirmNetwork
 
@@ -35,6 +37,7 @@ class Series:
     first_day: Int[np.ndarray, " period"]
     last_day: Int[np.ndarray, " period"]
     values: Float[np.ndarray, "period series"]  # ratio to the undisturbed day; NaN where not seen
+    start: date | None = None  # of the run
 
     def period_of_day(self, days: int) -> Int[np.ndarray, " day"]:
         """Each day's period, −1 for days of none."""
@@ -44,7 +47,7 @@ class Series:
         return period
 
 
-def read_series(path: str | Path, days: int) -> Series:
+def read_series(path: str | Path, days: int, start: date | None = None) -> Series:
     """Series of a CSV; periods must end within the `days` of the run.
 
     Raises:
@@ -53,13 +56,13 @@ def read_series(path: str | Path, days: int) -> Series:
     """
     table = read_csv_text(path, SeriesError)
     ends = _ends(path, table)
-    first, last = (_whole(path, name, table[name].to_numpy(str)) for name in ends)
+    first, last = _days(path, table, ends, start)
     names = tuple(str(name) for name in table.columns if name not in ends)
     values = np.stack([_numbers(path, name, table[name].to_numpy(str)) for name in names], axis=1) if names else None
     if values is None or not np.isfinite(values).any():
         raise SeriesError(f"{path}: no series: every column but the days is one, and something must be seen")
     _check_periods(path, first, last, days)
-    return Series(names, first, last, values)
+    return Series(names, first, last, values, start)
 
 
 def read_noise(path: str | Path, series: Series, low: float, high: float) -> Float[np.ndarray, "period series"]:
@@ -70,7 +73,7 @@ def read_noise(path: str | Path, series: Series, low: float, high: float) -> Flo
     """
     table = read_csv_text(path, SeriesError)
     ends = _ends(path, table)
-    days = [_whole(path, name, table[name].to_numpy(str)) for name in ends]
+    days = _days(path, table, ends, series.start)
     if not all(map(np.array_equal, days, (series.first_day, series.last_day))):
         raise SeriesError(f"{path}: {' and '.join(dict.fromkeys(ends))}: must be those of the series")
     missing = [name for name in series.names if name not in table]
@@ -87,11 +90,33 @@ def read_noise(path: str | Path, series: Series, low: float, high: float) -> Flo
 
 def _ends(path: str | Path, table: pd.DataFrame) -> tuple[str, str]:
     """The columns that say a period's first and last day."""
-    ends = ("day", "day") if "day" in table else ("first_day", "last_day")
+    whole = next((name for name in PERIODS if name in table), None)
+    ends = (whole, whole) if whole else ("first_day", "last_day")
     missing = [name for name in ends if name not in table]
     if missing:
-        raise SeriesError(f"{path}:1: columns: no {missing[0]}: a row needs day, or first_day and last_day")
+        columns = f"{', '.join(PERIODS)}, or first_day and last_day"
+        raise SeriesError(f"{path}:1: columns: no {missing[0]}: a row needs {columns}")
     return ends
+
+
+def _days(
+    path: str | Path, table: pd.DataFrame, ends: tuple[str, str], start: date | None
+) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " row"]]:
+    """The first and the last day of each row's period."""
+    first, last = (_end(path, name, table[name].to_numpy(str), start)[of] for of, name in enumerate(ends))
+    return first, last
+
+
+def _end(path: str | Path, name: str, texts: np.ndarray, start: date | None) -> list[Int[np.ndarray, " row"]]:
+    kind = name if name in PERIODS else "day"
+    if kind != "day" and start is None:
+        raise SeriesError(f"{path}:1: {name}: needs horizon.start, the date of day 0")
+    first, last = days_of_periods(kind, texts, start)
+    bad = np.flatnonzero(~((first == np.round(first)) & (np.abs(first) <= LAST_DAY)))
+    if len(bad):
+        rule = PERIODS[kind] if start else "a whole number of days"
+        raise SeriesError(f"{path}:{bad[0] + 2}: {name}: {texts[bad[0]]}: must be {rule}")
+    return [first.astype(int), last.astype(int)]
 
 
 def _check_periods(path: str | Path, first: np.ndarray, last: np.ndarray, days: int) -> None:
@@ -105,27 +130,13 @@ def _check_periods(path: str | Path, first: np.ndarray, last: np.ndarray, days: 
         raise SeriesError(f"{path}:{row + 2}: day {first[row]}: is in another period too")
 
 
-def _whole(path: str | Path, name: str, texts: np.ndarray) -> Int[np.ndarray, " row"]:
-    numbers = _parsed(texts)
-    bad = np.flatnonzero(~((numbers == np.round(numbers)) & (np.abs(numbers) <= LAST_DAY)))
-    if len(bad):
-        raise SeriesError(f"{path}:{bad[0] + 2}: {name}: {texts[bad[0]]}: must be a whole number of days")
-    return numbers.astype(int)
-
-
 def _numbers(path: str | Path, name: str, texts: np.ndarray) -> Float[np.ndarray, " row"]:
-    seen, numbers = texts != "", _parsed(texts)
+    seen, numbers = texts != "", numbers_in(texts, "share")
     bad = np.flatnonzero(seen & ~((numbers >= 0) & (numbers <= LARGEST)))
     if len(bad):
         rule = f"must be a number ≥ 0 and ≤ {LARGEST:,.0f}, a ratio to the undisturbed day, or empty"
         raise SeriesError(f"{path}:{bad[0] + 2}: {name}: {texts[bad[0]]}: {rule}")
     return np.where(seen, numbers, np.nan)
-
-
-def _parsed(texts: np.ndarray) -> Float[np.ndarray, " row"]:
-    """Texts as numbers, NaN where they are none."""
-    parsed: Any = pd.to_numeric(pd.Series(texts), errors="coerce")
-    return parsed.to_numpy(np.float64)
 
 
 def firms_of_series(

@@ -4,6 +4,7 @@ Colours are Okabe and Ito's and single-hue scales of their kin, which colour-bli
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -34,18 +35,41 @@ def figure(traces: Sequence[Trace], across: str, up: str, **layout: Any) -> Figu
     return {"data": list(traces), "layout": {**_LAYOUT, **axes, **layout}}
 
 
-def against_baseline(traces: Sequence[Trace], titles: tuple[str, str], events: Mapping[str, float]) -> Figure:
-    """Paths over time in % of baseline, with the baseline drawn and a mark at each event (its name → day)."""
+def against_baseline(
+    traces: Sequence[Trace], titles: tuple[str, str], events: Mapping[str, float], start: str | None = None
+) -> Figure:
+    """Paths over time in % of baseline, with the baseline drawn and a mark at each event (its name → day).
+
+    `start` is the date of day 0, where the traces have dates.
+    """
+    at = {name: day if start is None else date_after(start, day) for name, day in events.items()}
     level = {"xref": "paper", "x0": 0, "x1": 1, "y0": 100, "y1": 100}
-    marks = [{"yref": "paper", "y0": 0, "y1": 1, "x0": day, "x1": day} for day in events.values()]
+    marks = [{"yref": "paper", "y0": 0, "y1": 1, "x0": day, "x1": day} for day in at.values()]
     look = {"type": "line", "line": {"color": MUTED, "width": 1.2, "dash": "dot"}, "layer": "below"}
     words = [{"xref": "paper", "x": 1, "y": 100, "text": "baseline", "xanchor": "right", "yanchor": "bottom"}]
     foot = {"yref": "paper", "xanchor": "left", "yanchor": "bottom"}
-    rows = label_rows(events, traces[0]["x"][-1] - traces[0]["x"][0]) if events else {}
-    words += [{**foot, "y": ROW * row, "x": events[name], "text": name} for name, row in rows.items()]
+    rows = label_rows(events, _span(traces[0]["x"])) if events else {}
+    words += [{**foot, "y": ROW * row, "x": at[name], "text": name} for name, row in rows.items()]
     small = {"showarrow": False, "font": {"size": 12, "color": MUTED}}
     annotations = [{**word, **small} for word in words]
     return figure(traces, *titles, shapes=[{**shape, **look} for shape in (level, *marks)], annotations=annotations)
+
+
+def _span(x: Sequence[Any]) -> float:
+    """Days from the first to the last of days or dates."""
+    if isinstance(x[0], str):
+        return (datetime.fromisoformat(x[-1]) - datetime.fromisoformat(x[0])).days
+    return x[-1] - x[0]
+
+
+def date_after(first: str, days: float) -> str:
+    """The date some days after the first, with its hour where these are no whole days.
+
+    >>> date_after("2020-02-28", 2), date_after("2020-02-28", 0.5)
+    ('2020-03-01', '2020-02-28 12:00')
+    """
+    then = datetime.fromisoformat(first) + timedelta(days=days)
+    return f"{then:%Y-%m-%d}" if days == int(days) else f"{then:%Y-%m-%d %H:%M}"
 
 
 def label_rows(events: Mapping[str, float], span: float) -> dict[str, int]:

@@ -45,7 +45,7 @@ def over_time(losses: Losses, events: Mapping[str, float]) -> Panel:
         id="over-time",
         title=f"{losses.label} over time",
         note=f"Per day, as a percentage of the undisturbed baseline. {bands}",
-        alt=f"{losses.label} per day as a percentage of baseline. The median is lowest on day {losses.days[day]}, "
+        alt=f"{losses.label} per day as a percentage of baseline. The median is lowest on {_day_words(losses, day)}, "
         f"{percent(loss[day])} below baseline, and ends {percent(loss[-1])} below it.",
         choices=choices,
         pick="Region",
@@ -171,7 +171,8 @@ def path(
         traces = [plot.line(days, 100 * paths[0], label, color=plot.BLUE, width=2.5)]
     else:
         traces = plot.bands(days, 100 * np.quantile(paths, [LOW, 0.25, 0.5, 0.75, HIGH], axis=0))
-    return plot.against_baseline(traces, (_time_title(time), f"{label.lower()}, % of baseline"), events)
+    start = days[0] if isinstance(days[0], str) else None
+    return plot.against_baseline(traces, (_time_title(time), f"{label.lower()}, % of baseline"), events, start)
 
 
 def bars(rows: list[dict[str, Any]], dim: str, what: str, factor: float, title: str) -> plot.Figure:
@@ -187,6 +188,11 @@ def shortened(label: str) -> str:
 
 def _path_titles(losses: Losses) -> tuple[str, str]:
     return _time_title(losses.time), f"{losses.label.lower()}, % of baseline"
+
+
+def _day_words(losses: Losses, day: int) -> str:
+    at = losses.days[day]
+    return at if isinstance(at, str) else f"day {at}"
 
 
 def _time_title(time: np.ndarray) -> str:

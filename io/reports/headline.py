@@ -29,10 +29,10 @@ def headline(ds: xr.Dataset, spec: dict[str, Any] | None = None) -> dict[str, An
     """The headline numbers of an open run, ready for JSON.
 
     Keys: measure, members, days, interval; loss (share of baseline over the horizon) and money, each a spread over
-    members {median, low, high, worst}; deepest (worst day: loss, day); days_to_recover; regions and sectors hit most;
-    regions that gain; outside (part of the loss in regions without a shock; needs the spec); prices (consumer: rise on
-    the last day by region, price: by recorded label, tariff_revenue over the horizon). What cannot be told is None or
-    empty: all of losses, where prices alone were recorded.
+    members {median, low, high, worst}; deepest (worst day: loss, day, date where the run has dates); days_to_recover;
+    regions and sectors hit most; regions that gain; outside (part of the loss in regions without a shock; needs the
+    spec); prices (consumer: rise on the last day by region, price: by recorded label, tariff_revenue over the horizon).
+    What cannot be told is None or empty: all of losses, where prices alone were recorded.
 
     Raises:
         ReportError: no member is there, or none is sound.
@@ -119,7 +119,14 @@ def _order(values: Float[np.ndarray, "member label"]) -> list[int]:
 
 def _deepest(losses: Losses) -> dict[str, Any]:
     loss = 1 - losses.total
-    return {"loss": spread(loss.max(1)), "day": int(np.median(deepest_day(loss)))}
+    day = int(np.median(deepest_day(loss)))
+    date = losses.days[day] if isinstance(losses.days[day], str) else None
+    return {"loss": spread(loss.max(1)), "day": day, "date": date}
+
+
+def day_text(deepest: dict[str, Any]) -> str:
+    """When the deepest day is: the day of the run, or its date."""
+    return f"{deepest['date']}, day {deepest['day']}" if deepest["date"] else f"day {deepest['day']}"
 
 
 def deepest_day(loss: Float[np.ndarray, "*member time"]) -> np.ndarray:
@@ -155,7 +162,7 @@ def _loss_text(numbers: dict[str, Any]) -> Iterator[str]:
     if numbers["gaining"]:
         said = [f"{row['region']} {rise(-row['loss']['median'])}" for row in numbers["gaining"]]
         yield f"regions that gain most: {', '.join(said)}"
-    yield f"deepest day: {percent(deepest['loss']['median'])} below baseline, day {deepest['day']}"
+    yield f"deepest day: {percent(deepest['loss']['median'])} below baseline, {day_text(deepest)}"
     yield _recovery_text(numbers["days_to_recover"], members)
 
 

@@ -1,6 +1,6 @@
 """The report of a calibration: how well it fits, how far to trust it, what it learned of which sector, how it went."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ type Tree = Any  # an xr.DataTree, whose items the type checker takes for either
 def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     """The page of a posterior, as HTML."""
     notes, infer = map(Notice, notes_of(manifest)), manifest.get("spec", {}).get("infer", {})
+    start = manifest.get("spec", {}).get("horizon", {}).get("start")
     sections = [
-        Section("fit", "What it says of the data", [*notes, *_fit(tree, infer.get("guide", ""))]),
+        Section("fit", "What it says of the data", [*notes, *_fit(tree, infer.get("guide", ""), start)]),
         Section("learned", "What was learned", list(_learned(tree))),
         Section("course", "How it went", [_course(tree)]),
         Section("made", "How it was made", made(dict(manifest.get("spec", {})), manifest)),
@@ -37,8 +38,8 @@ def render_posterior(tree: Tree, manifest: Manifest, name: str) -> str:
     return page(f"Calibration report: {name}", subtitle, list(_cards(tree)), sections, get_plotlyjs())
 
 
-def _fit(tree: Tree, guide: str) -> list[Block]:
-    return [_scores(tree), _simpler(tree), *trust(tree, guide), *_predictions(tree)]
+def _fit(tree: Tree, guide: str, start: str | None) -> list[Block]:
+    return [_scores(tree), _simpler(tree), *trust(tree, guide), *_predictions(tree, start)]
 
 
 def _cards(tree: Tree) -> Iterator[Card]:
@@ -108,12 +109,13 @@ def trust(tree: Tree, guide: str) -> Iterator[Notice]:
     yield Notice(f"Pareto k̂ of the importance weights of the {draws} draws {said}.")
 
 
-def _predictions(tree: Tree) -> Iterator[Panel]:
+def _predictions(tree: Tree, start: str | None) -> Iterator[Panel]:
     for variable in tree["observed_data"].data_vars:
         seen = tree["observed_data"][variable]
         predicted = tree["posterior_predictive"][variable].isel(chain=0)
         first, last = (tree["constant_data"][f"{variable}_{end}_day"].values for end in ("first", "last"))
-        day = (first + last) / 2
+        middle = (first + last) / 2
+        day = middle.tolist() if start is None else [plot.date_after(start, at) for at in middle.tolist()]
         bands = 100 * np.quantile(predicted.values, QUANTILES, axis=0)
         off = np.nanmean((bands[2] / 100 - seen.values) ** 2, axis=0)
         order = np.argsort(-np.nan_to_num(off))[:SERIES]
@@ -122,9 +124,10 @@ def _predictions(tree: Tree) -> Iterator[Panel]:
         starts = {"held out": float(first[held.any(axis=1)].min())} if held.any() else {}
         choices = {
             str(names[k]): plot.against_baseline(
-                [*plot.bands(day.tolist(), bands[:, :, k], "draws"), _dots(day, 100 * seen.values[:, k])],
-                ("Day", f"{variable} (% of the undisturbed day)"),
+                [*plot.bands(day, bands[:, :, k], "draws"), _dots(day, 100 * seen.values[:, k])],
+                ("Day" if start is None else "Date", f"{variable} (% of the undisturbed day)"),
                 starts,
+                start,
             )
             for k in order
         }
@@ -138,10 +141,10 @@ def _predictions(tree: Tree) -> Iterator[Panel]:
         )
 
 
-def _dots(x: np.ndarray, y: np.ndarray) -> plot.Trace:
+def _dots(x: Sequence[Any], y: np.ndarray) -> plot.Trace:
     marker = {"color": plot.VERMILLION, "size": 5}
     return {
-        "type": "scatter", "mode": "markers", "x": x.tolist(), "y": plot.numbers(y), "name": "seen", "marker": marker,
+        "type": "scatter", "mode": "markers", "x": list(x), "y": plot.numbers(y), "name": "seen", "marker": marker,
         "hovertemplate": "%{y:.2f} %",
     }  # fmt: skip
 

@@ -10,8 +10,8 @@ import xarray as xr
 import yaml
 from plotly.offline import get_plotlyjs
 from shockmesh.io.reports import figures, price_panels
-from shockmesh.io.reports.headline import between, headline_of, hit_most, money_text, percent
-from shockmesh.io.reports.losses import Losses, drawn, drivers, measure, notable, recorded, spread
+from shockmesh.io.reports.headline import between, day_text, headline_of, hit_most, money_text, percent
+from shockmesh.io.reports.losses import Losses, days_of, drawn, drivers, measure, notable, recorded, spread
 from shockmesh.io.reports.page import Block, Card, Folded, Notice, Pair, Section, Table, page
 from shockmesh.io.reports.prices import Rises, rises_of
 from shockmesh.io.reports.remarks import notes_of
@@ -35,7 +35,7 @@ def render(ds: xr.Dataset, manifest: Manifest, name: str, sure: str = "") -> str
     main = next(iter(read.values()), None)
     whole = main or rises
     assert whole is not None
-    marks = {} if np.issubdtype(whole.time.dtype, np.datetime64) else events(spec)
+    marks = events(spec)
     notices = [*_notices(whole, ds, manifest), *([Notice(sure)] if sure else [])]
     sections = [] if main is None else list(_of_losses(read, main, marks, ds))
     if rises is not None:
@@ -63,7 +63,9 @@ def _title(spec: Mapping[str, Any], name: str) -> str:
 def _subtitle(losses: Losses | Rises, manifest: Manifest, name: str) -> str:
     spec, plan = manifest.get("spec", {}), manifest.get("plan", {})
     members = len(losses.member)
-    parts = [f"run “{name}”", f"{members} member{'s' if members > 1 else ''}", f"{len(losses.time)} days"]
+    days = days_of(losses.time)
+    when = f", {days[0]} to {days[-1]}" if isinstance(days[0], str) else ""
+    parts = [f"run “{name}”", f"{members} member{'s' if members > 1 else ''}", f"{len(days)} days{when}"]
     if spec.get("economy"):
         parts.append(f"economy {Path(str(spec['economy'])).name}")
     parts += [f"{plan[what]:,} {what}" for what in ("firms", "links") if what in plan]
@@ -77,7 +79,7 @@ def _cards(losses: Losses, spec: dict[str, Any]) -> list[Card]:
     cards = [_loss_card(losses, numbers), *_money_cards(losses, numbers)]
     cards += [card for dim in ("region", "sector", "firm") for card in _hit_cards(losses, dim)]
     deepest, recovery = numbers["deepest"], numbers["days_to_recover"]
-    cards.append(Card("Deepest day", percent(deepest["loss"]["median"]), f"below baseline, on day {deepest['day']}"))
+    cards.append(Card("Deepest day", percent(deepest["loss"]["median"]), f"below baseline, on {day_text(deepest)}"))
     cards.append(_recovery_card(recovery, numbers["members"], numbers["days"]))
     if numbers["outside"]:
         away = numbers["outside"]

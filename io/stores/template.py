@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -46,6 +47,7 @@ class Template:
     member_coords: dict[str, np.ndarray]  # drawn parameters, one value per member
     attrs: dict[str, Any]
     firm_coords: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])  # one value per firm
+    start: date | None = None  # of day 0
 
     @property
     def blocks(self) -> int:
@@ -72,13 +74,21 @@ def fill(store: Any, manifest: dict[str, Any], template: Template) -> None:
         write_baseline(group, variable)
     member_ids, days = np.arange(template.members), np.arange(template.days)
     _write_whole(group, "member", ("member",), member_ids, {"long_name": "member of the sweep"})
-    _write_whole(group, "time", ("time",), days, {"long_name": "day of the run", "axis": "T"})
+    _write_whole(group, "time", ("time",), days, time_attrs(template.start))
     _write_whole(group, "status", ("member",), np.full(template.members, PENDING, np.int8), STATUS)
     for name, labels in template.coords.items():
         _write_whole(group, name, (name,), labels, {"long_name": name})
     for dim, coords in along.items():
         for name, values in coords.items():
             _write_whole(group, name, (dim,), values, {"long_name": f"{unquote(name)} of each {dim}"})
+
+
+def time_attrs(start: date | None) -> dict[str, str]:
+    """What days are: of the run, or of a calendar, by the CF conventions, so that xarray opens them as dates."""
+    if start is None:
+        return {"long_name": "day of the run", "axis": "T"}
+    named = {"long_name": "date", "standard_name": "time", "axis": "T"}
+    return {**named, "units": f"days since {start.isoformat()}", "calendar": "proleptic_gregorian"}
 
 
 def array_name(path: str) -> str:
