@@ -133,6 +133,11 @@ TABLES = {
         "terms of use of the Asian Development Bank's data library (kidb.adb.org)",
         "Asian Development Bank, Multiregional Input-Output Database", "million USD",
     ),
+    "emerging": About(
+        "emerging", "global_mrio_YYYY.mat or EMERGING_V2_YYYY_m.mat, or a folder of years",
+        "EMERGING multi-regional input-output table", "as its record says, doi:10.5281/zenodo.10956622",
+        "Huo, Chen, Hubacek, Zheng, Meng, Guan (2022), Journal of Industrial Ecology 26:1218", "million USD",
+    ),
     "gtap": About(
         "gtap", "a GTAP data base: basedata.har or gsdfdat.har (say --year)", "GTAP Data Base, as industry by industry",
         "terms of the GTAP Data Base (Center for Global Trade Analysis, Purdue University)",
