@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from shockmesh.cluster.cli import main
-from shockmesh.cluster.predicting.pack import BASELINES, baselines, factors, predicted, scores, unpack
+from shockmesh.cluster.predicting.measures import Response, strengths
+from shockmesh.cluster.predicting.pack import BASELINES, SHOCKS, baselines, factors, predicted, scores, unpack
 from shockmesh.inference.baselines import through_leontief
 from shockmesh.io.validation import DAYS, PACK, cases, facts, national_economies
 
@@ -103,14 +105,42 @@ def test_who_knows_what_was_seen_makes_no_error(pack):
 
 
 def test_the_bench_scores_a_preset_beside_the_baselines(capsys):
-    assert main(["bench", "prediction", "--models", "pichler2022", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["scores"]
-    assert {row["model"] for row in found} == {*BASELINES, "pichler2022"}
+    assert main(["bench", "prediction", "--models", "pichler2022", "--shocks", "dates", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found, shares = told["scores"], {row["model"]: row["of"] for row in told["shares"]}
+    assert {row["model"] for row in found} == {*BASELINES, "pichler2022"} == set(shares)
+    assert set(shares["first order"].values()) == {1.0}
     error = {(row["case"], row["window"], row["model"]): row["rmse"] for row in found}
     # The README of uk2020 says 12.05 and 7.80, weighted by value added without taxes and imported inputs.
     assert error["uk2020", "July to December", "no change"] == pytest.approx(12.05, abs=0.1)
     assert error["uk2020", "July to December", "first order"] == pytest.approx(7.80, abs=0.2)
     assert all(np.isfinite(list(error.values())))
+
+
+def test_measures_cost_nothing_below_their_start_and_fade_where_nobody_meets():
+    index = np.repeat([0.0, 30.0, 55.0, 80.0], 60)
+    standing, fading = strengths(index, Response(lag=0))
+    np.testing.assert_allclose(standing, np.repeat([0, 0, 0.5, 1], 60))
+    days = np.maximum(np.arange(240) - 120, 0)
+    np.testing.assert_allclose(fading, standing / (1 + (days / 100) ** 3))
+    late, _ = strengths(index, Response(lag=5))
+    np.testing.assert_allclose(late, np.concatenate([np.zeros(5), standing[:-5]]))
+
+
+def test_without_measures_nothing_is_lost():
+    for strength in strengths(np.full(DAYS, 20.0)):
+        np.testing.assert_array_equal(strength, 0)
+
+
+def test_the_spec_of_measures_has_the_sizes_of_the_other(pack):
+    dates, measures = ({of["name"]: of["loss"]["by_sector"] for of in read(pack, shock)} for shock in SHOCKS)
+    assert measures["closure"] | measures["lockdown"] == pytest.approx(dates["closure"] | dates["lockdown"])
+    assert measures["avoidance"] | measures["caution"] == pytest.approx(dates["caution"])
+    assert not set(measures["avoidance"]) & set(measures["caution"])
+
+
+def read(pack, shock: str) -> list[dict]:
+    return yaml.safe_load(pack.under(shock).spec.read_text("utf-8"))["shocks"]
 
 
 def test_facts_have_sources():

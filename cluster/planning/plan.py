@@ -234,7 +234,7 @@ def device_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
 def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
     width, days = _width(spec), spec.horizon.days
     firms, links = sizes.of_device
-    tables = sum(isinstance(shock, TableShock) for shock in spec.shocks)
+    tables = sum(_copies(spec, shock, block) for shock in spec.shocks if isinstance(shock, TableShock))
     here = links / max(1, sizes.links)  # the largest shard's part of what is on the way
     on_the_way = math.ceil(here * sizes.drawn.on_the_way)
     state = per_link(spec) * links + (12 + sizes.drawn.failures) * firms + 2 * (on_the_way + here * sizes.drawn.rows)
@@ -245,6 +245,11 @@ def _block_bytes(spec: Spec, sizes: Sizes, block: int) -> int:
         numbers = links * kept_numbers(spec) + here * sizes.drawn.kept
         gradients = _kept_bytes(days, math.ceil(block * width * numbers), block * width * on_the_way)
     return state + gradients + records + tables * 12 * days * sizes.firms
+
+
+def _copies(spec: Spec, shock: TableShock, block: int) -> int:
+    """How often a table is held: for each member where its loss is swept."""
+    return block if any(path.startswith(f"shocks.{shock.name}.loss") for path in spec.sweep.paths) else 1
 
 
 def _kept_bytes(days: int, state_bytes: int, on_the_way: int) -> int:

@@ -7,7 +7,7 @@ for; the smaller of the latter and of what can be made.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
+from shockmesh.cluster.predicting.measures import write_measures
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.inference.baselines import first_order, through_leontief
@@ -37,16 +38,37 @@ PRESET_MODELS: Mapping[str, tuple[str, ...]] = {
 Paths = Float[np.ndarray, "day firm"]
 
 
+SHOCKS = ("dates", "measures")  # specs of the pack: a pulse at each country's dates, and as strict as its measures were
+
+
 @dataclass(frozen=True)
 class Score:
     """How far a prediction was from what was observed, all in % points of output before the shock."""
 
+    shock: str
     case: str
     window: str
     model: str
     rmse: float  # series by value added, all periods alike
     bias: float  # positive: the loss was understated
     coverage: float  # share of values within the interval of what such series do in other years, around the prediction
+
+
+@dataclass(frozen=True)
+class Share:
+    """The error of a model by country, of all series of a country in a case, over that of the first-order shock."""
+
+    shock: str
+    model: str
+    of: dict[str, float]  # country → mean over its cases of error / error of the first-order shock at dates
+
+    @property
+    def median(self) -> float:
+        return float(np.median(list(self.of.values())))
+
+    @property
+    def worst(self) -> float:
+        return max(self.of.values())
 
 
 @dataclass(frozen=True)
@@ -57,11 +79,15 @@ class Struck:
     cases: dict[str, Case]
     spec: Path
 
+    def under(self, shock: str) -> "Struck":
+        """The same economies under another shock."""
+        return replace(self, spec=self.spec.with_name(f"{shock}.yaml"))
+
     def simulator(self, overrides: Sequence[str] = ()) -> Simulator:
         return Simulator(load_spec(self.spec, overrides), self.network)
 
 
-def unpack(folder: Path, spec: str = "dates.yaml") -> Struck:
+def unpack(folder: Path, shock: str = "dates") -> Struck:
     """Put the pack's specs and their economy into a folder, where they run as any spec does."""
     known = cases()
     regions = tuple(sorted({region for case in known.values() for region in case.regions}))
@@ -69,7 +95,8 @@ def unpack(folder: Path, spec: str = "dates.yaml") -> Struck:
     write_network(network, folder / "economies.zarr")
     for path in PACK.glob("*.yaml"):
         copyfile(path, folder / path.name)
-    return Struck(network, known, folder / spec)
+    write_measures(folder)
+    return Struck(network, known, folder / f"{shock}.yaml")
 
 
 def factors(scenario: Scenario, firms: int) -> tuple[Paths, Paths]:
@@ -124,19 +151,48 @@ def scores(struck: Struck, model: str, daily: Paths) -> Iterator[Score]:
             seen = within[:, None] & np.isfinite(error)
             off, of = error[seen], weight[seen]
             yield Score(
-                case.name, window, model, float(np.sqrt(np.average(off**2, weights=of))),
+                struck.spec.stem, case.name, window, model, float(np.sqrt(np.average(off**2, weights=of))),
                 float(np.average(off, weights=of)), float(np.mean(np.abs(off) <= width[seen])),
             )  # fmt: skip
 
 
-def score_pack(models: Mapping[str, tuple[str, ...]] = PRESET_MODELS, spec: str = "dates.yaml") -> list[Score]:
-    """Scores of the baselines and of each model, which is a name and its overrides of the pack's spec."""
+def errors_by_country(struck: Struck, daily: Paths) -> dict[tuple[str, str], float]:
+    """Root mean square error [% points] of each country in each case, whole."""
+    found: dict[tuple[str, str], float] = {}
+    for case in struck.cases.values():
+        off, weights = predicted(case, struck.network, daily) - case.series.values, case.weights(struck.network)
+        for region in case.regions:
+            here = [case.series.names.index(name) for name, of, _ in case.parts if of == region]
+            square = np.nanmean(off[:, here] ** 2, axis=0)
+            found[region, case.name] = float(100 * np.sqrt(np.average(square, weights=weights[:, here].sum(axis=0))))
+    return found
+
+
+def share_of(struck: Struck, model: str, daily: Paths, first: Mapping[tuple[str, str], float]) -> Share:
+    """The error by country over that of the first-order shock at dates."""
+    ratios: dict[str, list[float]] = {}
+    for (region, case), error in errors_by_country(struck, daily).items():
+        ratios.setdefault(region, []).append(error / first[region, case])
+    return Share(struck.spec.stem, model, {region: float(np.mean(of)) for region, of in ratios.items()})
+
+
+def score_pack(
+    models: Mapping[str, tuple[str, ...]] = PRESET_MODELS, shocks: Sequence[str] = SHOCKS
+) -> tuple[list[Score], list[Share]]:
+    """Scores of the baselines and of each model, which is a name and its overrides of the pack's specs."""
     with TemporaryDirectory() as folder:
-        return _score(unpack(Path(folder), spec), models)
+        pack = unpack(Path(folder))
+        told = {shock: _predictions(pack.under(shock), models) for shock in shocks}
+        known = told.get("dates") or _predictions(pack.under("dates"), {})
+        first = errors_by_country(pack, known["first order"])
+        found = [(pack.under(shock), name, daily) for shock, of in told.items() for name, daily in of.items()]
+        return (
+            [score for each in found for score in scores(*each)],
+            [share_of(*each, first) for each in found],
+        )
 
 
-def _score(pack: Struck, models: Mapping[str, tuple[str, ...]]) -> list[Score]:
+def _predictions(pack: Struck, models: Mapping[str, tuple[str, ...]]) -> dict[str, Paths]:
     _, scenario = pack.simulator().inputs(range(1))
     told = baselines(pack.network, *factors(scenario, pack.network.n_firms))
-    told |= {name: simulated(pack.simulator(overrides)) for name, overrides in models.items()}
-    return [score for name, daily in told.items() for score in scores(pack, name, daily)]
+    return told | {name: simulated(pack.simulator(overrides)) for name, overrides in models.items()}

@@ -183,7 +183,10 @@ class Simulator:
         self, bound: BoundAny, drawn: Drawn, ids: np.ndarray
     ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage | Tariff | Rise:
         if isinstance(bound, BoundTable):
-            return Table(self._array(bound.factors[:, :, None]))
+            factors = bound.factors[:, :, None]
+            if bound.loss is not None:
+                factors = 1 - np.nan_to_num(bound.loss.at(drawn)) * (1 - factors)
+            return Table(self._array(factors))
         if isinstance(bound, BoundEvents):
             course: Course = "linear" if bound.ends_at_once else bound.shock.course
             return Recovery(**self._arrays(bound.numbers(drawn)), course=course)

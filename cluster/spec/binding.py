@@ -60,6 +60,7 @@ class BoundTable:
 
     shock: TableShock
     factors: Float[np.ndarray, "time firm"]
+    loss: Field | None = None  # of which the factors leave a part; None: 1
 
 
 type BoundAny = BoundShock | BoundTable | BoundEvents
@@ -112,9 +113,6 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
     network = directory.network
     if isinstance(shock, EventsShock):
         return bind_events(spec, shock, network)
-    if isinstance(shock, TableShock):
-        high, of = DOMAINS[shock.on].high, spec.horizon
-        return BoundTable(shock, read_factors(shock.file, network, of.days, high, of.start))
     path, swept = f"shocks.{shock.name}", spec.sweep.paths
     fields = {
         name: make_field(getattr(shock, name), f"{path}.{name}", None, domain_of(shock, name), spec, network)
@@ -122,6 +120,10 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
         else None
         for name in shock.NUMBERS
     }
+    if isinstance(shock, TableShock):
+        high, of = DOMAINS[shock.on].high, spec.horizon
+        factors = read_factors(shock.file, network, of.days, high, of.start)
+        return BoundTable(shock, factors, fields["loss"])
     places = {
         place: Selection(f"{path}.{place}", place_of(shock, place), spec.sweep.seed, directory)
         for place in shock.PLACES
@@ -216,6 +218,9 @@ def _alternatives(name: str, known: dict[str, int]) -> str:
 def _empty(spec: Spec, bound: BoundAny, members: Members, network: FirmNetwork) -> Iterator[Problem]:
     """Shocks that hit no firm, or never, or firms without a value, or what nobody rebuilds; events that are unknown."""
     if isinstance(bound, BoundTable):
+        if bound.loss is not None:
+            hit = (bound.factors != 1).any(axis=0)
+            yield from _uncovered(spec, f"shocks.{bound.shock.name}.loss", bound.loss, hit, members, network)
         return
     if isinstance(bound, BoundEvents):
         yield from unknown_events(spec, bound, members)

@@ -211,7 +211,8 @@ def _left(
         left = 1 - shock.largest()
         return left, (left < 1 if shock.shock.on == "production" else nobody)
     if isinstance(shock, BoundTable):
-        left = np.asarray(shock.factors).min(axis=0)
+        most = 1.0 if shock.loss is None else np.nan_to_num(_at_most(shock.loss, np.max, members, network))
+        left = 1 - most * (1 - np.asarray(shock.factors).min(axis=0))
         return left, (left < 1 if shock.shock.on == "production" else nobody)
     loss = shock.fields.get("loss")
     if loss is None or not isinstance(shock.shock, RecoveryShock | FailuresShock) or shock.shock.on != "production":

@@ -179,9 +179,9 @@ class CutShock(Frozen):
 
 
 class TableShock(Frozen):
-    """Factors read from a file, day by day."""
+    """Factors read from a file, day by day; with a loss, how much of it is felt: 1 − loss · (1 − factor)."""
 
-    NUMBERS: ClassVar[tuple[str, ...]] = ()
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss",)
     PLACES: ClassVar[tuple[str, ...]] = ()
     name: Name
     kind: Literal["table"]
@@ -190,6 +190,12 @@ class TableShock(Frozen):
     )
     file: FilePath = key(
         ..., "CSV or Zarr of factors by day and firm, region or sector: see io/inputs/scenarios.py", "factors.csv"
+    )
+    loss: Value[Loss] | None = key(
+        None,
+        "share lost where the factor is 0; where it is f, 1 − f of it: so a file by region says how strict a measure "
+        "is from day to day, and this whom it costs how much. Left out: all [share]",
+        {"default": 0, "by_sector": {"I": 0.6}},
     )
 
 
