@@ -211,8 +211,9 @@ def _left(
         left = 1 - shock.largest()
         return left, (left < 1 if shock.shock.on == "production" else nobody)
     if isinstance(shock, BoundTable):
-        most = 1.0 if shock.loss is None else np.nan_to_num(_at_most(shock.loss, np.max, members, network))
-        left = 1 - most * (1 - np.asarray(shock.factors).min(axis=0))
+        left = np.asarray(shock.factors).min(axis=0)
+        if shock.loss is not None:
+            left = 1 - np.nan_to_num(_at_most(shock.loss, np.max, members, network)) * (1 - left)
         return left, (left < 1 if shock.shock.on == "production" else nobody)
     loss = shock.fields.get("loss")
     if loss is None or not isinstance(shock.shock, RecoveryShock | FailuresShock) or shock.shock.on != "production":
