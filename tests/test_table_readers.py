@@ -231,7 +231,7 @@ def test_output_is_worked_out_where_only_coefficients_were_saved(tmp_path, flows
 @pytest.mark.parametrize("kind", ["exiobase3", "icio"])
 def test_tables_of_text_are_never_held_whole(tmp_path, monkeypatch, kind):
     """At its peak, what is read takes less than Z."""
-    monkeypatch.setattr("shockmesh.io.tables.readers.text.CELLS", 4_000)
+    monkeypatch.setattr("shockmesh.io.tables.forms.text.CELLS", 4_000)
     regions, n = [f"R{k:02}" for k in range(20)], 400
     rng = np.random.default_rng(0)
     cells, industries = rng.uniform(1, 9, (n, n + 20)), [f"{r}_{s:02}" for r in regions for s in range(20)]

@@ -8,9 +8,9 @@ from functools import partial
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Raw
-from shockmesh.io.tables.readers.headers import years_in
-from shockmesh.io.tables.readers.wiod import in_sheet
-from shockmesh.io.tables.readers.years import by_year, found
+from shockmesh.io.tables.forms.headers import years_in
+from shockmesh.io.tables.forms.wiod import in_sheet
+from shockmesh.io.tables.forms.years import by_year, found
 from shockmesh.io.tables.store import Header
 
 

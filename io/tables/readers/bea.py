@@ -18,9 +18,9 @@ from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.inputs.workbooks import Workbook, open_workbook, text_of
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Of, Raw
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.years import chosen
 from shockmesh.io.tables.imports import Uses, without_adjustments, without_imports
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.years import chosen
 from shockmesh.io.tables.store import Header, Rows, TableError
 from shockmesh.io.tables.supply_use import MODEL, industry_by_industry
 

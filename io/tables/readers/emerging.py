@@ -18,8 +18,8 @@ from jaxtyping import Float
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Foot, Of, Raw
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.years import by_year, found
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.years import by_year, found
 from shockmesh.io.tables.store import Header, Rows, TableError
 
 NAME = r"(global_mrio_|EMERGING_V\d+_)\d{4}(_m)?\.mat"

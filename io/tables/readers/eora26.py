@@ -11,8 +11,8 @@ import numpy as np
 from shockmesh.io.inputs.files import File, Source, open_source
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Of, Raw
-from shockmesh.io.tables.readers.headers import header_of, years_in
-from shockmesh.io.tables.readers.labelled import (
+from shockmesh.io.tables.forms.headers import header_of, years_in
+from shockmesh.io.tables.forms.labelled import (
     FINAL,
     INDUSTRY,
     OTHER,
@@ -23,8 +23,8 @@ from shockmesh.io.tables.readers.labelled import (
     columns_of,
     rows_by_region,
 )  # fmt: skip
-from shockmesh.io.tables.readers.text import cells_of, lines_of
-from shockmesh.io.tables.readers.years import by_year
+from shockmesh.io.tables.forms.text import cells_of, lines_of
+from shockmesh.io.tables.forms.years import by_year
 from shockmesh.io.tables.store import Header, TableError
 
 ROW = "ROW"

@@ -19,9 +19,9 @@ import pandas as pd
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Raw
-from shockmesh.io.tables.readers.eurostat import MONEY, dimensions, lines_of, only, with_dimensions
-from shockmesh.io.tables.readers.headers import header_of
-from shockmesh.io.tables.readers.labelled import (
+from shockmesh.io.tables.forms.eurostat import MONEY, dimensions, lines_of, only, with_dimensions
+from shockmesh.io.tables.forms.headers import header_of
+from shockmesh.io.tables.forms.labelled import (
     ADDED,
     FINAL,
     INDUSTRY,
@@ -35,8 +35,8 @@ from shockmesh.io.tables.readers.labelled import (
     region_and_code,
     rows_by_region,
 )  # fmt: skip
-from shockmesh.io.tables.readers.text import cells_of
-from shockmesh.io.tables.readers.years import by_year, chosen, found
+from shockmesh.io.tables.forms.text import cells_of
+from shockmesh.io.tables.forms.years import by_year, chosen, found
 from shockmesh.io.tables.store import Header, TableError
 
 ENDS, PAIRS = ("c_orig", "c_dest"), (("ind_ava", "ind_use"), ("prd_ava", "prd_use"))

@@ -17,9 +17,9 @@ from shockmesh.io.inputs.files import File, Source, open_source
 from shockmesh.io.inputs.workbooks import open_workbook, text_of
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Of, Raw
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.text import lines_of
-from shockmesh.io.tables.readers.years import by_year
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.text import lines_of
+from shockmesh.io.tables.forms.years import by_year
 from shockmesh.io.tables.store import Header, Rows, TableError
 
 LABELS = {

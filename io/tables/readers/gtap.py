@@ -24,8 +24,8 @@ from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.inputs.header_arrays import HeaderArray, names_in, read_arrays
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Of, Raw
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.years import by_year
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.years import by_year
 from shockmesh.io.tables.store import Header, Rows, TableError
 from shockmesh.io.tables.supply_use import MODEL
 

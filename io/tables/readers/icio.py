@@ -19,8 +19,8 @@ import numpy as np
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Raw
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.labelled import (
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.labelled import (
     ADDED,
     FINAL,
     INDUSTRY,
@@ -32,7 +32,7 @@ from shockmesh.io.tables.readers.labelled import (
     read_matrix,
     region_and_code,
 )  # fmt: skip
-from shockmesh.io.tables.readers.years import by_year, found
+from shockmesh.io.tables.forms.years import by_year, found
 from shockmesh.io.tables.store import Header, Rows, TableError
 
 CATEGORY = r"HFCE|NPISH|NPS|GGFC|GFCF|INVNT|INV|DIRP|DPABR|FD|P33|CONS_ABR|CONS_NONRES|DISC"

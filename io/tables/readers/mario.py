@@ -22,8 +22,8 @@ from shockmesh.io.inputs.frames import read_frame
 from shockmesh.io.inputs.workbooks import numbers_of, open_workbook, text_of
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Of, Raw
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.labelled import (
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.labelled import (
     ADDED,
     FINAL,
     INDUSTRY,
@@ -33,9 +33,9 @@ from shockmesh.io.tables.readers.labelled import (
     columns_of,
     rows_by_region,
 )  # fmt: skip
+from shockmesh.io.tables.forms.text import cells_of, lines_of
+from shockmesh.io.tables.forms.years import by_year
 from shockmesh.io.tables.readers.saved import MONEY
-from shockmesh.io.tables.readers.text import cells_of, lines_of
-from shockmesh.io.tables.readers.years import by_year
 from shockmesh.io.tables.store import Header, Rows, TableError
 from shockmesh.io.tables.supply_use import MODEL, industry_by_industry
 

@@ -14,9 +14,9 @@ import pandas as pd
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Foot, Of, Raw
-from shockmesh.io.tables.readers.eurostat import MONEY, dimensions, lines_of, only, with_dimensions
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.years import chosen
+from shockmesh.io.tables.forms.eurostat import MONEY, dimensions, lines_of, only, with_dimensions
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.years import chosen
 from shockmesh.io.tables.store import Header, Rows, TableError
 
 USE, AVAILABLE = ("ind_use", "prd_use", "induse"), ("ind_ava", "prd_ava", "prod_na")

@@ -16,8 +16,8 @@ from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.inputs.workbooks import WORKBOOKS, Cells, Workbook, numbers_of, open_workbook, text_of
 from shockmesh.io.sources import WIOD, About, Said
 from shockmesh.io.tables.claims import Of, Raw
-from shockmesh.io.tables.readers.headers import Labels, header_of
-from shockmesh.io.tables.readers.labelled import (
+from shockmesh.io.tables.forms.headers import Labels, header_of
+from shockmesh.io.tables.forms.labelled import (
     ADDED,
     FINAL,
     INDUSTRY,
@@ -31,7 +31,7 @@ from shockmesh.io.tables.readers.labelled import (
     region_and_code,
     rows_by_region,
 )  # fmt: skip
-from shockmesh.io.tables.readers.years import by_year, chosen, found
+from shockmesh.io.tables.forms.years import by_year, chosen, found
 from shockmesh.io.tables.store import Header, TableError
 
 CATEGORIES = ("CONS_h", "CONS_np", "CONS_g", "GFCF", "INVEN", "EXP")

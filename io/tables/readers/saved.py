@@ -22,10 +22,10 @@ from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.inputs.frames import PARQUET
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Raw
-from shockmesh.io.tables.readers.headers import header_of, years_in
-from shockmesh.io.tables.readers.labelled import FINAL, INDUSTRY, Columns, Label, Meaning, columns_of, rows_by_region
-from shockmesh.io.tables.readers.text import cells_of, lines_of
-from shockmesh.io.tables.readers.years import by_year
+from shockmesh.io.tables.forms.headers import header_of, years_in
+from shockmesh.io.tables.forms.labelled import FINAL, INDUSTRY, Columns, Label, Meaning, columns_of, rows_by_region
+from shockmesh.io.tables.forms.text import cells_of, lines_of
+from shockmesh.io.tables.forms.years import by_year
 from shockmesh.io.tables.store import Header, TableError
 
 PARAMETERS = "file_parameters.json"

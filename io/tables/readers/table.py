@@ -14,9 +14,9 @@ from shockmesh.io.inputs.workbooks import WORKBOOKS
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Foot, Of, Raw
 from shockmesh.io.tables.corrections import NOTHING, Corrections, read_corrections
+from shockmesh.io.tables.forms.headers import Labels, header_of, years_in
+from shockmesh.io.tables.forms.years import chosen
 from shockmesh.io.tables.pivot import pivoted
-from shockmesh.io.tables.readers.headers import Labels, header_of, years_in
-from shockmesh.io.tables.readers.years import chosen
 from shockmesh.io.tables.store import Header, Rows, TableError
 from shockmesh.io.tables.structure import Structure, recognise
 

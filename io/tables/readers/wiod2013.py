@@ -15,9 +15,9 @@ from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.inputs.frames import R_DATA, read_r
 from shockmesh.io.sources import About, Said
 from shockmesh.io.tables.claims import Raw
-from shockmesh.io.tables.readers.headers import Labels, header_of, years_in
-from shockmesh.io.tables.readers.wiod import CATEGORIES, in_sheet
-from shockmesh.io.tables.readers.years import by_year, found
+from shockmesh.io.tables.forms.headers import Labels, header_of, years_in
+from shockmesh.io.tables.forms.wiod import CATEGORIES, in_sheet
+from shockmesh.io.tables.forms.years import by_year, found
 from shockmesh.io.tables.store import Header, Rows, TableError
 
 WORKBOOK = re.compile(r"wiot(\d\d)_.*\.xls[xb]", re.IGNORECASE)

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from shockmesh.io.inputs.files import File
 from shockmesh.io.tables.claims import Foot, Of, Raw
-from shockmesh.io.tables.readers.headers import Labels
-from shockmesh.io.tables.readers.text import cells_of, lines_of
+from shockmesh.io.tables.forms.headers import Labels
+from shockmesh.io.tables.forms.text import cells_of, lines_of
 from shockmesh.io.tables.store import Header, Rows, TableError
 
 type Label = tuple[str, str]  # region, sector or category

@@ -6,7 +6,7 @@ from dataclasses import replace
 from shockmesh.io.inputs.files import File, Source
 from shockmesh.io.sources import Said
 from shockmesh.io.tables.claims import Raw
-from shockmesh.io.tables.readers.headers import years_in
+from shockmesh.io.tables.forms.headers import years_in
 from shockmesh.io.tables.store import Header, TableError
 
 SAME = ("regions", "sectors", "categories", "unit")

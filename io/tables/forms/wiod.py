@@ -19,8 +19,8 @@ from shockmesh.io.inputs.frames import read_frame
 from shockmesh.io.inputs.workbooks import numbers_of, open_workbook, text_of
 from shockmesh.io.sources import About
 from shockmesh.io.tables.claims import Raw
-from shockmesh.io.tables.readers.headers import header_of
-from shockmesh.io.tables.readers.labelled import (
+from shockmesh.io.tables.forms.headers import header_of
+from shockmesh.io.tables.forms.labelled import (
     ADDED,
     FINAL,
     INDUSTRY,
