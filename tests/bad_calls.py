@@ -149,6 +149,7 @@ CALLS: dict[str, list[str]] = {  # of every verb, one that is right
     "verify": ["sweep"],
     "report": ["sweep", "--out", "out.html"],
     "robustness": ["table.yaml", "--out", "out"],
+    "compare": ["sweep", "sweep@0"],
     "explain": ["model.capacity"],
     "cite": ["sweep"],
     "esri": ["network.zarr", "--out", "out.csv"],
@@ -186,6 +187,8 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "prices --out": ("links.csv", "."),
     "prices --member": ("-1", "1", "99999999999"),
     "run --out": ("sweep", "links.csv", "network.zarr", ""),
+    "compare --variable": ("nonesuch",),
+    "compare --presets": ("nonesuch",),
     "robustness --out": ("sweep", "network.zarr"),
     "robustness --presets": ("nonesuch", "hamid2025,nonesuch"),
     "robustness --days": ("0", "5,-1", "nan", "inf"),
@@ -210,7 +213,7 @@ def bad_commands() -> Cases:
     (verbs,) = [action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     for verb, parser in verbs.choices.items():
         call = [verb, *CALLS[verb]]
-        if verb != "bench":  # whose benchmarks read the rest
+        if verb not in ("bench", "compare"):  # which read the rest as benchmarks, and as runs
             yield [*call, "too", "much", "said"], ["unrecognized arguments: "]
             yield [*call, "--nonsense"], ["unrecognized arguments: --nonsense"]
         for k in range(_required(parser)):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.spec.load import parse_spec
+from shockmesh.cluster.spec.members import Members, draw_members
 from shockmesh.cluster.spec.source import SpecError
 from shockmesh.cluster.trust.design import FACTORS, Design, make_design, model_under
 from shockmesh.cluster.trust.robustness import other_networks, robustness
@@ -67,7 +68,8 @@ SPEC: dict[str, Any] = {
 
 
 def design(changes: dict[str, Any], sectors: tuple[str, ...] = ("A01", "C10-C12"), draws: int = 4) -> Design:
-    return make_design(parse_spec(SPEC | changes), sectors, {"as-given": "toy.zarr"}, draws)
+    spec = parse_spec(SPEC | changes)
+    return make_design(spec, sectors, draw_members(spec), {"as-given": "toy.zarr"}, draws)
 
 
 def test_all_combinations_of_levels_are_run():
@@ -131,16 +133,18 @@ def test_what_no_mechanism_reads_is_left_out_of_a_cell():
     assert model_under(model, "pichler2022", "half_critical").benefit_share == 0.5
 
 
-def test_a_calibration_is_refused(tmp_path: Path):
-    fit = {"observe": [{"file": "s.csv", "variable": "output", "noise": 0.1, "window": [0, 3]}],
-           "infer": {"parameters": {"model.capacity": {"spread": {"all": 0.1}}}}}  # fmt: skip
-    with pytest.raises(SpecError, match="infer: a calibration: robustness is of a sweep"):
-        design(fit)
-
-
 def test_prices_alone_have_no_loss():
     with pytest.raises(SpecError, match=r"record: .*has nothing that can be lost; record output"):
         design({"record": {"price": ["region"]}, "model": {"prices": {}}})
+
+
+def test_each_event_of_a_catalogue_is_in_every_cell():
+    spec = parse_spec(SPEC)
+    events = Members(2, {"shocks.storm.event": np.array(["a", "b"]), "shocks.storm.frequency": np.array([0.1, 0.2])})
+    made = make_design(spec, ["A01"], events, {"as-given": "toy.zarr"}, 4)
+    entries = yaml.safe_load(made.cells[0].settings[2].partition("=")[2])["list"]
+    assert [entry["shocks.storm.event"] for entry in entries] == ["a", "b"] * 3
+    assert {key for entry in entries for key in entry} == {"shocks.storm.event", "model.inventory_days"}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from shockmesh.cluster.spec.fields import PerFirm
-from shockmesh.cluster.spec.members import draw_members
+from shockmesh.cluster.spec.members import Members
 from shockmesh.cluster.spec.models import Model, Spec, path_of
 from shockmesh.cluster.spec.reference import flow
 from shockmesh.cluster.spec.rules import MODEL_VALUES
@@ -54,6 +54,7 @@ class Design:
 def make_design(
     spec: Spec,
     sectors: Sequence[str],
+    members: Members,
     networks: Mapping[str, str],
     draws: int,
     presets: Sequence[str] = PRESETS,
@@ -63,22 +64,16 @@ def make_design(
 
     Args:
         sectors: of its economy, which may be rated by the survey or not.
+        members: of its sweep, bound to its economy.
         networks: name → store; the spec's own first.
         draws: members of the spec's own sweep, at most.
         presets: the spec's own is added.
         days: levels of stocks, where the spec gives one number or none.
-
-    Raises:
-        SpecError: a calibration, which has no sweep to vary.
     """
-    if spec.infer is not None:
-        raise SpecError(
-            [spec.problem("infer", "a calibration", "robustness is of a sweep; take a run of what it found")]
-        )
     presets = tuple(dict.fromkeys([spec.model.preset, *presets]))
     productions, remarks = _productions(spec, sectors)
     stocks = _stocks(spec, days)
-    entries = list(_entries(spec, stocks, draws))
+    entries = list(_entries(spec, members, stocks, draws))
     n_draws = len(entries) // len(stocks)
     cells = tuple(
         _cell(spec, preset, production, (name, store), entries)
@@ -111,9 +106,10 @@ def _stocks(spec: Spec, days: Sequence[float]) -> dict[str, dict[str, float]]:
     return {f"× {times:.2g}": {key: max(1.0, times * value) for key, value in parts.items()} for times in TIMES}
 
 
-def _entries(spec: Spec, stocks: Mapping[str, Mapping[str, float]], draws: int) -> Iterator[dict[str, Any]]:
+def _entries(
+    spec: Spec, members: Members, stocks: Mapping[str, Mapping[str, float]], draws: int
+) -> Iterator[dict[str, Any]]:
     """What each member sets: stocks by stocks, and for each the draws."""
-    members = draw_members(spec)
     kept = np.unique(np.linspace(0, members.n - 1, min(draws, members.n)).round().astype(int))
     if spec.sweep.vary:
         kept = np.arange(min(draws, members.n))  # a longer sweep begins with the shorter one
@@ -122,7 +118,7 @@ def _entries(spec: Spec, stocks: Mapping[str, Mapping[str, float]], draws: int) 
             drawn = {
                 path: values[member].item()
                 for path, values in members.values.items()
-                if not path.startswith(path_of(STOCKS))
+                if not path.startswith(path_of(STOCKS)) and not path.endswith(".frequency")  # told of events, not set
             }
             yield {**drawn, **level}
 

@@ -18,8 +18,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
-from shockmesh.cluster.spec.binding import Bound, BoundShock, BoundTable, ever_hit
+from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundShock, BoundTable, ever_hit
 from shockmesh.cluster.spec.cautions import SPARE, STOPS
+from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import CutShock, DamageShock, FailuresShock, RecoveryShock
 from shockmesh.cluster.spec.values import Field
@@ -47,8 +48,12 @@ def acts_on(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
             yield f"shocks.{of.shock.name}: loss is {told}"
 
 
-def _acts_on(spec: Spec, bound: Bound, of: BoundShock | BoundTable, network: FirmNetwork) -> str | None:
+def _acts_on(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> str | None:
     shock = of.shock
+    if isinstance(of, BoundEvents):
+        return (
+            f"of {'capacity' if of.shock.on == 'production' else 'final demand'}, as the catalogue says of each event"
+        )
     if isinstance(of, BoundTable):
         hit = (np.asarray(of.factors) != 1).any(axis=0)
         of_what = _capacity(spec, bound, hit, network) if of.shock.on == "production" else "of final demand"
@@ -162,7 +167,7 @@ def critical_part(spec: Spec, bound: Bound, network: FirmNetwork) -> Float[np.nd
     return np.where(np.isinf(held[network.product]), 0.0, weight)
 
 
-def _act(spec: Spec, bound: Bound, of: BoundShock | BoundTable, network: FirmNetwork) -> Act | None:
+def _act(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> Act | None:
     """What a shock to capacity takes; None for other shocks."""
     spare = _typical(bound, SPARE[spec.model.switches.capacity_rule], network)
     if isinstance(of, BoundTable):
@@ -171,7 +176,7 @@ def _act(spec: Spec, bound: Bound, of: BoundShock | BoundTable, network: FirmNet
         left = np.asarray(of.factors)
         lost = np.maximum(1 - spare * left, 0).sum(axis=0)
         return Act(of.shock.name, (left != 1).any(axis=0), lost)
-    if not isinstance(of.shock, RecoveryShock) or of.shock.on != "production":
+    if not isinstance(of, BoundShock) or not isinstance(of.shock, RecoveryShock) or of.shock.on != "production":
         return None
     hit = ever_hit(of.places["where"], bound.members)
     given = {name: _at_median(bound, field, network) for name, field in of.fields.items() if field is not None}

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from shockmesh.cluster.running.run import RunSummary, run
+from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.naming import on_economy
+from shockmesh.cluster.spec.reference import flow
 from shockmesh.cluster.spec.source import SpecError
-from shockmesh.cluster.trust.design import DAYS, DRAWN, FACTORS, PRESETS, Design, make_design, measured
+from shockmesh.cluster.trust.design import DAYS, DRAWN, FACTORS, PRESETS, Design, make_design, measured, model_under
 from shockmesh.cluster.trust.variance import first_order
 from shockmesh.io.networks.generate import about, generate_network
 from shockmesh.io.networks.store import write_network
@@ -103,8 +105,11 @@ def robustness(
     economy = on_economy(load_spec(spec_path, overrides))
     spec, folder = economy.spec, Path(out)
     variable = measured(spec)
+    if spec.infer is not None:
+        raise SpecError([spec.problem("infer", "a calibration", "robustness is of a sweep; run what was found as one")])
+    members = bind(spec, economy.network).members
     networks, told = other_networks(spec, economy.network, folder, table, seeds, doing)
-    design = make_design(spec, economy.network.sectors, networks, draws, presets, days)
+    design = make_design(spec, economy.network.sectors, members, networks, draws, presets, days)
     written, _ = _losses(_done(spec_path, folder / AS_WRITTEN, overrides, address), spec, variable)
     losses: list[Float[np.ndarray, " member"]] = []
     unsteady: list[str] = []
@@ -129,15 +134,19 @@ def _check(out: Path, presets: Sequence[str], days: Sequence[float], seeds: int,
         out.is_dir() and {of.name for of in out.iterdir()} <= {AS_WRITTEN, CELLS, NETWORKS, ANSWER}
     ):
         raise RobustnessError(f"out: {out}: exists already, and is no folder of such a study")
-    for name in presets:
-        if name not in PUBLISHED:
-            raise RobustnessError(f"presets: {name}: no such preset; there are {', '.join(PUBLISHED)}")
+    _check_presets(presets)
     for level in days:
         if not DOMAINS["inventory_days"].admits(level):
             raise RobustnessError(f"days: {level:g}: {DOMAINS['inventory_days'].rule}")
     for name, value, most in (("networks", seeds, MOST_NETWORKS), ("members", draws, MOST_DRAWS)):
         if not 1 <= value <= most:
             raise RobustnessError(f"{name}: {value}: must be ≥ 1 and ≤ {most:,}")
+
+
+def _check_presets(presets: Sequence[str]) -> None:
+    for name in presets:
+        if name not in PUBLISHED:
+            raise RobustnessError(f"presets: {name}: no such preset; there are {', '.join(PUBLISHED)}")
 
 
 def _done(spec_path: str | Path, path: Path, overrides: Sequence[str], address: str | None) -> Path:
@@ -161,6 +170,29 @@ def _losses(path: Path, spec: Spec, variable: str) -> tuple[Float[np.ndarray, " 
         found, values = measure(ds, name), np.full(ds.sizes["member"], np.nan)
         values[np.isin(ds["member"].values, found.member)] = found.share().values
     return values, float(np.abs(1 - found.total[:, :quiet]).max(initial=0))
+
+
+def run_presets(specs: Sequence[str], presets: Sequence[str], folder: str | None, address: str | None) -> list[str]:
+    """Run a spec under several presets, or go on with that; the folders of the runs.
+
+    Raises:
+        RobustnessError: more than one spec, or a preset that there is not.
+        SpecError, ResultsError, ResumeError: as `run`.
+        Unfinished: a run was interrupted.
+    """
+    if len(specs) > 1:
+        raise RobustnessError(f"presets: {', '.join(specs)}: one spec at a time is run under presets")
+    _check_presets(presets)
+    spec = load_spec(specs[0])
+    out = Path(folder or f"{Path(specs[0]).stem}.presets")
+    models = {name: model_under(spec.model, name, _production(spec, name)) for name in presets}
+    said = {name: of.model_dump(mode="json", exclude_unset=True, exclude_none=True) for name, of in models.items()}
+    return [str(_done(specs[0], out / name, [f"model={flow(model)}"], address)) for name, model in said.items()]
+
+
+def _production(spec: Spec, preset: str) -> str:
+    """What the spec says of missing inputs, else what the preset does."""
+    return spec.model.production or PUBLISHED[preset].switches.production
 
 
 def _answer(

@@ -1,4 +1,4 @@
-"""Verbs that say how far to trust an answer: robustness."""
+"""Verbs that say how far to trust an answer: robustness, compare."""
 
 import argparse
 from pathlib import Path
@@ -43,7 +43,27 @@ def robustness(options: argparse.Namespace) -> int:
     return tell(options, {}, "\n".join([over, *more, told(numbers), f"wrote {out}"]))
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Say how runs differ, or members of them (RUN@3), or a spec under several presets, each against the first."""
+    from shockmesh.io.reports.comparing import compare_runs
+    from shockmesh.io.reports.comparison import as_lines, write_comparison
+
+    if options.presets:
+        from shockmesh.cluster.trust.robustness import Unfinished, run_presets
+
+        try:
+            options.runs = run_presets(options.runs, options.presets, options.runs_in, options.address)
+        except Unfinished as stopped:
+            return refuse(options.json, [str(stopped)], PARTLY_DONE)
+    found = compare_runs(options.runs, options.variable)
+    lines = list(as_lines(found))
+    if options.out:
+        lines.append(f"wrote {write_comparison(found, options.out)}")
+    return tell(options, found.to_dict(), "\n".join(lines))
+
+
 def add_verbs(verbs: Any) -> None:
+    _add_compare(verbs)
     parser = add_verb(verbs, "robustness", robustness, "how much of an answer is the model's", "spec")
     add_overrides(parser)
     parser.add_argument("-o", "--out", help="the folder of all runs; default: the spec's name with .robustness")
@@ -54,6 +74,18 @@ def add_verbs(verbs: Any) -> None:
     parser.add_argument("--table", help="that the network was generated from; default: the one beside it")
     parser.add_argument("--networks", type=int, default=3, help="drawn from that table, the spec's own counted")
     parser.add_argument("--members", type=int, default=4, help="of the spec's own sweep, at most")
+    parser.add_argument("--address", default="local", help="a Ray cluster, for many members; default: this process")
+
+
+def _add_compare(verbs: Any) -> None:
+    parser = add_verb(verbs, "compare", compare, "how runs differ, with paired uncertainty")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="folders of runs; RUN@3 is a member; with --presets a spec"
+    )
+    parser.add_argument("-o", "--out", help="an HTML file of the comparison")
+    parser.add_argument("--variable", help="whose loss; default: the most telling that all have recorded")
+    parser.add_argument("--presets", type=_words, help="run the spec under these, and compare the runs")
+    parser.add_argument("--runs-in", help="the folder of these runs; default: the spec's name with .presets")
     parser.add_argument("--address", default="local", help="a Ray cluster, for many members; default: this process")
 
 
