@@ -162,7 +162,7 @@ def test_the_verb_compares_presets_runs_and_members(spec: str, capsys: Any):
         f"{runs[0]} {runs[0]}@9": "no member 9; there are 0 … 2",
         f"{runs[0]} {runs[0]}": "named twice",
         f"{runs[0]} nowhere": "nowhere: no run here",
-        f"{runs[0]} {runs[1]} --variable value_added": "hamid2025: variable: value_added: not recorded; there is output",
+        f"{runs[0]} {runs[1]} --variable value_added": "hamid2025: variable: value_added: not recorded; there",
         "s.yaml t.yaml --presets literal": "s.yaml, t.yaml: one spec at a time",
         "s.yaml --presets nonesuch": "presets: nonesuch: no such preset",
     }.items():

@@ -104,13 +104,11 @@ def _variable(runs: Mapping[str, xr.Dataset], asked: str | None) -> str:
     have = {name: list(dict.fromkeys(quantity(of) for of in recorded(ds))) for name, ds in runs.items()}
     for name, recorded_ in have.items():
         if asked is not None and asked not in recorded_:
-            raise CompareError(
-                f"{name}: variable: {asked}: not recorded; there is {', '.join(recorded_) or 'nothing that can be lost'}"
-            )
+            raise CompareError(f"{name}: variable: {asked}: not recorded; there is {', '.join(recorded_) or 'no flow'}")
     first, others = next(iter(have.values())), [*have.values()][1:]
     common = [name for name in first if all(name in other for other in others)]
     if not common:
-        said = "; ".join(f"{name}: {', '.join(of) or 'nothing that can be lost'}" for name, of in have.items())
+        said = "; ".join(f"{name}: {', '.join(of) or 'no flow'}" for name, of in have.items())
         raise CompareError(f"no variable that all have recorded: {said}")
     return asked or common[0]
 
