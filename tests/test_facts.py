@@ -4,7 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shockmesh.io.networks.facts import describe_network, findings, largest_component, scaling, tail_exponent
+from shockmesh.io.networks.facts import (
+    describe_network,
+    findings,
+    largest_component,
+    scaling,
+    tail_exponent,
+    walnut,
+)
 from shockmesh.io.networks.generate import generate_network
 from shockmesh.io.networks.store import write_network
 from shockmesh.kernels.network import firm_network
@@ -25,6 +32,14 @@ def test_largest_component_of_known_networks() -> None:
     chain = np.arange(500)
     shuffled = np.random.default_rng(0).permutation(501)
     assert largest_component(firm_network(shuffled[chain], shuffled[chain + 1], np.ones(500), np.ones(501))) == 1
+
+
+def test_core_and_half_shells_of_known_networks() -> None:
+    """A ring of three, fed by a chain of two, feeding one firm; a pair apart; and one alone."""
+    ring = [0, 1, 2], [1, 2, 0]
+    fed = [3, 4, 1, 6], [4, 0, 5, 7]
+    network = firm_network([*ring[0], *fed[0]], [*ring[1], *fed[1]], [1.0] * 7, [1.0] * 9)
+    assert walnut(network) == pytest.approx((3 / 9, 2 / 9, 1 / 9))
 
 
 def test_describe_puts_published_facts_beside(tmp_path: Path) -> None:
