@@ -11,12 +11,12 @@ from contextlib import redirect_stderr
 from importlib.metadata import version
 from io import StringIO
 
-from shockmesh.cluster.verbs import data, machine, rankings, runs, specs, trust
+from shockmesh.cluster.verbs import data, machine, rankings, risks, runs, specs, trust
 from shockmesh.cluster.verbs.options import Verb
 from shockmesh.cluster.verbs.printing import BAD_INPUT, INTERRUPTED, refuse
 from shockmesh.io.stores.disks import reason
 
-FAMILIES = (data, specs, runs, trust, rankings, machine)
+FAMILIES = (data, specs, runs, trust, risks, rankings, machine)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

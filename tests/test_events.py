@@ -15,6 +15,7 @@ from shockmesh.cluster.spec.events import counted
 from shockmesh.cluster.spec.load import Spec, SpecError
 from shockmesh.io.inputs.events import Events, count_events, groups, read_events
 from shockmesh.io.inputs.scenarios import ScenarioError
+from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.network import FirmNetwork
 from toy import DAYS, MakeSpec
 
@@ -148,7 +149,9 @@ def test_a_damage_is_a_share_of_the_capital_that_is_there(toy: FirmNetwork, make
     there = 100 * toy.value_added[toy.region == 0].sum()
     rows = f"event,region,damage\na,ESP,{0.3 * there}\n"
     _, scenario = Simulator(spec_of(make, tmp_path, rows, {"capital_days": 100}), toy).inputs(range(1))
-    loss = np.asarray(scenario.productivity[0].loss)[:, 0]
+    shock = scenario.productivity[0]
+    assert isinstance(shock, Recovery)
+    loss = np.asarray(shock.loss)[:, 0]
     np.testing.assert_allclose(loss, np.where(toy.region == 0, 0.3, 0), rtol=1e-6)
     with pytest.raises(ScenarioError, match=r"damage: a in ESP: .* of .*: must be at most the capital there"):
         bind(spec_of(make, tmp_path, rows, {"capital_days": 29}), toy)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from shockmesh.cluster.spec.designs import design_rules
 from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.models import KEYS, Spec
 from shockmesh.cluster.spec.problems import pydantic_problems
@@ -53,7 +54,7 @@ def _parse(source: Source, folder: Path | None) -> Spec:
     except ValidationError as error:
         raise SpecError(pydantic_problems(error, source, KEYS)) from error
     spec._source = source
-    _refuse(spec, broken_rules(spec))
+    _refuse(spec, [*broken_rules(spec), *design_rules(spec)])
     return spec
 
 

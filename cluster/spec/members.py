@@ -1,7 +1,8 @@
 """The members of a sweep: which value each path takes in each.
 
-The key of a member and a path is fold_in(fold_in(key(seed), member), crc32(path)): a value depends on neither the
-other members nor the other paths, so a longer sweep begins with the shorter one.
+With the design random, the key of a member and a path is fold_in(fold_in(key(seed), member), crc32(path)): a value
+depends on neither the other members nor the other paths, so a longer sweep begins with the shorter one. Other designs:
+`designs.py`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
+from shockmesh.cluster.spec.designs import points
 from shockmesh.cluster.spec.domains import Domain, base_of
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.rules import targets
@@ -40,7 +42,10 @@ def draw_members(spec: Spec) -> Members:
         SpecError: a member draws a value outside its domain, or a recovery that starts before the shock.
     """
     sweep, n = spec.sweep, spec.members
-    if sweep.vary:
+    if sweep.vary and sweep.design != "random":
+        at = points(sweep.design, sweep.seed, n, len(sweep.vary)).T
+        values = {path: drawn.quantile(u) for (path, drawn), u in zip(sweep.vary.items(), at, strict=True)}
+    elif sweep.vary:
         values = {path: drawn.quantile(uniforms(sweep.seed, n, path)) for path, drawn in sweep.vary.items()}
     elif sweep.grid:
         combinations = list(product(*sweep.grid.values()))

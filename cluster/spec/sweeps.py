@@ -1,7 +1,7 @@
 """The sweep of a spec: its members, and what differs between them."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, model_validator
 from shockmesh.cluster.spec.distributions import Scalar
@@ -36,7 +36,15 @@ class Sweep(Frozen):
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = key(
         0, "of all that is drawn: a longer sweep begins with the shorter one of its seed", 7
     )
-    members: Count | None = key(None, "how many simulations; left out: as many as grid or list makes, or 1", 64)
+    design: Literal["random", "latin_hypercube", "sobol", "saltelli"] = key(
+        "random",
+        "how the numbers of vary are spread: independent draws, evenly (latin_hypercube; sobol, 2^k members), or as "
+        "`shockmesh indices` needs them (saltelli, (paths + 2) · 2^k members)",
+        "sobol",
+    )
+    members: Count | None = key(
+        None, "how many simulations; left out: as many as grid or list makes, or a catalogue has events, or 1", 64
+    )
     vary: dict[str, Drawn] = key(
         {}, "path → distribution, drawn for each member", {"shocks.lockdown.loss": {"uniform": [0.3, 0.8]}}
     )

@@ -1,0 +1,101 @@
+"""Verbs that say what may be lost and why: risk, indices."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from shockmesh.cluster.verbs.options import add_verb
+from shockmesh.cluster.verbs.printing import show, tell
+
+if TYPE_CHECKING:
+    from shockmesh.io.risk import Estimate
+
+
+OF = "what is lost, as recorded; default: what the report shows first"
+
+
+def risk(options: argparse.Namespace) -> int:
+    """Say what a run may lose: the expected annual loss, losses by return period, VaR and expected shortfall, each with
+    its error. Of events with frequencies a year's; of other members a member's, all alike."""
+    from shockmesh.io.results import open_run
+    from shockmesh.io.risk import risk_of
+
+    with open_run(options.run) as opened:
+        found = risk_of(opened, options.of, options.level, options.years)
+    if options.out:
+        found.curve.to_csv(options.out, index=False)
+    if options.json:
+        return tell(options, found.as_dict() | {"curve": found.curve.to_dict("list")}, "")
+    often = "" if found.frequency is None else f" events, {found.frequency:.4g} a year"
+    whose = "a year's" if often else "a member's"
+    rows = {
+        "expected annual loss" if often else "mean loss": _told(found.mean, found.unit),
+        **{f"loss of {years:g} years": _told(of, found.unit) for years, of in found.return_levels.items()},
+        **{f"{whose} VaR, {100 * level:g} %": _told(of, found.unit) for level, of in found.var.items()},
+        **{f"{whose} ES, {100 * level:g} %": _told(of, found.unit) for level, of in found.es.items()},
+        **({"left out": f"{found.left_out} members that failed"} if found.left_out else {}),
+        **({"curve": options.out} if options.out else {}),
+    }
+    what = f"{found.measure.replace('_', ' ')} lost over {found.days} days"
+    return show(options, rows, f"{options.run}: {what}, {found.members:,}{often or ' members'}")
+
+
+def indices(options: argparse.Namespace) -> int:
+    """Say how much of a run's loss each of its numbers decides, alone and with others, by Sobol' indices. The run needs
+    sweep.design: saltelli."""
+    from shockmesh.io.indices import run_indices
+    from shockmesh.io.results import open_run, read_manifest
+
+    with open_run(options.run) as opened:
+        found = run_indices(opened, read_manifest(options.run).get("spec", {}), options.of)
+    if options.out:
+        found.to_csv(options.out, index=False)
+    if options.json:
+        return tell(options, {"indices": found.to_dict("records")}, "")
+    rows = {
+        row["path"]: ", ".join(
+            f"{words} {row[kind]:.3f} ({row[f'{kind}_low']:.3f} to {row[f'{kind}_high']:.3f})"
+            for kind, words in (("first_order", "alone"), ("total", "with others"))
+        )
+        for row in found.sort_values("total", ascending=False).to_dict("records")
+    }
+    return show(options, rows, f"{options.run}: share of the loss's variance, and where 90 % of resamples lie")
+
+
+def _told(of: "Estimate", unit: str) -> str:
+    from shockmesh.io.reports.headline import money_text
+
+    low, high = (money_text(end, unit) for end in (of.low, of.high))
+    return f"{money_text(of.value, unit)} ({low} to {high})"
+
+
+def _levels(text: str) -> list[float]:
+    """Levels of VaR and ES."""
+    return _numbers(text, lambda level: 0 < level < 1, "between 0 and 1")
+
+
+def _years(text: str) -> list[float]:
+    """Return periods."""
+    return _numbers(text, lambda years: years > 0, "above 0")
+
+
+def _numbers(text: str, holds: Any, rule: str) -> list[float]:
+    try:
+        numbers = [float(one) for one in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(map(holds, numbers)):
+        raise argparse.ArgumentTypeError(f"{text}: must be numbers {rule}, split by commas")
+    return numbers
+
+
+def add_verbs(verbs: Any) -> None:
+    told = add_verb(verbs, "risk", risk, "expected losses, return periods, VaR and ES of a run", "run")
+    told.add_argument(
+        "--of", metavar="VARIABLE", help="what is lost, as recorded; default: what the report shows first"
+    )
+    told.add_argument("--level", type=_levels, default="0.95,0.99", help="of VaR and ES; default: 0.95,0.99")
+    told.add_argument("--years", type=_years, default="10,50,100,250", help="return periods; default: 10,50,100,250")
+    told.add_argument("-o", "--out", help="a CSV of the exceedance curve; default: none")
+    shares = add_verb(verbs, "indices", indices, "Sobol' indices: which numbers decide a run's loss", "run")
+    shares.add_argument("--of", metavar="VARIABLE", help=OF)
+    shares.add_argument("-o", "--out", help="a CSV; default: none")
