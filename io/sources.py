@@ -118,7 +118,7 @@ TABLES = {
         "million EUR",
     ),
     "naio": About(
-        "naio", "Eurostat's naio_10_cp1700 or its kin, TSV or SDMX-CSV (say --region)",
+        "naio", "Eurostat's naio_10_cp1700 or its kin, or cp15 with cp1610, TSV or SDMX-CSV (say --region)",
         "Eurostat national input-output table", "Eurostat: reuse with acknowledgement (CC BY 4.0)",
         "Eurostat, ESA supply, use and input-output tables",
     ),

@@ -1,11 +1,8 @@
 """Eurostat's database, as TSV and as SDMX-CSV: FIGARO, and national tables."""
 
-import gzip
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import pytest
+from eurostat import Cells, write_sdmx, write_tsv
 from shockmesh.io.sources import Said
 from shockmesh.io.tables.importing import import_table, kind_of
 from shockmesh.io.tables.store import TableError, open_table
@@ -13,26 +10,6 @@ from shockmesh.io.tables.store import TableError, open_table
 REGIONS, SECTORS, FINAL = ["AT", "DE"], ["A01", "C10-C12"], ["P3_S14", "P5M"]
 DATABASE = ["freq", "ind_use", "ind_ava", "c_dest", "unit", "c_orig"]
 NATIONAL = ["freq", "unit", "stk_flow", "ind_use", "ind_ava", "geo"]
-
-type Cells = dict[tuple[str, ...], Sequence[float | str | None]]
-
-
-def write_tsv(file: Path, names: list[str], cells: Cells, years: list[int]) -> Path:
-    top = "\t".join([",".join(names) + "\\TIME_PERIOD", *map(str, years)])
-    lines = ["\t".join([",".join(key), *(": " if v is None else f"{v} p" for v in of)]) for key, of in cells.items()]
-    file.write_bytes(gzip.compress("\n".join([top, *lines, ""]).encode()))
-    return file
-
-
-def write_sdmx(file: Path, names: list[str], cells: Cells, years: list[int]) -> Path:
-    top = ",".join(["DATAFLOW", "LAST UPDATE", *names, "TIME_PERIOD", "OBS_VALUE", "OBS_FLAG"])
-    lines = [
-        ",".join(["ESTAT:X(1.0)", "19/04/23 23:00:00", *key, str(year), "" if v is None else str(v), ""])
-        for key, of in cells.items()
-        for year, v in zip(years, of, strict=True)
-    ]
-    file.write_text("\n".join([top, *lines, ""]))
-    return file
 
 
 @pytest.fixture

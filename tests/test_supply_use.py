@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 import pytest
+from eurostat import Cells, write_tsv
 from hypothesis import given
 from hypothesis import strategies as st
 from national import Lines, padded
@@ -195,3 +196,56 @@ def test_exports_of_mario_that_are_not_whole_are_refused(tmp_path, flows):
     lines = sheet(labels("Sector", SECTORS), labels("Sector", SECTORS) + labels("Consumption category", FINAL), flows)
     with pytest.raises(TableError, match="unit: M EUR, kg: all of level Sector must have one"):
         import_table("mario", workbook(tmp_path / "m_2014.xlsx", lines, units), tmp_path / "t.zarr")
+
+
+CPA, NACE = ["A01", "C10-C12", "L68"], ["A01", "C10-C12"]
+SUPPLY, USES = (
+    ["freq", "unit", "stk_flow", "ind_impv", "prd_amo", "geo"],
+    ["freq", "unit", "stk_flow", "ind_use", "prd_ava", "geo"],
+)
+
+
+def eurostat(folder: Path, flow: str, margins: float = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A country's supply and use, with Eurostat's sums; what is made, domestic inputs and final uses, imports."""
+    rng = np.random.default_rng(0)
+    made, homes = rng.uniform(1, 9, (3, 2)), rng.uniform(1, 9, (3, 2))
+    final = np.column_stack([rng.uniform(20, 30, 3), rng.uniform(1, 5, 3)])  # households, exports
+    made *= ((homes.sum(1) + final.sum(1)) / made.sum(1))[:, None]
+    imports = np.array([4.0, 2, 0])
+    kept = 1 - imports / (made.sum(1) + imports - final[:, 1])  # so that proportionality gives domestic uses back
+    used, bought = homes / kept[:, None], final / np.column_stack([kept, np.ones(3)])
+    uses = np.column_stack([used, bought] if flow == "TOTAL" else [homes, final])
+    uses[:, 2] += margins
+    cells: dict[str, Cells] = {"cp15": {}, "cp16": {}}
+    for i, product in enumerate([*(f"CPA_{code}" for code in CPA), "TOTAL"]):
+        supplied = dict(zip([*NACE, "P7", "TS_BP"], [*made[i], imports[i], 0], strict=True)) if i < 3 else {"A01": 1.0}
+        for code, value in supplied.items():
+            cells["cp15"]["A", "MIO_EUR", "TOTAL", code, product, "AT"] = [float(value)]
+        for code, value in zip([*NACE, "P3_S14", "P6", "TOTAL"], [*uses[min(i, 2)], 0], strict=True):
+            cells["cp16"]["A", "MIO_EUR", flow, code, product, "AT"] = [float(value)]
+    write_tsv(folder / "estat_naio_10_cp15.tsv.gz", SUPPLY, cells["cp15"], [2019])
+    write_tsv(folder / "estat_naio_10_cp1610.tsv.gz", USES, cells["cp16"], [2019])
+    return made, homes, final, imports
+
+
+@pytest.mark.parametrize("flow", ["DOM", "TOTAL"])
+def test_supply_and_use_of_eurostat_become_industries(tmp_path, flow):
+    made, homes, final, _ = eurostat(tmp_path, flow)
+    assert kind_of(tmp_path) == "naio"
+    import_table("naio", tmp_path, tmp_path / "t.zarr", Said(region="AT"))
+    shares = made.T / made.sum(1)
+    with open_table(tmp_path / "t.zarr") as table:
+        assert (table.sector.values.tolist(), table.category.values.tolist()) == (NACE, ["P3_S14", "P6"])
+        np.testing.assert_allclose(table.Z.values.reshape(2, 2), shares @ homes, rtol=1e-9)
+        np.testing.assert_allclose(table.Y.values.reshape(2, 2), shares @ final, rtol=1e-9)
+        np.testing.assert_allclose(table.output.values.ravel(), made.sum(0), rtol=1e-9)
+
+
+def test_a_use_table_alone_or_at_other_prices_is_refused(tmp_path):
+    eurostat(tmp_path, "DOM", margins=5)
+    with pytest.raises(
+        TableError, match=r"A01: supply 42\S+ at basic prices, uses 47\S+: a use table at basic prices is needed"
+    ):
+        import_table("naio", tmp_path, tmp_path / "t.zarr")
+    with pytest.raises(TableError, match="are needed; there are 0 with ind_impv, prd_amo, 1 with ind_use, prd_ava"):
+        import_table("naio", tmp_path / "estat_naio_10_cp1610.tsv.gz", tmp_path / "t.zarr")
