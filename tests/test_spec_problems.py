@@ -35,7 +35,8 @@ BAD = {
     "unknown key": (
         "horizon:",
         "horizn: {days: 1}\nhorizon:",
-        "3: horizn: {'days': 1}: unknown key, did you mean «horizon»?",
+        "3: horizn: {'days': 1}: unknown key, did you mean «horizon»?; there are economy, year, model, horizon, "
+        "shocks, sweep, record, resources, observe, infer, precision, engine",
     ),
     "missing key": ("{days: 365}", "{}", "3: horizon.days: missing: required"),
     "days of zero": ("days: 365", "days: 0", "3: horizon.days: 0: must be greater than or equal to 1"),
@@ -47,7 +48,7 @@ BAD = {
     "no such preset": (
         "hamid2025",
         "hamid2024",
-        f"2: model.preset: hamid2024: no such preset; there are {', '.join(PRESETS)}",
+        f"2: model.preset: hamid2024: no such preset, did you mean «hamid2025»?; there are {', '.join(PRESETS)}",
     ),
     "no such production function": (
         "inventory_days: {default",

@@ -4,7 +4,7 @@ Everything that can only be checked against the economy is checked here, once, b
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,7 +176,9 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
             yield spec.problem(path, name, str(error))
             continue
         if not found:
-            yield spec.problem(path, name, f"no such {key} in the economy" + _alternatives(str(name), known))
+            yield spec.problem(
+                path, name, f"no such {key} in the economy" + _alternatives(str(name), known, directory.words(key))
+            )
 
 
 def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
@@ -210,9 +212,10 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
             yield from ((f"{path}.{part}.{name}", key, name) for name in names)
 
 
-def _alternatives(name: str, known: dict[str, int]) -> str:
+def _alternatives(name: str, known: dict[str, int], words: Sequence[str]) -> str:
+    """Codes, plain names and groups that look alike; if there are none, the first codes."""
     shown = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")
-    return suggestion(name, list(known), 3) or f"; it has {len(known)}: {shown}"
+    return suggestion(name, [*known, *words], 3) or f"; it has {len(known)}: {shown}"
 
 
 def _empty(spec: Spec, bound: BoundAny, members: Members, network: FirmNetwork) -> Iterator[Problem]:
@@ -239,6 +242,8 @@ def _empty(spec: Spec, bound: BoundAny, members: Members, network: FirmNetwork) 
             if not selection.matching(**names).any():
                 given = names or selection.where.model_dump(exclude_defaults=True)
                 yield spec.problem(f"{path}.{place}", given, "no firm matches")
+            elif (most := selection.where.largest or 0) > (n := selection.matching(**names).sum()):
+                yield spec.problem(f"{path}.{place}.largest", most, f"only {n} firms are in this place")
     for name, field in bound.fields.items():
         if field is not None:
             yield from _uncovered(spec, f"{path}.{name}", field, hit, members, network)

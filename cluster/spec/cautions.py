@@ -60,7 +60,7 @@ def _final_goods(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str
         (of.delay.path, of.delay.destination, np.isin(everyone, wide.supplier[of.goods.links])) for of in bound.delays
     ]
     for path, buyers, sells in (*routes, *ways):
-        if buyers.sector or buyers.firm:
+        if buyers.sector or buyers.firm or buyers.largest:
             continue
         share = network.final_demand[sells].sum() / (network.output[sells].sum() or 1)
         if share > 0:

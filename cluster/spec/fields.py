@@ -24,6 +24,7 @@ from pydantic import (
 )
 from shockmesh.cluster.spec.distributions import Distribution, Scalar, parse_distribution, same_kind
 from shockmesh.cluster.spec.domains import DATE, DOMAINS, Domain
+from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.io.inputs.calendar import date_in
 
 SURVEYED = "surveyed"  # what a spec says for the criticality that ships (`io/inputs/survey`), in place of a file
@@ -50,7 +51,7 @@ def _id_text(value: object) -> object:
 def known(kind: str, names: Sequence[str], value: str) -> str:
     """One of some names. Raises ValueError, with all of them, if it is none."""
     if value not in names:
-        raise ValueError(f"no such {kind}; there are {', '.join(names)}")
+        raise ValueError(f"no such {kind}{suggestion(value, names)}; there are {', '.join(names)}")
     return value
 
 

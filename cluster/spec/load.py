@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 from shockmesh.cluster.spec.designs import design_rules
 from shockmesh.cluster.spec.fields import SURVEYED
-from shockmesh.cluster.spec.models import KEYS, Spec
+from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.problems import pydantic_problems
 from shockmesh.cluster.spec.rules import Broken, broken_rules, missing_files
 from shockmesh.cluster.spec.source import Source, SpecError, read_source
@@ -52,7 +52,9 @@ def _parse(source: Source, folder: Path | None) -> Spec:
         context = {"folder": folder, "start": start_of(source.data)}
         spec = _complete(Spec.model_validate(source.data, context=context))
     except ValidationError as error:
-        raise SpecError(pydantic_problems(error, source, KEYS)) from error
+        from shockmesh.cluster.spec.reference import unknown_key  # reads the schema of a spec, for messages alone
+
+        raise SpecError(pydantic_problems(error, source, unknown_key)) from error
     spec._source = source
     _refuse(spec, [*broken_rules(spec), *design_rules(spec)])
     return spec

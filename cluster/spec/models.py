@@ -9,7 +9,7 @@ from pydantic import (
     Field,
     PrivateAttr,
 )
-from shockmesh.cluster.spec.boario import BOARIO, ORDER_TYPES, Renamed, either_name
+from shockmesh.cluster.spec.boario import ORDER_TYPES, Renamed, either_name
 from shockmesh.cluster.spec.delays import Delay
 from shockmesh.cluster.spec.fields import (
     AdjustmentDays,
@@ -326,13 +326,3 @@ class Spec(Frozen):
         """A problem at a path of this spec, placed at its line where it was read from a file."""
         keys = locate(self._source.data, path) if isinstance(path, str) else path
         return self._source.problem(keys, value, rule)
-
-
-def _parts(of: type[Frozen]) -> list[type[Frozen]]:
-    return [of, *(part for below in of.__subclasses__() for part in _parts(below))]
-
-
-KEYS = (  # every key that a spec may have
-    *BOARIO.values(),
-    *(field.alias or name for part in _parts(Frozen) for name, field in part.model_fields.items()),
-)

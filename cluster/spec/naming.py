@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 from shockmesh.cluster.spec.events import counted
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.selection import own_names
+from shockmesh.cluster.spec.selection import Directory, Selection, own_names
+from shockmesh.cluster.spec.shocks import Where
 from shockmesh.cluster.spec.source import KeyPath, Problem, SpecError
 from shockmesh.io.inputs.names import Kind, NamesError, group_of, meant
 from shockmesh.io.networks.industries import load_economy
@@ -27,6 +29,9 @@ KINDS: dict[str, Kind] = {  # fields that name regions or sectors, in a list or 
     "builders": "sector",
     "energy": "sector",
 }
+
+
+SHOWN = 10  # firms
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class _Found:
     spec: Spec
     codes: dict[Kind, tuple[str, ...]]
     own: Mapping[str, str]  # names of sectors that the economy brings
+    directory: Directory
     problems: list[Problem] = field(default_factory=list[Problem])
     remarks: dict[str, None] = field(default_factory=dict[str, None])
 
@@ -70,7 +76,7 @@ def on_economy(spec: Spec) -> OnEconomy:
     """
     spec = counted(spec)
     network = load_economy(spec.economy, spec.year)
-    found = _Found(spec, {"region": network.regions, "sector": network.sectors}, own_names(network))
+    found = _Found(spec, {"region": network.regions, "sector": network.sectors}, own_names(network), Directory(network))
     resolved: Spec = _resolved(found, spec, ())
     if found.problems:
         raise SpecError(found.problems)
@@ -87,14 +93,38 @@ def _members(kind: Kind, word: str, found: list[str]) -> str:
 
 def _resolved(found: _Found, value: Any, path: KeyPath) -> Any:
     """A part of a spec with codes in place of names."""
+    if isinstance(value, Where) and value.largest is not None:
+        return _ranked(found, value.model_copy(update=_parts(found, value, path)), path)
     if isinstance(value, BaseModel):
-        parts = {name: _part(found, name, getattr(value, name), (*path, name)) for name in type(value).model_fields}
-        changed = {name: part for name, part in parts.items() if part is not getattr(value, name)}
+        changed = _parts(found, value, path)
         return value.model_copy(update=changed) if changed else value
     if isinstance(value, tuple) and any(isinstance(one, BaseModel) for one in value):
         parts_ = tuple(_resolved(found, one, (*path, i)) for i, one in enumerate(value))
         return parts_ if any(a is not b for a, b in zip(parts_, value, strict=True)) else value
     return value
+
+
+def _parts(found: _Found, value: BaseModel, path: KeyPath) -> dict[str, Any]:
+    """The fields of a model that change."""
+    fields = type(value).model_fields
+    parts = {name: _part(found, name, getattr(value, name), (*path, of.alias or name)) for name, of in fields.items()}
+    return {name: part for name, part in parts.items() if part is not getattr(value, name)}
+
+
+def _ranked(found: _Found, where: Where, path: KeyPath) -> Where:
+    """The largest firms of a place are told, unless a sweep moves it; by ESRI, which takes a while, they are fixed."""
+    place = found.spec._source.label(path)
+    if any(swept.startswith(f"{place}.") for swept in found.spec.sweep.paths) or found.problems:
+        return where
+    firms = np.flatnonzero(Selection(place, where, 0, found.directory).matching())
+    ids = [str(found.directory.network.firm[firm]) for firm in firms]
+    if len(ids) < (where.largest or 0):
+        return where  # refused when it is bound
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    found.remarks[f"{place}: the {len(ids)} largest by {where.top_by}: {', '.join(ids[:SHOWN])}{more}"] = None
+    if where.top_by != "esri":
+        return where
+    return Where(firm=tuple(ids), share=where.share, redraw=where.redraw)
 
 
 def _part(found: _Found, name: str, value: Any, path: KeyPath) -> Any:

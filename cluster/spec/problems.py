@@ -1,11 +1,14 @@
 """Pydantic's errors as problems of a source: one line each, placed, in the words of this package."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from shockmesh.cluster.spec.source import KeyPath, Problem, Source
+
+type Location = tuple[int | str, ...]
 
 _RULES = {
     "missing": "required",
@@ -21,8 +24,8 @@ _RULES = {
 }
 
 
-def pydantic_problems(error: ValidationError, source: Source, keys: Sequence[str]) -> list[Problem]:
-    """One problem for each field that pydantic refuses; `keys` are the names to suggest for an unknown one."""
+def pydantic_problems(error: ValidationError, source: Source, unknown: Callable[[Location], str]) -> list[Problem]:
+    """One problem for each field that pydantic refuses; `unknown` is the rule that an unknown key breaks."""
     problems: dict[KeyPath, Problem] = {}
     for found in error.errors(include_url=False):
         path, value = _path(source.data, found["loc"], absent=found["type"] == "missing"), found["input"]
@@ -30,16 +33,20 @@ def pydantic_problems(error: ValidationError, source: Source, keys: Sequence[str
             value = "missing"
         elif found["type"] == "union_tag_invalid":
             path, value = (*path, "kind"), value["kind"]
-        problems.setdefault(path, source.problem(path, value, _rule(found, keys)))
+        problems.setdefault(path, source.problem(path, value, _rule(found, unknown)))
     return list(problems.values())
 
 
-def _rule(found: Any, keys: Sequence[str]) -> str:
+def _rule(found: Any, unknown: Callable[[Location], str]) -> str:
     kind, context = found["type"], found.get("ctx", {})
     if kind == "extra_forbidden":
-        return "unknown key" + suggestion(str(found["loc"][-1]), keys)
+        return unknown(found["loc"])
     if kind == "union_tag_invalid":
-        return f"no such kind; there are {context['expected_tags'].replace(chr(39), '')}"
+        kinds = context["expected_tags"].replace(chr(39), "")
+        return f"no such kind{suggestion(context['tag'], kinds.split(', '))}; there are {kinds}"
+    if kind in ("literal_error", "enum") and isinstance(found["input"], str):
+        words = re.findall(r"'([^']*)'", context["expected"])
+        return f"must be {context['expected']}{suggestion(found['input'], words)}"
     if kind == "value_error":
         return str(context["error"])
     told = str(found["msg"]).replace("Input should be", "must be").replace("String should", "must")

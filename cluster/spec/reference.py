@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from shockmesh.kernels.model import DEFAULTS, PRESETS
 KIND = "what kind of shock it is"  # of keys that may be one word only, and have no description
 NUMBERS = "by_firm"  # stands for any number that may differ between firms, in paths of the reference
 PER_FIRM = "PerFirm"
+SHOWN = 3  # places of a key
 KINDS = {
     "number": "number",
     "integer": "whole number",
@@ -87,6 +89,43 @@ def find(asked: str) -> list[Key]:
     names = [*(key.path for key in keys()), *(key.name for key in keys())]
     first = f"; there are {', '.join(key.path for key in keys() if '.' not in key.path)}"
     raise UnknownKeyError(f"no key «{asked}»" + (suggestion(asked, names) or first))
+
+
+def unknown_key(location: tuple[int | str, ...]) -> str:
+    """What to say of a key that is none where it stands: those alike, where else there is one, and all there are.
+
+    >>> unknown_key(("horizon", "day"))
+    'unknown key, did you mean «days»?; there are days, start'
+    """
+    name, known = str(location[-1]), allowed(location[:-1])
+    alike = suggestion(name, known)
+    elsewhere = [key.path for key in keys() if key.name == name or key.other_name == name][:SHOWN]
+    if not alike and not elsewhere and (other := get_close_matches(name, [key.name for key in keys()], 1, 0.8)):
+        elsewhere = [key.path for key in keys() if key.name == other[0]][:SHOWN]
+    there = f"; elsewhere there is {', '.join(elsewhere)}" if elsewhere else ""
+    return f"unknown key{alike}{there}; there are {', '.join(known)}"
+
+
+def allowed(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that a spec may have at a place, as pydantic names it: keys, positions in lists, and kinds of shocks."""
+    nodes = [spec_schema()]
+    for step in location:
+        nodes = list(_within(nodes, step)) or nodes  # a tag of pydantic's own: one of the same alternatives
+    return [name for node in nodes for name, of in node.get("properties", {}).items() if SAME_AS not in of]
+
+
+def _within(nodes: list[Node], step: int | str) -> Iterator[Node]:
+    """What a step leads to, each of its alternatives."""
+    for node in nodes:
+        properties: Node = node.get("properties", {})
+        if step in properties:
+            yield from _leaves(properties[step])
+        elif properties.get("kind", {}).get("const") == step:
+            yield node
+        elif isinstance(step, int) and isinstance(node.get("items"), dict):
+            yield from _leaves(node["items"])
+        elif isinstance(step, str) and isinstance(node.get("additionalProperties"), dict):
+            yield from _leaves(node["additionalProperties"])
 
 
 def below(key: Key) -> list[Key]:

@@ -21,6 +21,7 @@ from shockmesh.cluster.spec.shocks import (
     TableShock,
     TariffShock,
     domain_of,
+    place_of,
 )
 from shockmesh.cluster.spec.source import KeyPath
 from shockmesh.cluster.spec.unknowns import Observe, Spreads, Unknown
@@ -46,6 +47,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
         _suppliers,
         _delays,
         _shock_names,
+        _selections,
         _events,
         _s_shaped,
         _members,
@@ -141,6 +143,18 @@ def _delays(spec: Spec) -> Iterator[Broken]:
             yield (*here, "days"), delay.days.model_dump(exclude_defaults=True), f"must be one number {WITHOUT_STAGES}"
         elif delay.days % 1:
             yield (*here, "days"), delay.days, f"must be whole {WITHOUT_STAGES}"
+
+
+def _selections(spec: Spec) -> Iterator[Broken]:
+    """What firms are the largest by has to be read, and be the same in every member where it takes long to find."""
+    for i, shock in enumerate(spec.shocks):
+        for place in shock.PLACES:
+            where, here = place_of(shock, place), ("shocks", i, place, "top_by")
+            if where.largest is None and where.top_by != "output":
+                yield here, where.top_by, "is not read without largest"
+            moves = [path for path in spec.sweep.paths if path.startswith(f"shocks.{shock.name}.{place}.")]
+            if where.top_by == "esri" and any(path.rpartition(".")[2] in WHERE_NAMES for path in moves):
+                yield here, where.top_by, f"a sweep may not move a place whose firms are ranked by it: {moves[0]}"
 
 
 def _shock_names(spec: Spec) -> Iterator[Broken]:

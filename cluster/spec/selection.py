@@ -12,12 +12,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.spec.members import member_key, root_key
 from shockmesh.cluster.spec.rules import WHERE_NAMES
-from shockmesh.cluster.spec.shocks import Where
+from shockmesh.cluster.spec.shocks import Measure, Where
 from shockmesh.cluster.spec.values import Drawn
-from shockmesh.io.inputs.names import Kind, meant
+from shockmesh.io.inputs.names import Kind, groups_of, meant
+from shockmesh.io.inputs.names import named as named_codes
+from shockmesh.kernels.esri import esri
 from shockmesh.kernels.network import FirmNetwork
 
 SHOWN = 5  # firms
+BATCH = 32  # failures at a time, where firms are ranked by ESRI
 
 
 def named(network: FirmNetwork, firms: Int[np.ndarray, " some"]) -> str:
@@ -55,11 +58,34 @@ class Directory:
         found = meant(kinds[key], name, [*codes], own_names(self.network)) if key in kinds else []
         return [codes[code] for code in found]
 
+    def words(self, key: str) -> list[str]:
+        """What else than a code may name regions or sectors: their plain names, and groups of them."""
+        kinds: dict[str, Kind] = {"region": "region", "sector": "sector"}
+        if key not in kinds:
+            return []
+        plain = named_codes(kinds[key], [*self.codes(key)], own_names(self.network))
+        groups = groups_of(kinds[key]) if plain else {}
+        return [*(of.name for of in plain.values()), *groups, *(of.name for of in groups.values())]
+
     def labels(self, key: str) -> Int[np.ndarray, " firm"]:
         """The code of each firm."""
         if key == "firm":
             return np.arange(self.network.n_firms)
         return self.network.region if key == "region" else self.network.sector
+
+    def size(self, by: Measure) -> Float[np.ndarray, " firm"]:
+        """How large each firm is by a measure."""
+        network = self.network
+        if by == "esri":
+            return self._esri
+        return np.bincount(network.supplier, minlength=network.n_firms) if by == "customers" else getattr(network, by)
+
+    @cached_property
+    def _esri(self) -> Float[np.ndarray, " firm"]:
+        network = self.network
+        if not network.n_links:
+            return np.zeros(network.n_firms)
+        return np.asarray(esri(network, "all", batch=min(BATCH, network.n_firms)), np.float64)
 
     @cached_property
     def _firms(self) -> dict[str, int]:
@@ -84,13 +110,22 @@ class Selection:
                 is_wanted = np.zeros(len(self.directory.codes(key)), bool)
                 is_wanted[[code for name in wanted for code in self.directory.find(key, str(name))]] = True
                 chosen &= is_wanted[self.directory.labels(key)]
-        return chosen
+        return chosen if self.where.largest is None else self._largest(chosen, self.where.largest)
+
+    def _largest(self, chosen: Bool[np.ndarray, " firm"], most: int) -> Bool[np.ndarray, " firm"]:
+        """The largest of some firms; of equally large ones those that come first in the network."""
+        firms = np.flatnonzero(chosen)
+        first = np.argsort(-self.directory.size(self.where.top_by)[firms], kind="stable")[:most]
+        largest = np.zeros_like(chosen)
+        largest[firms[first]] = True
+        return largest
 
     def bought_at(self, drawn: Drawn) -> Float[np.ndarray, "region #member"]:
         """How far each region's consumers buy here, (region, member|1): all of them where its firms are named by region
         alone, a share of them where that is drawn, none where sectors or firms are named."""
         n, path = len(self.directory.codes("region")), f"{self.path}.region"
-        if any(getattr(self.where, key) or f"{self.path}.{key}" in drawn for key in ("sector", "firm")):
+        some = self.where.largest is not None
+        if some or any(getattr(self.where, key) or f"{self.path}.{key}" in drawn for key in ("sector", "firm")):
             return np.zeros((n, 1))
         share = drawn.get(f"{self.path}.share", 1.0 if self.where.share is None else self.where.share)
         of_members = [(name,) for name in drawn[path].tolist()] if path in drawn else [self.where.region]

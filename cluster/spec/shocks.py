@@ -9,6 +9,7 @@ from shockmesh.cluster.spec.fields import (
     AdjustmentDays,
     CapitalDays,
     Cost,
+    Count,
     DaysBetweenFailures,
     DetourDays,
     Duration,
@@ -31,11 +32,14 @@ from shockmesh.cluster.spec.fields import (
 )
 from shockmesh.kernels.mechanisms.courses import Course
 
+type Measure = Literal["output", "value_added", "final_demand", "customers", "esri"]
+
 
 class Where(Frozen):
     """Which firms: in any of the regions, and any of the sectors, and any of the firms named; empty means all.
 
-    Of those, `share` draws a fraction at random, each firm alike: afresh in each member, or once if `redraw` is off.
+    Of those, `largest` takes the first by a measure; `share` draws a fraction at random, each firm alike: afresh in
+    each member, or once if `redraw` is off.
     """
 
     region: Names = key(
@@ -45,8 +49,15 @@ class Where(Frozen):
         (), "sectors, by name, as region; both together: firms of these sectors in these regions", ["I", "G47"]
     )
     firm: FirmIds = key((), "firms, by id", ["mine"])
+    largest: Count | None = key(None, "how many of the firms named above, the largest first; left out: all", 10)
+    top_by: Measure = key(
+        "output",
+        "what firms are the largest by; esri: Economic Systemic Risk Index, with all inputs essential, as `shockmesh "
+        "esri` finds it, which takes a while on large networks",
+        "esri",
+    )
     share: Share | None = key(
-        None, "part of the firms named above that is drawn at random, each firm alike, at least one [share]", 0.1
+        None, "part of the firms so far that is drawn at random, each firm alike, at least one [share]", 0.1
     )
     redraw: bool = key(True, "whether each member of a sweep draws anew; false: once for all members", False)
 
