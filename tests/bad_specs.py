@@ -30,7 +30,8 @@ SPECS: dict[str, dict[str, Any]] = {
         "shocks": [
             STORM | {"loss": {"default": 0.5, "by_sector": {"s1": 0.1}, "by_region": {"AA": 0.2}}, "recovery_days": 4,
                      "recovery_start": 1},
-            {"name": "breaks", "kind": "failures", "days_between_failures": 9, "repair_days": 2},
+            {"name": "breaks", "kind": "failures", "days_between_failures": 9, "repair_days": 2,
+             "where": {"largest": 2}},
             {"name": "quake", "kind": "damage", "loss": 0.1, "builders": {"s1": 1.0, "s2": 1.0}, "rebuild_start": 1},
             {"name": "homes", "kind": "household_damage", "worth": 2, "builders": {"s1": 1.0}, "region": ["AA"]},
             {"name": "canal", "kind": "cut", "origin": {"region": ["AA"]}, "destination": {"region": ["BB"]},

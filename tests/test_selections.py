@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a key of another kind": (
         {"repair_days": 3}, {},
         "shocks.strike.repair_days: 3: unknown key, did you mean «recovery_days»?; elsewhere there is "
-        "shocks.failures.repair_days; there are name, kind, on, where, course, loss, onset, recovery_start, recovery_days",
+        "shocks.failures.repair_days; there are name, kind, on, where, course, loss, onset, ",
     ),
     "a key of another place": (
         {}, {"capacity": 2},
