@@ -32,7 +32,14 @@ from shockmesh.kernels.mechanisms.prices import (
 )
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.rationing import ration
-from shockmesh.kernels.mechanisms.rebuilding import Works, initial_works, productivity_left, works_done, works_today
+from shockmesh.kernels.mechanisms.rebuilding import (
+    Works,
+    asked_of_pools,
+    initial_works,
+    productivity_left,
+    works_done,
+    works_today,
+)
 from shockmesh.kernels.mechanisms.routes import (
     Transit,
     arrivals_today,
@@ -125,7 +132,8 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     spending = spending_today(layout, switches, parameters, productivity, state.level, state.spending)
     basket = basket_today(layout, parameters, market, final_demand_today(parameters, day.final_demand, spending))
     usual = final_orders(day.routes, basket.final_demand)
-    final_demand = sum(works.homes, usual)
+    pools = asked_of_pools(layout, works, day.rebuilding)
+    final_demand = sum((*works.homes, *pools), usual)
     demand = received + final_demand
     holding = _holding(layout, switches)
     pool_stock = segment_sum(state.stock, holding)
@@ -136,7 +144,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     idle = idle_fill(state.sourcing, inputs, most)
     share, met = ration(layout, switches, claims, received, final_demand, output, idle)
     served = safe_ratio(met, final_demand)
-    consumption = served * usual if works.homes else met
+    consumption = served * usual if works.homes or pools else met
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     sent = share * orders
     coming, consumption, ways = travelled(layout, parameters, state.ways, sent, consumption)
@@ -145,8 +153,9 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
         held = look_up(is_held(layout.product_days), holding)
         stock, transit = stock * held, tuple(of._replace(goods=of.goods * held) for of in transit)
-    done = works_done(works, share, served)
-    potential = _potential(layout, switches, demand - sum(done.homes) if done.homes else demand, most, done.capital)
+    done = works_done(layout, works, share, served, day.rebuilding)
+    built = [*done.homes, *(served * of for of in pools)]
+    potential = _potential(layout, switches, demand - sum(built) if built else demand, most, done.capital)
     levels = {"demand": pressure, "output": activity, "potential": potential}
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, lesser(pressure, inputs))

@@ -13,15 +13,6 @@ from shockmesh.kernels.network import FirmNetwork, firm_network
 from toy import MakeSpec
 
 
-def test_firms_that_nobody_rebuilds_are_named(make: MakeSpec):
-    alone = firm_network([0], [1], [1.0], [1.0, 2.0], sector=[0, 1], sectors=["A01", "I"], firm=["a", "b"])
-    quake = {"name": "quake", "kind": "damage", "loss": 0.5, "builders": {"A01": 1.0}}
-    with pytest.raises(SpecError) as caught:
-        bind(make(shocks=[quake]), alone)
-    says = "shocks.quake.builders: 1 firms buy from none of them (a): name a sector that each damaged firm buys from"
-    assert str(caught.value).endswith(says)
-
-
 @pytest.mark.parametrize(("written", "hit"), [("00456", [0]), ("456", [1]), (456, [1])])
 def test_ids_are_text(make: MakeSpec, written: str | int, hit: list[int]):
     ids = firm_network([0], [1], [1.0], [1.0, 2.0], firm=["00456", "456"])

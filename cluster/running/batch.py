@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from shockmesh.cluster.planning.plan import kept_as_table
 from shockmesh.cluster.running.devices import Batch, many_devices, on_host, one_device
-from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundTable, asked_to_build, bind, sells_energy
+from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundTable, asked_to_build, bind, pool_of, sells_energy
 from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.members import arrivals
 from shockmesh.cluster.spec.models import Spec
@@ -197,7 +197,8 @@ class Simulator:
         if isinstance(shock, DamageShock):
             numbers = _damage(given, hit["where"])
             builder = np.array([shock.builders.get(name, 0.0) for name in self.network.sectors])[self.network.sector]
-            return Damage(**self._arrays(numbers), builder=self._array(builder[:, None]))
+            pool = self._array(pool_of(shock, self.network)[:, None]) if bound.pooled else None
+            return Damage(**self._arrays(numbers), builder=self._array(builder[:, None]), pool=pool)
         if isinstance(shock, FailuresShock):
             numbers = {**_filled(given), "loss": _where_hit(given["loss"], hit["where"])}
             seed, path = self.spec.sweep.seed, f"shocks.{shock.name}.failures"

@@ -52,6 +52,7 @@ class BoundShock:
     places: dict[str, Selection]  # where, or origin and destination, or from and to, or none
     fields: dict[str, Field | None]  # its numbers
     failures: int = 0  # of each firm that are drawn, where the shock is failures
+    pooled: bool = False  # whether some firms are rebuilt by all who build, where the shock is damage
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,9 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
         for place in shock.PLACES
     }
     between = fields.get("days_between_failures")
-    return BoundShock(
-        shock, places, fields, failures_within(spec.horizon.days / between.least(members.values)) if between else 0
-    )
+    failures = failures_within(spec.horizon.days / between.least(members.values)) if between else 0
+    pooled = isinstance(shock, DamageShock) and (alone(shock, network) & ever_hit(places["where"], members)).any()
+    return BoundShock(shock, places, fields, failures, bool(pooled))
 
 
 def failures_within(mean: float) -> int:
@@ -248,7 +249,7 @@ def _empty(spec: Spec, bound: BoundAny, members: Members, network: FirmNetwork) 
         if field is not None:
             yield from _uncovered(spec, f"{path}.{name}", field, hit, members, network)
     if isinstance(bound.shock, DamageShock):
-        yield from _not_rebuilt(spec, bound.shock, hit, network)
+        yield from _not_rebuilt(spec, bound.shock, network)
     if (
         isinstance(bound.shock, CostShock)
         and bound.shock.on == "energy"
@@ -290,13 +291,27 @@ def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]
     return [dict(zip(columns, combination, strict=True)) for combination in combinations]
 
 
-def _not_rebuilt(spec: Spec, shock: DamageShock, hit: np.ndarray, network: FirmNetwork) -> Iterator[Problem]:
-    """Firms that buy from no sector that builds."""
+def alone(shock: DamageShock, network: FirmNetwork) -> Bool[np.ndarray, " firm"]:
+    """The firms that buy from no sector that builds: all firms of these sectors rebuild them together."""
     builds = np.isin(np.array(network.sectors)[network.sector[network.supplier]], list(shock.builders))
-    alone = np.flatnonzero(hit & ~np.isin(np.arange(network.n_firms), network.buyer[builds]))
-    if len(alone):
-        told = f"{len(alone)} firms buy from none of them ({named(network, alone)})"
-        yield spec.problem(f"shocks.{shock.name}.builders", told, "name a sector that each damaged firm buys from")
+    return ~np.isin(np.arange(network.n_firms), network.buyer[builds])
+
+
+def pool_of(shock: DamageShock, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
+    """Each firm's part of the pool of all who build: its sector's part, by output within the sector; they sum to 1."""
+    sector, parts = np.array(network.sectors)[network.sector], np.zeros(network.n_firms)
+    for name, part in shock.builders.items():
+        made = np.where(sector == name, network.output, 0)
+        parts += part * made / (made.sum() or 1)
+    return parts / (parts.sum() or 1)
+
+
+def _not_rebuilt(spec: Spec, shock: DamageShock, network: FirmNetwork) -> Iterator[Problem]:
+    """Builders that make nothing."""
+    for name in shock.builders:
+        if not network.output[np.array(network.sectors)[network.sector] == name].any():
+            rule = "no firm of this sector makes anything: name one that builds"
+            yield spec.problem(f"shocks.{shock.name}.builders.{name}", shock.builders[name], rule)
 
 
 def _uncovered(

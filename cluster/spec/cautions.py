@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
-from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundShock, BoundTable, ever_hit
+from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundShock, BoundTable, alone, ever_hit
 from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.members import Members
@@ -42,6 +42,7 @@ def cautions(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
         yield from _swallowed(spec, bound, shock, network)
         if isinstance(shock, BoundShock) and isinstance(shock.shock, DamageShock):
             yield from _without_capital(shock, bound.members, network)
+            yield from _by_a_pool(shock, shock.shock, bound.members, network)
         if isinstance(shock, BoundEvents):
             yield from _nobody_there(shock)
 
@@ -239,6 +240,17 @@ def _nobody_there(bound: BoundEvents) -> Iterator[str]:
         yield (
             f"shocks.{bound.shock.name}: {empty.sum():,} of {len(empty):,} rows of {bound.events.path} are of places "
             "where the economy has no firm; nobody loses anything there"
+        )
+
+
+def _by_a_pool(bound: BoundShock, shock: DamageShock, members: Members, network: FirmNetwork) -> Iterator[str]:
+    """Firms that buy from none of the builders."""
+    if bound.pooled:
+        hit = ever_hit(bound.places["where"], members)
+        firms = np.flatnonzero(hit & alone(shock, network))
+        yield (
+            f"shocks.{shock.name}: {len(firms)} of {hit.sum()} firms that it names buy from none of its builders, and "
+            f"are rebuilt by all firms of {', '.join(shock.builders)} together: {named(network, firms)}"
         )
 
 

@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
-from shockmesh.kernels.devices.segments import Links, look_up, safe_ratio, segment_sum
+from shockmesh.kernels.devices.segments import Links, look_up, safe_ratio, segment_sum, total
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["loss", "capital_days", "builder", "cost", "onset", "rebuild_start", "rebuild_days"],
+    data_fields=["loss", "capital_days", "builder", "cost", "onset", "rebuild_start", "rebuild_days", "pool"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Damage:
 
     A firm that lost the share δ of its capital K makes as much less, and asks its suppliers that build for goods worth
     cost · δ K in all, 1 / τ of what is missing each day, beside its other orders. What they deliver restores the
-    capital. Suppliers share by builder, within a product by baseline flow; a firm that buys from none is never rebuilt.
+    capital. Suppliers share by builder, within a product by baseline flow. A firm i that buys from none is not
+    rebuilt; or, with a `pool`, by all who build together: beside final demand they are asked for A = Σ_i R_i / τ_i,
+    each for its part w_j, and serve the same share of it, s_j; each such firm has Σ_j w_j s_j of what it asks for.
     K is in days of the firm's value added, 1460 for the usual ratio of 4 years (Hallegatte 2008).
     Of several damages each takes its share of what the others leave standing, Π (1 − δ) in all; each is rebuilt at the
     cost of its own δ K.
@@ -41,6 +43,7 @@ class Damage:
     onset: Float[Array, "#firm #member"]  # [day]
     rebuild_start: Float[Array, "#firm #member"]  # [day]
     rebuild_days: Float[Array, "#firm #member"]  # τ [days]
+    pool: Float[Array, "firm 1"] | None = None  # w, each firm's part of the pool, ≥ 0, Σ w = 1; None: there is none
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["worth", "rebuild_start", "rebuild_days"], meta_fields=[])
@@ -67,13 +70,18 @@ class Rebuilding(NamedTuple):
     ruined: Float[Array, "firm #member"]  # share of the capital that is lost for good
     lost: Float[Array, "#firm #member"]  # share of the capital that is lost per unit of outstanding demand
     pace: Float[Array, "#firm #member"]  # part of the outstanding demand that is asked for [1/day]
+    pool: Float[Array, "firm 1"] | None = None  # w of `Damage`
 
 
 class Works(NamedTuple):
-    """Of each damage by link, of homes by firm [the network's unit × days]: what is left, asked for or done today."""
+    """Of each damage by link, of homes by firm [the network's unit × days]: what is left, asked for or done today.
+
+    Pooled is what each damaged firm asks of the pool of all who build; None of a damage without a pool.
+    """
 
     capital: tuple[Float[Array, "link member"], ...] = ()
     homes: tuple[Float[Array, "firm member"], ...] = ()
+    pooled: tuple[Float[Array, "firm member"] | None, ...] = ()
 
 
 def initial_works(layout: Layout, damages: Sequence[Damage], homes: Sequence[HouseholdDamage], members: int) -> Works:
@@ -82,6 +90,7 @@ def initial_works(layout: Layout, damages: Sequence[Damage], homes: Sequence[Hou
     return Works(
         tuple(outstanding(layout, damage, members) for damage in damages),
         tuple(jnp.broadcast_to(jnp.where(layout.output > 0, of.worth, 0), shape) for of in homes),
+        tuple(_of_the_pool(layout, damage, members) for damage in damages),
     )
 
 
@@ -92,30 +101,49 @@ def works_today(
     return Works(
         tuple(of * look_up(work.pace, layout.buyer) for of, work in zip(left.capital, rebuilding, strict=True)),
         tuple(of * pace for of, pace in zip(left.homes, repairing, strict=True)),
+        tuple(None if of is None else of * work.pace for of, work in zip(left.pooled, rebuilding, strict=True)),
     )
+
+
+def asked_of_pools(layout: Layout, asked: Works, rebuilding: Sequence[Rebuilding]) -> list[Float[Array, "firm member"]]:
+    """What each damage with a pool asks of each firm of it."""
+    pooled = zip(asked.pooled, rebuilding, strict=True)
+    return [work.pool * total(of, layout.supplier) for of, work in pooled if of is not None and work.pool is not None]
 
 
 def productivity_left(
     layout: Layout, productivity: Float[Array, "..."], left: Works, rebuilding: Sequence[Rebuilding]
 ) -> Float[Array, "..."]:
     """z, times the share of capital that stands after each damage."""
-    damages = zip(left.capital, rebuilding, strict=True)
-    lost = (work.ruined + work.lost * segment_sum(of, layout.buyer) for of, work in damages)
+    damages = zip(left.capital, left.pooled, rebuilding, strict=True)
+    lost = (work.ruined + work.lost * _both(segment_sum(of, layout.buyer), pooled) for of, pooled, work in damages)
     return reduce(mul, (_floor(1 - share) for share in lost), productivity)
 
 
-def works_done(asked: Works, share: Links, served: Float[Array, "firm member"]) -> Works:
+def _both(of_links: Array, pooled: Array | None) -> Array:
+    return of_links if pooled is None else of_links + pooled
+
+
+def works_done(
+    layout: Layout, asked: Works, share: Links, served: Float[Array, "firm member"], rebuilding: Sequence[Rebuilding]
+) -> Works:
     """What is delivered of what is asked for.
 
     Args:
         share: of each link's claims that is met.
         served: of each firm's final demand, homes included, that is met.
     """
-    return Works(tuple(share * of for of in asked.capital), tuple(served * of for of in asked.homes))
+    pooled = (
+        None if of is None or work.pool is None else of * total(work.pool * served, layout.supplier)
+        for of, work in zip(asked.pooled, rebuilding, strict=True)
+    )
+    return Works(tuple(share * of for of in asked.capital), tuple(served * of for of in asked.homes), tuple(pooled))
 
 
 def beyond_repair(layout: Layout, damage: Damage) -> Float[Array, "firm #member"]:
-    """The share of a firm's capital that no supplier can rebuild."""
+    """The share of a firm's capital that nobody can rebuild."""
+    if damage.pool is not None:
+        return jnp.zeros_like(damage.loss * layout.output)
     return damage.loss * (1 - segment_sum(_building_shares(layout, damage), layout.buyer))
 
 
@@ -128,6 +156,9 @@ def rebuilding(
         ruined=here * ruined,
         lost=here * safe_ratio(jnp.ones_like(layout.output), _price(layout, damage)),
         pace=here * jnp.where(day >= damage.rebuild_start, 1 / damage.rebuild_days, 0),
+        pool=None
+        if damage.pool is None
+        else jnp.where(layout.output > 0, damage.pool, 0),  # dummies of shards have none
     )
 
 
@@ -135,6 +166,15 @@ def outstanding(layout: Layout, damage: Damage, members: int) -> Float[Array, "l
     """What rebuilding asks of each link before anything is rebuilt [the network's unit × days]."""
     worth = look_up(damage.loss * _price(layout, damage), layout.buyer)
     return jnp.broadcast_to(_building_shares(layout, damage) * worth, (layout.n_links, members))
+
+
+def _of_the_pool(layout: Layout, damage: Damage, members: int) -> Float[Array, "firm member"] | None:
+    """What firms that buy from nobody who builds ask of the pool before anything is rebuilt."""
+    if damage.pool is None:
+        return None
+    alone = segment_sum(_building_shares(layout, damage), layout.buyer) == 0
+    worth = jnp.where(alone, damage.loss * _price(layout, damage), 0)
+    return jnp.broadcast_to(worth, (layout.n_firms, members))
 
 
 def _price(layout: Layout, damage: Damage) -> Float[Array, "firm #member"]:
