@@ -2,6 +2,7 @@
 
     run/RUN.json              the manifest: spec as resolved, seed, versions, input hashes; written last at creation
     run/journal/<block>.json  one marker per committed block of members; written last of the block
+    run/journal/packed.json   copies of all markers, made once the workers have ended
     run/results.zarr          output(member, time, region, sector) …, output_baseline(region, sector), drawn parameters
     run/log/…                 what happened during the run (`runlog`); nothing depends on it
 
@@ -225,7 +226,10 @@ def open_run(path: str | Place) -> xr.Dataset:
             f"{path}: a calibration, which keeps no members: `shockmesh report` shows its posterior, "
             "shockmesh.io.posteriors.open_posterior opens it"
         )
-    engine = engine_of(place(path))
+    return _opened(engine_of(place(path)))
+
+
+def _opened(engine: Engine) -> xr.Dataset:
     ds = texts_as_objects(xr.open_zarr(engine.reads, chunks=None, consolidated=False))
     ds = ds.rename({name: path for name in ds.coords if (path := unquote(str(name))) != name})
     ids = np.arange(ds.sizes["member"])
@@ -253,7 +257,7 @@ def finalise(path: str | Place) -> None:
     Only the coordinator calls this, once its workers have ended.
     """
     engine = engine_of(place(path))
-    with open_run(path) as ds:
+    with _opened(engine) as ds:
         status, members = ds.status.values, ds.member.values
     flags = np.full(cast(zarr.Array, zarr.open_group(engine.reads, mode="r")["member"]).shape, PENDING, np.int8)
     flags[members] = status

@@ -111,3 +111,12 @@ def test_unknown_benchmark_is_refused(capsys):
     assert main(["bench", "speed"]) == 2
     told = "speed: no such benchmark; there are kernels, scaling, sweeps, calibration, prediction"
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_what_the_driver_spends_on_a_block(capsys):
+    assert main(["bench", "driver", "--workers", "20", "--blocks", "200", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0 < found["driver_ms"] < 20
+    assert 0 < found["open_packed_s"] < found["finalise_s"]

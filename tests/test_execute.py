@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from shockmesh.cluster.running.execute import HOPELESS, LocalExecutor, Note, Outcome, Tally, WorkersError, execute
 from shockmesh.cluster.running.work import Overlap
 
+LOSSES = {"lost": (True, "here"), "node": (True, "gone"), "bystander": (False, "here")}  # at work?, on which node
+
 
 class Scripted:
     """Workers whose fate is written down: block → the outcomes of its attempts, in order; done afterwards."""
@@ -28,6 +30,9 @@ class Scripted:
     def idle(self) -> int:
         return self.room
 
+    def gone(self, nodes: tuple[str, ...]) -> bool:
+        return "gone" in nodes
+
     def share(self, value: object) -> None:
         raise AssertionError
 
@@ -41,10 +46,9 @@ class Scripted:
         block = self.flying.popleft()
         fate = self.fates.get(block)
         kind = fate.popleft() if fate else "done"
-        if kind == "bystander":
-            return [Outcome(block, "lost", message="died", charged=False)]
-        if kind == "lost":
-            return [Outcome(block, "lost", message="died")]
+        if kind in LOSSES:
+            charged, node = LOSSES[kind]
+            return [Outcome(block, "lost", message="died", charged=charged, nodes=(node,))]
         return [Outcome(block, "error", message="bad")] if kind == "error" else [Outcome(block, "done", {"n": block})]
 
     def close(self) -> None:
@@ -62,6 +66,10 @@ class Scripted:
         (["lost", "error"], 2, "bad"),
         (["bystander"] * 5, 6, None),
         (["bystander", "lost", "bystander", "lost", "bystander"], 6, None),
+        (["node"] * 19, 20, None),
+        (["node", "lost", "node", "lost", "node"], 6, None),
+        (["node"] * 20, 20, "cost 20 nodes; the last: died"),
+        (["node", "lost", "lost", "lost"], 4, "cost 3 workers and 1 node; the last: died"),
     ],
 )
 def test_what_becomes_of_a_block(fate, attempts, given_up):
@@ -72,7 +80,7 @@ def test_what_becomes_of_a_block(fate, attempts, given_up):
     assert set(tally.done) == ({0, 1, 2} if given_up is None else {0, 2})
 
 
-FATES = st.lists(st.sampled_from(["lost", "bystander", "error"]), max_size=4)
+FATES = st.lists(st.sampled_from([*LOSSES, "error"]), max_size=4)
 
 
 @given(fates=st.dictionaries(st.integers(0, 9), FATES), room=st.integers(1, 5), order=st.integers(0, 7))
@@ -138,6 +146,9 @@ class Clockwork:
     @property
     def idle(self) -> int:
         return self.room
+
+    def gone(self, nodes: tuple[str, ...]) -> bool:
+        return False
 
     def share(self, value: object) -> None:
         raise AssertionError

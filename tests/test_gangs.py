@@ -240,6 +240,9 @@ def test_nodes_that_join_are_used(cluster, undisturbed, tmp_path, monkeypatch, g
             node = add_node(cluster, 1)
             wait_for_gangs(executor, cores + 1)
             assert node in {gang.places[0].node for gang in executor.gangs}
+            assert not executor.gone((node,))
+            remove(cluster, node)
+            wait_for(lambda: executor.gone((node,)), 60, "news that the node is gone")
         finally:
             executor.close()
 

@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self) -> None:
         self._app = DomainDispatcherApplication(create_backend_app)
-        self._asked, self.faults, self.injected = Counter[str](), 0.0, list[str]()
+        self.asked, self.faults, self.injected = Counter[str](), 0.0, list[str]()
         self._kinds = defaultdict[str, Iterator[str]](lambda: cycle(["cut", "503 Slow Down", "torn", "slow"]))
         self.planned = iter(list[str]())  # faults that come first
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
@@ -64,8 +64,8 @@ class Server:
 
     def _answer(self, environ: dict, start_response: Callable) -> Iterator[bytes]:
         fault, method = next(self.planned, ""), environ["REQUEST_METHOD"]
-        self._asked[method] += 1
-        if not fault and self.faults and self._asked[method] % round(1 / self.faults) == 0:
+        self.asked[method] += 1
+        if not fault and self.faults and self.asked[method] % round(1 / self.faults) == 0:
             fault = next(self._kinds[method])
         self.injected += [f"{fault} {method}"] if fault else []
         if fault[:1].isdigit():
@@ -254,6 +254,21 @@ def all_objects() -> dict[str, bytes]:
     client = boto3.client("s3")
     found = client.list_objects_v2(Bucket="bucket").get("Contents", [])
     return {of["Key"]: client.get_object(Bucket="bucket", Key=of["Key"])["Body"].read() for of in found}
+
+
+def test_a_run_that_has_ended_is_opened_with_few_questions(server, tmp_path, random_network):
+    write_network(random_network(), tmp_path / "net.zarr")
+    asked = dict[int, int]()
+    for members in (2, 24):
+        far = f"s3://bucket/{members}"
+        (tmp_path / "few.yaml").write_text(
+            SPEC.format(economy=tmp_path / "net.zarr").replace("members: 6", f"members: {members}")
+        )
+        assert main(["run", str(tmp_path / "few.yaml"), "--out", far, "--address", "local", "--quiet"]) == 0
+        before = server.asked["GET"]
+        open_run(far).close()
+        asked[members] = server.asked["GET"] - before
+    assert asked[24] == asked[2]
 
 
 def forget_block_1(run: str, engine: str) -> None:

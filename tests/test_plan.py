@@ -68,6 +68,13 @@ def spec(
     )
 
 
+@given(members=st.integers(1, 70), data=st.data())
+def test_the_members_of_some_blocks_are_counted(members, data):
+    plan = make_plan(spec(members, members_per_block=8, gangs=1), SIZES, cpus=2, memory=16 * GB)
+    some = data.draw(st.sets(st.integers(0, plan.blocks - 1)))
+    assert plan.count(some) == sum(len(plan.block(block)) for block in some)
+
+
 def test_the_integers_of_a_sweep():
     plan = make_plan(spec(), SIZES, cpus=2, memory=16 * GB)
     assert (plan.firms, plan.links, plan.days, plan.members) == (20_000, 200_000, 180, 64)

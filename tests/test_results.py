@@ -292,6 +292,39 @@ def test_a_variable_that_is_gone_is_laid_out_and_done_again(run):
         np.testing.assert_array_equal(found.output_baseline, np.ones((2, 3)))
 
 
+def _packed_anew(run: Path) -> None:
+    """Packed copies that say that the first member of every block failed."""
+    file = run / journal.JOURNAL / journal.PACKED
+    copies = [(stamp, said | {"failed": said["members"][:1]}) for stamp, said in json.loads(file.read_text())]
+    file.write_text(json.dumps(copies))
+
+
+@pytest.mark.parametrize(
+    ("change", "failed", "there"),
+    [
+        (lambda run: None, [], {0, 1, 2}),
+        (_packed_anew, [0, 3, 6], {0, 1, 2}),  # copies are read in place of markers …
+        (
+            lambda run: (_packed_anew(run), os.utime(run / "journal/1.json")),
+            [0, 6],
+            {0, 1, 2},
+        ),  # … that are as they were
+        (lambda run: (_packed_anew(run), (run / "journal/1.json").unlink()), [0, 6], {0, 2}),
+        (lambda run: (run / "journal/packed.json").unlink(), [], {0, 1, 2}),
+        (lambda run: (run / "journal/packed.json").write_text("[[1"), [], {0, 1, 2}),
+        (lambda run: (run / "journal/packed.json").write_text("[[1, 2]]"), [], {0, 1, 2}),
+    ],
+)
+def test_packed_markers_are_believed_as_long_as_their_files_are_the_same(run, change, failed, there):
+    for block in range(3):
+        assert write_block(run, block, values_of(block), {"failed": []})
+    finalise(run)
+    change(run)
+    assert failed_members(run) == failed
+    assert committed(run) == there
+    assert verify(run) == []
+
+
 @pytest.mark.parametrize("tear", [lambda found: b"", lambda found: found[:-9], lambda found: bytes(len(found))])
 @pytest.mark.parametrize("block", [0, 2], ids=["a whole block", "the last, short block"])
 def test_what_a_power_cut_tore_is_written_anew(run, block, tear):

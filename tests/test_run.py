@@ -56,7 +56,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, blocks: int) -> None:
 
 
 def stamps(path: Path) -> dict[Path, tuple[int, int]]:
-    files = [file for file in path.rglob("c/[0-9]*") if file.is_file()] + list((path / "journal").iterdir())
+    files = [file for file in path.rglob("c/[0-9]*") if file.is_file()] + list((path / "journal").glob("[0-9]*"))
     return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files if "status" not in file.parts}
 
 

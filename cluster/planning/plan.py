@@ -34,7 +34,7 @@ draws.
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -116,9 +116,10 @@ class Plan:
         start = number * self.members_per_block
         return range(start, min(start + self.members_per_block, self.members))
 
-    def count(self, blocks: Iterable[int]) -> int:
-        """How many members some blocks have."""
-        return sum(len(self.block(block)) for block in blocks)
+    def count(self, blocks: Collection[int]) -> int:
+        """How many members some blocks have. Only the last may be shorter."""
+        missing = self.blocks * self.members_per_block - self.members
+        return len(blocks) * self.members_per_block - missing * (self.blocks - 1 in blocks)
 
 
 def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | None:

@@ -3,7 +3,9 @@
 An `Executor` takes block numbers and gives back outcomes, in any order. The policy above it is written once:
 
 * a worker that is lost loses nothing: its blocks run again elsewhere. The block that it was working on is charged an
-  attempt; those that only waited behind it are not. A block that costs `ATTEMPTS` workers is given up and reported;
+  attempt; those that only waited behind it are not. A block that costs `ATTEMPTS["worker"]` workers is given up and
+  reported. Nodes that go take workers along, which says little about a block: they are counted apart, and counted
+  anew with each loss, as it may take seconds until a cluster knows that a node went and not its worker alone;
 * an error of the work itself is not tried again: the same numbers would fail the same way;
 * where `HOPELESS` blocks are given up in a row, with none done in between, the blocks are not at fault (a full disk, a
   broken installation): no more are started, and `Tally.stopped` says why; likewise where no workers can be had;
@@ -13,7 +15,7 @@ An `Executor` takes block numbers and gives back outcomes, in any order. The pol
 """
 
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from statistics import median
@@ -22,7 +24,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from shockmesh.cluster.seeing.events import BlockDone, BlockGivenUp, BlockLost, Tell, silent
 from shockmesh.io.stores.disks import reason
 
-ATTEMPTS = 3
+ATTEMPTS = {"worker": 3, "node": 20}  # that a block may cost
 HOPELESS = 3
 STRAGGLING, STRAGGLING_SECONDS = 3.0, 5.0  # a block is late after so many medians, and so many seconds at least
 
@@ -52,6 +54,7 @@ class Outcome:
     note: Note = field(default_factory=dict)  # of a block done
     message: str = ""  # of a block lost or in error
     charged: bool = True  # lost: it was being worked on when the worker died
+    nodes: tuple[str, ...] = ()  # lost: those of the worker
     gang: int = 0  # whose block it was
 
 
@@ -67,6 +70,10 @@ class Executor(Protocol):
     @property
     def idle(self) -> int:
         """How many workers have no block."""
+        ...
+
+    def gone(self, nodes: tuple[str, ...]) -> bool:
+        """Whether one of these machines, as outcomes name them, is there no more."""
         ...
 
     def share(self, value: Any) -> None:
@@ -161,10 +168,12 @@ def execute(
         watch: sees the tally whenever it changes.
         tell: hears what became of each block.
     """
-    waiting, flights, attempts, tally = deque(blocks), _Flights(executor, clock), Counter[int](), Tally()
+    waiting, flights, tally = deque(blocks), _Flights(executor, clock), Tally()
+    costs = defaultdict[int, list[Outcome]](list)
     while flights or (waiting and not tally.stopped):
-        while waiting and not tally.stopped and executor.room > 0:
-            flights.start(waiting.popleft())
+        if not tally.stopped:
+            for _ in range(min(executor.room, len(waiting))):
+                flights.start(waiting.popleft())
         if not waiting and not tally.stopped:
             flights.copy_stragglers()
         try:
@@ -174,14 +183,21 @@ def execute(
             watch(tally)
             break
         for outcome in found:
-            if outcome.block in flights and _again(outcome, flights, attempts, tally):
+            if outcome.block in flights and _again(outcome, flights, _cost(outcome, costs, executor), tally):
                 waiting.appendleft(outcome.block)
             tell(_event(outcome, tally))
         watch(tally)
     return tally
 
 
-def _again(outcome: Outcome, flights: _Flights, attempts: Counter[int], tally: Tally) -> bool:
+def _cost(outcome: Outcome, costs: dict[int, list[Outcome]], executor: Executor) -> Counter[str]:
+    """Enter a loss at the cost of its block; the workers and the nodes that the block has cost so far."""
+    if outcome.kind == "lost" and outcome.charged:
+        costs[outcome.block].append(outcome)
+    return Counter("node" if executor.gone(of.nodes) else "worker" for of in costs.get(outcome.block, ()))
+
+
+def _again(outcome: Outcome, flights: _Flights, cost: Counter[str], tally: Tally) -> bool:
     """Enter an outcome in the tally; True if the block must run again."""
     others = flights.land(outcome)
     if outcome.kind == "done":
@@ -190,10 +206,9 @@ def _again(outcome: Outcome, flights: _Flights, attempts: Counter[int], tally: T
         return False
     if outcome.kind == "lost":
         tally.lost += 1
-        attempts[outcome.block] += outcome.charged
-        if others or attempts[outcome.block] < ATTEMPTS:
+        if others or all(cost[what] < most for what, most in ATTEMPTS.items()):
             return not others
-    _give_up(outcome, tally)
+    _give_up(outcome, cost, tally)
     return False
 
 
@@ -207,9 +222,10 @@ def _event(outcome: Outcome, tally: Tally) -> BlockDone | BlockLost | BlockGiven
     return BlockLost(gang, block, outcome.message, outcome.charged)
 
 
-def _give_up(outcome: Outcome, tally: Tally) -> None:
-    cost = f"cost {ATTEMPTS} workers; the last: " if outcome.kind == "lost" else ""
-    tally.given_up[outcome.block] = why = cost + outcome.message
+def _give_up(outcome: Outcome, cost: Counter[str], tally: Tally) -> None:
+    lost = " and ".join(f"{times} {what}{'s' * (times > 1)}" for what, times in sorted(cost.items(), reverse=True))
+    why = f"cost {lost}; the last: {outcome.message}" if outcome.kind == "lost" else outcome.message
+    tally.given_up[outcome.block] = why
     tally.in_a_row += 1
     if tally.in_a_row == HOPELESS:
         tally.stopped = f"{HOPELESS} blocks in a row failed; the last: {why}"
@@ -229,6 +245,9 @@ class LocalExecutor:
     @property
     def idle(self) -> int:
         return self.room
+
+    def gone(self, nodes: tuple[str, ...]) -> bool:
+        return False
 
     def share(self, value: Any) -> None:
         self._shared = value

@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 from ray._private.worker import global_worker
-from shockmesh.cluster.running.execute import ATTEMPTS, Outcome, WorkersError
+from shockmesh.cluster.running.execute import Outcome, WorkersError
 from shockmesh.cluster.running.gang import FAILED, LOST, Gang, why
 from shockmesh.cluster.running.work import Job
 from shockmesh.cluster.seeing.events import GangEnded, GangFormed, GangLeaves, Tell, silent
@@ -27,6 +27,7 @@ PATIENCE_SECONDS, PATIENCE = 120.0, 10.0
 POLL_SECONDS = 0.5
 LOOK_SECONDS = 2.0  # between looks at the nodes: which have joined, which will go
 CONNECT_SECONDS = 10.0
+STILLBORN = 3  # gangs in a row that die while they form, before no more are tried
 LEFT = "its node is to be taken away"
 WORKER_ENVIRONMENT = {  # one core, or most of one GPU
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -138,6 +139,9 @@ class RayExecutor:
     def idle(self) -> int:
         return sum(not gang.calls for gang in self._formed)
 
+    def gone(self, nodes: tuple[str, ...]) -> bool:
+        return bool({node["NodeID"] for node in ray.nodes() if not node["Alive"]} & {*nodes})
+
     def share(self, value: Any) -> None:
         require_node()
         self._shared = ray.put(value)
@@ -152,8 +156,10 @@ class RayExecutor:
             self._heed_notices()
             self._grow()
         waited = {reference: gang for gang in self.gangs if gang.calls for reference in gang.calls[0].unanswered}
-        ready, _ = ray.wait([*waited], num_returns=1, timeout=POLL_SECONDS) if waited else ([], [])
-        heard = [found for reference in ready for found in self._heard(waited[reference], reference)]
+        heard = list[Outcome]()
+        for reference in _answered([*waited]):
+            if waited[reference] in self.gangs:  # else another of its ranks has ended it
+                heard += self._heard(waited[reference], reference)
         return heard + [found for gang in [*self.gangs] if self._overdue(gang) for found in self._hung(gang)]
 
     def close(self) -> None:
@@ -237,8 +243,9 @@ class RayExecutor:
         if not gang.leaves:  # else another was started then
             self._start()
         blocks = [call.block for call in gang.calls if call.block is not None]
+        nodes = tuple(place.node for place in gang.places)
         return [
-            Outcome(lost, "lost", message=message, charged=charged and i == 0, gang=gang.number)
+            Outcome(lost, "lost", message=message, charged=charged and i == 0, nodes=nodes, gang=gang.number)
             for i, lost in enumerate(blocks)
         ]
 
@@ -246,7 +253,7 @@ class RayExecutor:
         """Replace a gang that failed to form, unless that happened too often."""
         self._stillborn += 1
         self._end(gang, message)
-        if self._stillborn < ATTEMPTS:
+        if self._stillborn < STILLBORN:
             self._start()
         elif not self.gangs:
             raise WorkersError(f"no workers: {self._stillborn} in a row failed to start; the last: {message}")
@@ -287,6 +294,14 @@ def nodes_that_leave() -> set[str]:
         return {*state.get_draining_nodes()}
     except Exception:
         return set()
+
+
+def _answered(references: list[Any]) -> list[Any]:
+    """Wait a little for one; all that have been answered by then, for a look at thousands costs milliseconds."""
+    if not references:
+        return []
+    ray.wait(references, num_returns=1, timeout=POLL_SECONDS)
+    return ray.wait(references, num_returns=len(references), timeout=0)[0]
 
 
 def _devices(memory: int) -> int:

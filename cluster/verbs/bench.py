@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "bench"
-NAMES = ("kernels", "scaling", "sweeps", "calibration", "prediction")
+NAMES = ("kernels", "scaling", "sweeps", "calibration", "prediction", "driver")
 
 
 class BenchError(ValueError):

@@ -142,10 +142,14 @@ class ZarrEngine:
         return sorted(member for note in self.notes() for member in note.get("failed", []))
 
     def notes(self) -> list[dict[str, Any]]:
-        return [journal.read_marker(self._run, block) for block in sorted(self.committed())]
+        return [marker for _, marker in self._markers]
+
+    @cached_property
+    def _markers(self) -> list[journal.Stamped]:
+        return journal.stamped(self._run)
 
     def lost(self) -> dict[int, list[str]]:
-        shards = self._shards()  # first: what is committed later is not looked for
+        shards = _shards(self.notes())  # first: what is committed later is not looked for
         there = {f"{self.tree.name}/{name}": bytes_ for name, bytes_ in sizes(self.tree).items()}
         found = dict[int, list[str]]()
         for block, name, (bytes_, _) in shards:
@@ -158,7 +162,7 @@ class ZarrEngine:
         journal.marker_path(self._run, block).unlink(missing_ok=True)
 
     def problems(self) -> list[str]:
-        lost, shards = self.lost(), self._shards()
+        lost, shards = self.lost(), _shards(journal.read_markers(self._run, self.committed()))
         changed = [
             f"{self._run / name}: contents changed since block {block} was committed"
             for block, name, said in shards
@@ -166,23 +170,24 @@ class ZarrEngine:
         ]
         return [problem for problems in lost.values() for problem in problems] + changed
 
-    def _shards(self) -> list[tuple[int, str, list[Any]]]:
-        """Block, file and stamp of every shard that was committed."""
-        notes = self.notes()
-        return [(note["block"], name, said) for note in notes for name, said in note["shards"].items()]
-
     def finish(self, status: np.ndarray) -> None:
         write_status(self.writes, status)
         with warnings.catch_warnings():
             unspecified = "Consolidated metadata is currently not part"
             warnings.filterwarnings("ignore", unspecified, zarr.errors.ZarrUserWarning)
             zarr.consolidate_metadata(self.writes)
+        journal.pack(self._run, self._markers)
         if PENDING not in status:
             discard_partial(self._run)
 
     def _files(self, name: str, block: int) -> list[Place]:
         found = sorted((self.tree / name / "c" / str(block)).rglob("*"))
         return [file for file in found if file.is_file() and file.suffix != PARTIAL]
+
+
+def _shards(markers: list[dict[str, Any]]) -> list[tuple[int, str, list[Any]]]:
+    """Block, file and stamp of every shard that was committed."""
+    return [(marker["block"], name, said) for marker in markers for name, said in marker["shards"].items()]
 
 
 def _wrong_size(has: int | None, committed: int) -> str:

@@ -74,9 +74,13 @@ class Remote:
 
     def iterdir(self) -> Iterator["Remote"]:
         """What is directly below: objects, then prefixes."""
-        found = patient(self, lambda: obstore.list_with_delimiter(client(self.bucket), f"{self.key}/"))
+        found = self._below()
         yield from (Remote(self.bucket, of["path"]) for of in found["objects"])
         yield from (Remote(self.bucket, of) for of in found["common_prefixes"])
+
+    def objects(self) -> list[Any]:
+        """What the store says of every object directly below."""
+        return self._below()["objects"]
 
     def glob(self, pattern: str) -> Iterator["Remote"]:
         return (of for of in self.iterdir() if fnmatchcase(of.name, pattern))
@@ -120,6 +124,9 @@ class Remote:
             return True
 
         return patient(self, write, lost=(*TORN, *LATE))
+
+    def _below(self) -> Any:
+        return patient(self, lambda: obstore.list_with_delimiter(client(self.bucket), f"{self.key}/"))
 
     def _head(self) -> Any:
         try:
@@ -268,6 +275,14 @@ def stamp(at: Place) -> list[Any]:
     if isinstance(at, Remote):
         return at.stamp()
     return checksum(at)
+
+
+def stamps(at: Place) -> dict[str, list[Any]]:
+    """By the name of every file directly below, what reveals a change: size, with time of change or entity tag."""
+    if isinstance(at, Remote):
+        return {of["path"].rpartition("/")[2]: [of["size"], of["e_tag"]] for of in at.objects()}
+    found = [(entry.name, entry.stat()) for entry in os.scandir(at) if entry.is_file()] if at.is_dir() else []
+    return {name: [of.st_size, of.st_mtime_ns] for name, of in found}
 
 
 def checksum(at: Place) -> list[int]:
