@@ -103,11 +103,26 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 
 @partial(
     jax.tree_util.register_dataclass,
+    data_fields=["capacity", "first", "detour_days", "detour_cost"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class Route:
+    """Numbers of a route with a capacity: see `mechanisms/queues.py`."""
+
+    capacity: Float[Array, "1 #member"]  # c, as a multiple of what passes on an undisturbed day, ≥ 1
+    first: Float[Array, "#firm #member"] | None = None  # 1 of buyers who are served first, 0 of others; None: all alike
+    detour_days: Float[Array, "1 #member"] | None = None  # d, mean days that a detour adds, ≥ 1; None: goods wait
+    detour_cost: Float[Array, "1 #member"] | None = None  # χ, by which goods of a detour are dearer, share of the price
+
+
+@partial(
+    jax.tree_util.register_dataclass,
     data_fields=["inventory_days", "adjustment_days", "capacity", "elasticity", "inventory_threshold",
                  "base_capacity", "overproduction_days", "hiring_days", "firing_days", "household_share",
                  "consumption_persistence", "benefit_share", "pass_through", "scarcity", "elasticity_within",
                  "elasticity_between", "elasticity_final", "satisfaction_days", "sensitivity", "pull", "search_days",
-                 "switching_days", "turnover", "delay_days"],
+                 "switching_days", "turnover", "delay_days", "routes"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -139,6 +154,7 @@ class Parameters:
     turnover: Float[Array, "#firm #member"] | None = None  # η, share of a buyer's links that end on a day, 0 … 1
     # d of the layout's Erlang delays, in their order, ≥ stages: of the firm that buys; of final goods, that sells
     delay_days: Float[Array, "delay #firm #member"] | None = None
+    routes: tuple[Route, ...] = ()  # numbers of the layout's routes, in their order
 
 
 # Numbers that neither a spec nor its preset gives, because the preset's model lacks the mechanism.

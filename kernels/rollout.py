@@ -31,6 +31,7 @@ RECORDABLE: tuple[str, ...] = (
     "inventory",
     *PRICED,
     "switched",
+    "waiting",
 )
 MEANS: dict[str, Callable[[Layout], Float[Array, "firm 1"]]] = {  # what is no sum → what its means are weighted by
     "price": lambda layout: layout.output,
@@ -61,7 +62,8 @@ def rollout(
     network's unit per day (inventory: in the unit). Prices are relative to the baseline, and of a group the mean: of
     `price` and `unit_cost` weighted by baseline output, of `consumer_price_index`, which is a region's, by baseline
     final demand; 0 of a group without any. Where prices are fixed, they are 1. `switched` is what has moved to other
-    suppliers, at baseline amounts, by the firm that buys.
+    suppliers, at baseline amounts, by the firm that buys; `waiting` what is at routes in the evening, or on their
+    detours, by the firm that buys.
 
     Reverse mode holds `kept_states(days, states)` of the states that one day hands to the next (two numbers a link).
     The more `states` it may hold, the fewer days it runs again; without `states` it holds `affordable_states`: those of
@@ -120,6 +122,7 @@ def observe(layout: Layout, flows: Flows, record: Record, members: int) -> dict[
         "consumer_price_index": lambda: money.consumer_price if money else one,
         "tariff_revenue": lambda: money.tariff_revenue if money else 0 * one,
         "switched": lambda: flows.switched if flows.switched is not None else 0 * one,
+        "waiting": lambda: flows.waiting if flows.waiting is not None else 0 * one,
         "nominal_output": lambda: money.price * flows.output if money else flows.output,
         "nominal_value_added": lambda: money.nominal_value_added if money else flows.output * layout.value_added_share,
     }
@@ -222,11 +225,12 @@ def _check(days: int, record: Record) -> None:
 
 
 def _check_table(layout: Layout, switches: Switches, scenario: Scenario) -> None:
-    of_links = scenario.cuts or scenario.damages or layout.delays
+    of_links = scenario.cuts or scenario.damages or layout.delays or layout.routes
     if isinstance(layout.pool, Pools) and (switches.reads_links or of_links):
         raise ValueError(
             "layout: links are a table, which holds no numbers of single links as order_split = link, rationing = "
-            "water_filling, prices = cost, suppliers = satisfaction, cuts, damages and delays need; see suits_table"
+            "water_filling, prices = cost, suppliers = satisfaction, cuts, damages, delays and routes need: see "
+            "suits_table"
         )
 
 
@@ -245,5 +249,8 @@ def _check_complete(layout: Layout, switches: Switches, parameters: Parameters) 
     if (0 if given is None else len(given)) != means:
         told = "none" if given is None else len(given)
         raise ValueError(f"parameters: delay_days: {told}, and the layout has {means} delays whose mean is to be given")
+    if len(parameters.routes) != len(layout.routes):
+        told = f"{len(parameters.routes)}, and the layout has {len(layout.routes)}"
+        raise ValueError(f"parameters: routes: numbers of {told}")
     if switches.needs_criticality and layout.criticality is None:
         raise ValueError(f"layout: criticality missing: needed by production = {switches.production}")

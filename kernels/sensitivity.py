@@ -61,9 +61,11 @@ def sensitivity_function(
     derivative = jax.jit(jax.value_and_grad(total, has_aux=True))
 
     def function(parameters: Parameters, scenario: Scenario) -> Sensitivity:
-        of_links = {"cuts": scenario.cuts, "tariffs": scenario.tariffs}  # their courses are not a firm's
-        of_firms = per_firm(layout, (parameters, replace(scenario, **dict.fromkeys(of_links, ()))))
-        (_, losses), gradient = derivative((of_firms[0], replace(of_firms[1], **of_links)), layout)
+        of_links = {name: getattr(scenario, name) for name in ("cuts", "tariffs", "closures")}  # no firm's own
+        alike = replace(parameters, routes=()), replace(scenario, **dict.fromkeys(of_links, ()))
+        model, shocks = per_firm(layout, alike)
+        inputs = replace(model, routes=parameters.routes), replace(shocks, **of_links)
+        (_, losses), gradient = derivative(inputs, layout)
         return Sensitivity(losses, *gradient)
 
     return function

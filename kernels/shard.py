@@ -20,7 +20,9 @@ from shockmesh.kernels.devices.layout import (
     Candidacy,
     Delay,
     Delayed,
+    Goods,
     Layout,
+    Routed,
     candidates_of,
     criticality_of,
     pools_of,
@@ -59,6 +61,7 @@ def shard(
     criticality: Float[np.ndarray, "product sector"] | None = None,
     product_days: Float[np.ndarray, " product"] | None = None,
     delays: Sequence[Delayed] = (),
+    routes: Sequence[Routed] = (),
 ) -> Sharded:
     """Lay a network out in shards, as `lay_out` lays it out whole.
 
@@ -76,7 +79,7 @@ def shard(
     firm_at[place_of] = np.arange(network.n_firms)
     chi = None if criticality is None else criticality_of(network, criticality, network.product, network.buyer)
     n = None if product_days is None else product_days_of(network, product_days, network.product)
-    rows = [(delayed, *rows_of(network, delayed, product_days)) for delayed in delays]
+    rows = [(goods, *rows_of(network, goods, product_days)) for goods in (*delays, *routes)]
     candidates = candidates_of(network)
     by_link = {"criticality": chi, "product_days": n}
     if candidates is not None:
@@ -113,7 +116,7 @@ def _layout(
     firms: _Packing,
     dtype: DTypeLike,
     by_link: Mapping[str, np.ndarray | None],
-    delays: Sequence[tuple[Delayed, np.ndarray, np.ndarray]],
+    rows: Sequence[tuple[Delayed | Routed, np.ndarray, np.ndarray]],
 ) -> Layout:
     """The layout of all shards. Links go by the buyer's shard, else in the network's order, so buyers stay sorted.
 
@@ -138,17 +141,18 @@ def _layout(
     place_of_link, at_place = np.empty(network.n_links, np.int64), np.arange(network.n_links)
     place_of_link[order], link_of_place = links.place_of, links.put(at_place, 0)
 
-    def delay(delayed: Delayed, of_links: np.ndarray, of_firms: np.ndarray) -> Delay:
+    def goods_of(goods: Delayed | Routed, of_links: np.ndarray, of_firms: np.ndarray) -> Goods:
         link_rows, link_places = _rows_at(links, place_of_link[of_links])
         firm_rows, firm_places = _rows_at(firms, firms.place_of[of_firms])
-        return Delay(
+        found = Goods(
             link=groups(link_rows, link_places % links.size, links.size),
             buyer=groups(link_rows, local[buyer[link_of_place[link_places]]], firms.size),
             firm=groups(firm_rows, firm_places % firms.size, firms.size),
-            share=column(firm_rows, firms.put(delayed.final, 0)[firm_places], 0),
-            slots=delayed.slots,
-            is_fixed=delayed.is_fixed,
+            share=column(firm_rows, firms.put(goods.final, 0)[firm_places], 0),
         )
+        return Delay(**vars(found), slots=goods.slots, is_fixed=goods.is_fixed) if isinstance(goods, Delayed) else found
+
+    laid = [goods_of(*of) for of in rows]
 
     return Layout(
         amount=column(links, amount, 0),
@@ -166,7 +170,8 @@ def _layout(
         candidacy=None
         if (replacing := of_link("replacing")) is None or (some := of_link("replaceable")) is None
         else Candidacy(column(links, replacing, 0), column(pools, some[first], 0)),
-        delays=tuple(delay(*of) for of in delays),
+        delays=tuple(of for of in laid if isinstance(of, Delay)),
+        routes=tuple(of for of in laid if not isinstance(of, Delay)),
     )
 
 

@@ -31,6 +31,7 @@ from shockmesh.kernels.mechanisms.prices import (
     recipe_today,
 )
 from shockmesh.kernels.mechanisms.production import attainable
+from shockmesh.kernels.mechanisms.queues import Queue, dearer, initial_queues, let_pass, waiting, waiting_by_buyer
 from shockmesh.kernels.mechanisms.rationing import ration
 from shockmesh.kernels.mechanisms.rebuilding import (
     Works,
@@ -79,6 +80,7 @@ class State(NamedTuple):
     left: Works = Works()  # R of `rebuilding.py`
     transit: tuple[Transit, ...] = ()  # T, what is on the way by each detour
     ways: tuple[Way, ...] = ()  # what is on the way by each delay
+    queues: tuple[Queue, ...] = ()  # what is at each route with a capacity
     spending: Float[Array, "firm member"] | None = None  # y of `consumption.py`
     price: Float[Array, "firm member"] | None = None  # p of `prices.py`
     sourcing: Sourcing | None = None  # of `suppliers.py`
@@ -97,6 +99,7 @@ class Flows(NamedTuple):
     switched: Float[Array, "firm member"] | None = (
         None  # what has moved to other suppliers, of Z⁰; None: they are fixed
     )
+    waiting: Float[Array, "firm member"] | None = None  # at routes in the evening, of what a firm buys; None: no routes
 
 
 def initial_state(
@@ -116,12 +119,15 @@ def initial_state(
     transit, ways = initial_transit(layout, scenario.cuts, stock), initial_ways(layout, members)
     spending, price = initial_spending(layout, switches, members), initial_price(layout, switches, members)
     sourcing = initial_sourcing(layout, switches, members)
-    return State(stock, wish, level, output, left, transit, ways, spending, price, sourcing)
+    queues = initial_queues(layout, parameters, members)
+    return State(stock, wish, level, output, left, transit, ways, queues, spending, price, sourcing)
 
 
 def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, state: State) -> tuple[State, Flows]:
     """Advance one day."""
     at_rest, layout = layout, layout_today(layout, state.sourcing)
+    if state.price is not None:
+        day = day._replace(duty=dearer(layout, parameters, state.queues, day.duty))
     market = market_today(layout, parameters, day, state.price)
     recipe = recipe_today(layout, parameters, market)
     orders = let_through(day.routes, placed(at_rest, switches, parameters, state, recipe))
@@ -148,6 +154,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     activity, pressure = safe_ratio(output, layout.output), safe_ratio(demand, layout.output)
     sent = share * orders
     coming, consumption, ways = travelled(layout, parameters, state.ways, sent, consumption)
+    coming, consumption, queues = let_pass(at_rest, parameters, day.is_open, state.queues, coming, consumption)
     delivered, consumption, transit = arrivals_today(layout, switches, day.routes, state.transit, coming, consumption)
     stock = _stocks(layout, switches, holding, state.stock, pool_stock, delivered, activity, recipe)
     if layout.product_days is not None:  # a product that is never short has no stock, and none on the way
@@ -160,10 +167,13 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     wish = _wish(switches, levels, jnp.broadcast_to(most, output.shape))
     level = level_tomorrow(switches, parameters, level, most, lesser(pressure, inputs))
     switched = switched_today(layout, state.sourcing)
-    flows = Flows(output, demand, most * layout.output, basket.final_demand, consumption, pool_stock, None, switched)
+    queued = waiting_by_buyer(layout, queues)
+    flows = Flows(
+        output, demand, most * layout.output, basket.final_demand, consumption, pool_stock, None, switched, queued
+    )
     if market is not None:
         stored = segment_sum(sum(goods_of(transit), stock) - sum(goods_of(state.transit), state.stock), holding)
-        stored = stored + segment_sum(sent - coming, layout.pool) if ways else stored
+        stored = stored + segment_sum(sent - coming, layout.pool) if ways or queues else stored
         flows = flows._replace(
             accounts=accounts(layout, day, market, basket, output, share * claims, done.capital, stored)
         )
@@ -171,7 +181,7 @@ def step(layout: Layout, switches: Switches, parameters: Parameters, day: Day, s
     remembered = None if state.output is None else output
     price = price_tomorrow(parameters, state.price, market, demand, output)
     sourcing = sourcing_tomorrow(at_rest, switches, parameters, state.sourcing, claims, share, day.routes)
-    return State(stock, wish, level, remembered, left, transit, ways, spending, price, sourcing), flows
+    return State(stock, wish, level, remembered, left, transit, ways, queues, spending, price, sourcing), flows
 
 
 def _holding(layout: Layout, switches: Switches) -> Segments:
@@ -317,6 +327,8 @@ def placed(
     if state.ways:
         line = supply_line(layout, parameters, state.ways, wish.target, recipe, moved)
         stock = stock + of_holdings(layout, switches, line)
+    if state.queues:
+        stock = stock + of_holdings(layout, switches, waiting(layout, state.queues))
     pace, by_pool = 1 / parameters.adjustment_days, switches.order_split != "link"
     if recipe is not None:
         stock = _by_recipe(stock, recipe.of_pool if by_pool else recipe.of_link)

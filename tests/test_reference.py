@@ -33,6 +33,8 @@ def whole(path: list[str], value: Any) -> Data:
         return whole(["model", "capacity"], nested(path[1:], value))
     if path[:2] == ["model", "delays"] and len(path) > 2:
         return whole(["model", "delays"], [{"name": "sea", "days": 30, **nested(path[2:], value)}])
+    if path[:2] == ["model", "routes"] and len(path) > 2:
+        return whole(["model", "routes"], [{"name": "strait", "capacity": 2, **nested(path[2:], value)}])
     if path[0] == "observe" and len(path) > 1:
         return whole(["observe"], [{"file": "series.csv", **nested(path[1:], value)}])
     if path[:2] == ["infer", "parameters"] and len(path) > 2:
@@ -147,7 +149,7 @@ ASKED = {
     "tariff.rate": ["shocks.tariff.rate"],
     "water_filling": ["model.rationing"],
     "consumer_price_index": ["record.consumer_price_index"],
-    "loss": [f"shocks.{kind}.loss" for kind in ("recovery", "failures", "damage", "cut")],
+    "loss": [f"shocks.{kind}.loss" for kind in ("recovery", "failures", "damage", "cut", "closure", "table")],
 }
 
 

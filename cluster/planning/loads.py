@@ -14,8 +14,8 @@ class Drawn:
     """What only the network tells, of a member."""
 
     failures: int = 0  # of each firm that are drawn, in all shocks
-    rows: int = 0  # links and final goods that are delayed, once for each delay
-    on_the_way: int = 0  # numbers of all delays: rows · slots
+    rows: int = 0  # links and final goods that are delayed or go by a route, once for each delay and route
+    on_the_way: int = 0  # numbers of all delays, rows · slots, and of what waits at routes
     kept: float = 0.0  # of those, how many a backward pass keeps of a day
 
 
@@ -26,18 +26,23 @@ def drawn(spec: Spec, network: FirmNetwork) -> Drawn:
     numbers for each, by the compiler's account of 60 days).
 
     Raises:
-        SpecError, ScenarioError: as `bind`, where there are failures or delays.
+        SpecError, ScenarioError: as `bind`, where there are failures, delays or routes.
     """
-    if not spec.model.delays and not any(shock.kind == "failures" for shock in spec.shocks):
+    model = spec.model
+    if not model.delays and not model.routes and not any(shock.kind == "failures" for shock in spec.shocks):
         return Drawn()
     bound = bind(spec, network)
-    goods, wide = [of.goods for of in bound.delays], linked(network, spec.model.switches)
-    rows = [sum(map(len, rows_of(wide, of, bound.product_days))) for of in goods]
+    wide = linked(network, model.switches)
+    rows = lambda goods: sum(map(len, rows_of(wide, goods, bound.product_days)))  # noqa: E731
+    delayed, routed = (
+        [(rows(of.goods), of.goods) for of in bound.delays],
+        sum(rows(of.goods) * (1 + (of.route.detour_cost is not None)) for of in bound.routes),
+    )
     return Drawn(
         sum(shock.failures for shock in bound.shocks if isinstance(shock, BoundShock)),
-        sum(rows),
-        sum(n * of.slots for n, of in zip(rows, goods, strict=True)),
-        sum(1.4 * n * (1 if of.is_fixed else of.slots) for n, of in zip(rows, goods, strict=True)),
+        sum(n for n, _ in delayed) + routed,
+        sum(n * of.slots for n, of in delayed) + routed,
+        sum(1.4 * n * (1 if of.is_fixed else of.slots) for n, of in delayed) + 1.4 * routed,
     )
 
 

@@ -11,7 +11,8 @@ T days, G recorded numbers per day and member, and w bytes per number (4 or 8):
                                              between; what each of D damages still asks for, each of C cuts lets
                                              through, each of V detours has on the way; F failures of a firm; P = 4
                                              where prices move, 5 where suppliers change, and 1 for each tariff
-    on the way m w 2 (R + Σ d)               R rows of links and final goods that are delayed, each by d days or stages
+    on the way m w 2 (R + Σ d)               R rows of links and final goods that are delayed, each by d days or stages,
+                                             or wait at a route, d = 1
     gradients  m w (2 + 1.2 (D + V) + P′) k E′  a calibration: k = `kept_states`, for its backward pass: those of all
                                              days where `LITTLE` bytes hold them, else about 2 ⌈√T⌉ + 4; P′ = 1.4 where
                                              prices move, 3.6 where suppliers change
@@ -151,7 +152,9 @@ def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"
 
 def kept_as_table(spec: Spec, network: FirmNetwork) -> bool:
     """Whether a worker that is one device keeps the links as a table: see `suits_table`."""
-    return suits_table(network, spec.model.switches, by_link=any(by_link(spec)) or bool(spec.model.delays))
+    return suits_table(
+        network, spec.model.switches, by_link=any(by_link(spec)) or bool(spec.model.delays or spec.model.routes)
+    )
 
 
 def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int | None = None) -> Plan:
@@ -284,7 +287,7 @@ def _work(spec: Spec, sizes: Sizes, block: int) -> Work:
     return Work(
         spec.model.switches, spec.horizon.days, block, _width(spec), firms, links,
         pools=sizes.pools * links // max(1, sizes.links), cells=sizes.cells, cuts=cuts, detours=detours,
-        damages=damages, tariffs=tariffs_of(spec), delays=len(spec.model.delays),
+        damages=damages, tariffs=tariffs_of(spec), delays=len(spec.model.delays), routes=len(spec.model.routes),
         failures=sizes.drawn.failures,
         rows=sizes.cut.exchanged // len(sizes.cut.links) if sizes.cut else 0,
     )  # fmt: skip

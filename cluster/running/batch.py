@@ -16,6 +16,7 @@ from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.members import arrivals
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import (
+    ClosureShock,
     CostShock,
     CutShock,
     DamageShock,
@@ -25,15 +26,16 @@ from shockmesh.cluster.spec.shocks import (
     part_of,
 )
 from shockmesh.cluster.spec.values import Drawn
-from shockmesh.cluster.spec.ways import final_part
+from shockmesh.cluster.spec.ways import BoundRoute, final_part
 from shockmesh.io.stores.template import Template, Variable
-from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out, linked
+from shockmesh.kernels.devices.layout import Delayed, Layout, Routed, lay_out, linked
 from shockmesh.kernels.devices.segments import Segments, segments
 from shockmesh.kernels.mechanisms.courses import Course, Failures, Recovery, Rise, Table
+from shockmesh.kernels.mechanisms.queues import Closure
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage
 from shockmesh.kernels.mechanisms.routes import RouteCut
 from shockmesh.kernels.mechanisms.shocks import Scenario, Tariff
-from shockmesh.kernels.model import Parameters
+from shockmesh.kernels.model import Parameters, Route
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import MEANS, baseline, quantity
 from shockmesh.kernels.shard import shard
@@ -51,6 +53,7 @@ LONG_NAMES = {
     "consumer_price_index": "price of what a region's firms sell for final demand, relative to the undisturbed day",
     "tariff_revenue": "tariffs and levies, counted at the firm that buys",
     "switched": "purchases that moved to other suppliers, at undisturbed amounts, counted at the firm that buys",
+    "waiting": "goods that wait at routes or make their detours, in the evening, counted at the firm that buys",
     "nominal_output": "output at today's prices",
     "nominal_value_added": "value added at today's prices",
 }
@@ -107,14 +110,26 @@ class Simulator:
             numbers = {name: field.at(drawn) for name, field in self.bound.parameters.items()}
             days = numbers["inventory_days"]
             numbers["inventory_days"] = np.broadcast_to(days, (days.shape[0], len(ids)))
-            kinds = ("production", "final_demand", "cut", "damage", "household_damage", "tariff", "value_added")
+            kinds = (
+                "production",
+                "final_demand",
+                "cut",
+                "damage",
+                "household_damage",
+                "tariff",
+                "value_added",
+                "closure",
+            )
             shocks: dict[str, list[Any]] = {kind: [] for kind in kinds}
             for bound in self.bound.shocks:
                 shocks[part_of(bound.shock)].append(self._shock(bound, drawn, ids))
             if means := [of.days.at(drawn) for of in self.bound.delays if of.days is not None]:
                 shape = np.broadcast_shapes(*(of.shape for of in means))
                 numbers["delay_days"] = np.stack([np.broadcast_to(np.nan_to_num(of, nan=1.0), shape) for of in means])
-            parameters = Parameters(**{name: self._array(values) for name, values in numbers.items()})
+            parameters = Parameters(
+                **{name: self._array(values) for name, values in numbers.items()},
+                routes=tuple(self._route(bound, drawn) for bound in self.bound.routes),
+            )
         return parameters, Scenario(*(tuple(of_kind) for of_kind in shocks.values()))
 
     def template(self, block: int) -> Template:
@@ -141,9 +156,10 @@ class Simulator:
         return lay_out(self._linked, self.spec.precision, *self._by_goods, as_table=as_table)
 
     @property
-    def _by_goods(self) -> tuple[np.ndarray | None, np.ndarray | None, list[Delayed]]:
+    def _by_goods(self) -> tuple[np.ndarray | None, np.ndarray | None, list[Delayed], list[Routed]]:
         """What a layout knows of products and links besides the network."""
-        return self.bound.criticality, self.bound.product_days, [of.goods for of in self.bound.delays]
+        ways = [of.goods for of in self.bound.delays], [of.goods for of in self.bound.routes]
+        return self.bound.criticality, self.bound.product_days, *ways
 
     @property
     def _linked(self) -> FirmNetwork:
@@ -168,7 +184,7 @@ class Simulator:
     def _variable(self, name: str, steady: np.ndarray) -> Variable:
         dims = canonical(self.spec.record[name])
         of, unit = quantity(name), self.network.unit
-        unit = unit.removesuffix(" / day") if of == "inventory" else "1" if of in MEANS else unit
+        unit = unit.removesuffix(" / day") if of in ("inventory", "waiting") else "1" if of in MEANS else unit
         return Variable(name, dims, unit, LONG_NAMES[of], steady.reshape(self._sizes(dims)))
 
     def _shaped(self, name: str, values: Float[np.ndarray, "member group time"]) -> np.ndarray:
@@ -181,7 +197,7 @@ class Simulator:
 
     def _shock(
         self, bound: BoundAny, drawn: Drawn, ids: np.ndarray
-    ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage | Tariff | Rise:
+    ) -> Recovery | Table | Failures | RouteCut | Damage | HouseholdDamage | Tariff | Rise | Closure:
         if isinstance(bound, BoundTable):
             factors = bound.factors[:, :, None]
             if bound.loss is not None:
@@ -212,6 +228,9 @@ class Simulator:
             final = final_part(self.network, hit["origin"], bound.places["destination"], drawn)
             ends = self._array(hit["origin"]), self._array(hit["destination"])
             return RouteCut(*ends, cut, detour, None if final is None else self._array(final))
+        if isinstance(shock, ClosureShock):
+            closed = Recovery(**self._arrays(_recovery(given, np.ones((1, 1), bool))), course=shock.course)
+            return Closure(closed, [of.name for of in self.spec.model.routes].index(shock.route))
         if isinstance(shock, CostShock):
             rise = self._rise(given, hit["where"], shock.course)
             energy = sells_energy(shock, self.network)[:, None]
@@ -219,6 +238,10 @@ class Simulator:
             return rise if shock.on == "value_added" else Tariff(*levied, rise)
         rise = self._rise(given, np.ones((1, 1), bool), shock.course)
         return Tariff(self._array(hit["from"]), self._array(hit["to"]), rise)
+
+    def _route(self, bound: BoundRoute, drawn: Drawn) -> Route:
+        first = None if bound.first is None else self._array(bound.first[:, None])
+        return Route(**self._arrays({name: field.at(drawn) for name, field in bound.numbers.items()}), first=first)
 
     def _rise(self, given: Mapping[str, np.ndarray], hit: Bool[np.ndarray, "#firm #member"], course: Course) -> Rise:
         """A price that rises for the firms that are hit."""

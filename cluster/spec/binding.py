@@ -23,6 +23,7 @@ from shockmesh.cluster.spec.rules import MODEL_VALUES, WHERE_NAMES
 from shockmesh.cluster.spec.selection import Directory, Selection, named
 from shockmesh.cluster.spec.shocks import (
     ENERGY,
+    ClosureShock,
     CostShock,
     CutShock,
     DamageShock,
@@ -38,7 +39,7 @@ from shockmesh.cluster.spec.shocks import (
 )
 from shockmesh.cluster.spec.source import Problem, SpecError
 from shockmesh.cluster.spec.values import Field, group_names, make_field
-from shockmesh.cluster.spec.ways import BoundDelay, bind_delays, empty_delays
+from shockmesh.cluster.spec.ways import BoundDelay, BoundRoute, bind_delays, bind_routes, empty_ways
 from shockmesh.io.inputs.names import NamesError
 from shockmesh.io.inputs.scenarios import read_factors
 from shockmesh.kernels.network import FirmNetwork
@@ -48,7 +49,9 @@ from shockmesh.kernels.network import FirmNetwork
 class BoundShock:
     """A shock on its firms."""
 
-    shock: RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | TariffShock | CostShock
+    shock: (
+        RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | ClosureShock | TariffShock | CostShock
+    )
     places: dict[str, Selection]  # where, or origin and destination, or from and to, or none
     fields: dict[str, Field | None]  # its numbers
     failures: int = 0  # of each firm that are drawn, where the shock is failures
@@ -77,6 +80,7 @@ class Bound:
     criticality: Float[np.ndarray, "product sector"] | None = None
     product_days: Float[np.ndarray, " product"] | None = None  # 0 where the spec gives none
     delays: tuple[BoundDelay, ...] = ()
+    routes: tuple[BoundRoute, ...] = ()
 
 
 def bind(spec: Spec, network: FirmNetwork) -> Bound:
@@ -102,9 +106,10 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
         members = with_events(members, shock) if isinstance(shock, BoundEvents) else members
     by_product = model.inventory_by_product
     days = None if by_product is None else np.array([by_product.get(name, 0.0) for name in network.sectors])
-    bound = Bound(members, parameters, shocks, read_ratings(spec, network), days, bind_delays(spec, directory))
+    ways = bind_delays(spec, directory), bind_routes(spec, directory)
+    bound = Bound(members, parameters, shocks, read_ratings(spec, network), days, *ways)
     problems = [problem for shock in bound.shocks for problem in _empty(spec, shock, members, network)]
-    problems += empty_delays(spec, bound.delays, network)
+    problems += empty_ways(spec, *ways, network)
     if problems:
         raise SpecError(problems)
     return bound
@@ -186,10 +191,12 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
     products = spec.model.inventory_by_product or {}
     yield from ((f"model.inventory_by_product.{name}", "sector", name) for name in products)
     values = [(path_of(name), spec.model.given(name)) for name in MODEL_VALUES]
-    for delay in spec.model.delays:
-        values.append((f"{delay.path}.days", delay.days))
+    values += [(f"{delay.path}.days", delay.days) for delay in spec.model.delays]
+    for passage in (*spec.model.delays, *spec.model.routes):
         for place, key in itertools.product(PLACES, WHERE_NAMES):
-            yield from ((f"{delay.path}.{place}.{key}", key, name) for name in getattr(delay.place(place), key))
+            yield from ((f"{passage.path}.{place}.{key}", key, name) for name in getattr(passage.place(place), key))
+    for route, key in itertools.product([route for route in spec.model.routes if route.first], WHERE_NAMES):
+        yield from ((f"{route.path}.first.{key}", key, name) for name in getattr(route.first, key))
     for shock in spec.shocks:
         path = f"shocks.{shock.name}"
         values += [(f"{path}.{name}", getattr(shock, name)) for name in shock.NUMBERS]
@@ -235,6 +242,8 @@ def _empty(spec: Spec, bound: BoundAny, members: Members, network: FirmNetwork) 
         for name in [name for name in bound.shock.builders if not asked_to_build(bound.shock, network, name).any()]:
             told = "no firm there of this sector meets final demand"
             yield spec.problem(f"{path}.builders.{name}", bound.shock.builders[name], told)
+        return
+    if isinstance(bound.shock, ClosureShock):
         return
     hit: Bool[np.ndarray, " firm"] = np.zeros(0, bool)
     for place, selection in bound.places.items():

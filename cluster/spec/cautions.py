@@ -57,10 +57,9 @@ def _final_goods(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str
         for of in cuts
     ]
     everyone, wide = np.arange(network.n_firms), linked(network, spec.model.switches)
-    ways = [
-        (of.delay.path, of.delay.destination, np.isin(everyone, wide.supplier[of.goods.links])) for of in bound.delays
-    ]
-    for path, buyers, sells in (*routes, *ways):
+    passages = *((of.delay, of.goods) for of in bound.delays), *((of.route, of.goods) for of in bound.routes)
+    ways = [(of.path, of.destination, np.isin(everyone, wide.supplier[goods.links])) for of, goods in passages]
+    for path, buyers, sells in {told[0]: told for told in (*routes, *ways)}.values():
         if buyers.sector or buyers.firm or buyers.largest:
             continue
         share = network.final_demand[sells].sum() / (network.output[sells].sum() or 1)

@@ -103,6 +103,7 @@ DOMAINS = {
     "days_between_failures": DAYS,
     "repair_days": WITHIN_DAYS,
     "detour_days": DAYS,
+    "detour_cost": Domain(0.0, 100.0, written="share"),  # share of a price
     "delay_days": DAYS,
     "share": Domain(0.0, 1.0, open_low=True, written="share"),
     "production": SHARE,  # factor of a table on production

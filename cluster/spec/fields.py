@@ -162,6 +162,7 @@ DaysBetweenFailures = Annotated[float, Within(DOMAINS["days_between_failures"])]
 RepairDays = Annotated[float, Within(DOMAINS["repair_days"])]
 DelayDays = Annotated[float, Within(DOMAINS["delay_days"])]
 Stages = Annotated[int, Strict(), Field(ge=1, le=100)]
+DetourCost = Annotated[float, Within(DOMAINS["detour_cost"])]
 DetourDays = Annotated[float, Within(DOMAINS["detour_days"])]
 Share = Annotated[float, Within(DOMAINS["share"])]
 MOST = 10_000_000  # members of a sweep, days, steps: more is a typing error

@@ -10,7 +10,7 @@ from pydantic import (
     PrivateAttr,
 )
 from shockmesh.cluster.spec.boario import ORDER_TYPES, Renamed, either_name
-from shockmesh.cluster.spec.delays import Delay
+from shockmesh.cluster.spec.delays import Delay, Route
 from shockmesh.cluster.spec.fields import (
     AdjustmentDays,
     BenefitShare,
@@ -218,6 +218,11 @@ class Model(Renamed):
         (),
         "whose goods are on the way for days; several on one link come one after the other",
         [{"name": "sea", "from": {"region": "CHN"}, "to": {"region": ["DEU", "FRA"]}, "days": 30}],
+    )
+    routes: tuple[Route, ...] = key(
+        (),
+        "ways that take only so much in a day; several on one link come one after the other, after delays",
+        [{"name": "strait", "from": {"region": "CHN"}, "to": {"region": ["DEU", "FRA"]}, "capacity": 1.2}],
     )
     suppliers: Suppliers | None = key(
         None, "buyers who turn to other suppliers, {} for all defaults; left out, suppliers are fixed", {"pull": 1}

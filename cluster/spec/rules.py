@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shockmesh.cluster.spec.delays import PLACES
 from shockmesh.cluster.spec.domains import DOMAINS, Domain, base_of
 from shockmesh.cluster.spec.fields import MOST, SURVEYED, PerFirm
 from shockmesh.cluster.spec.models import Spec, path_of
+from shockmesh.cluster.spec.passages import Broken, passages, written
 from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.shocks import (
+    ClosureShock,
     CostShock,
     CutShock,
     EventsShock,
@@ -29,13 +30,10 @@ from shockmesh.io.inputs.calendar import FIRST, LAST
 from shockmesh.kernels.model import DEFAULTS
 from shockmesh.kernels.rollout import PRICED, quantity
 
-type Broken = tuple[KeyPath, object, str]
-
 MODEL_VALUES = ("inventory_days", "adjustment_days", "capacity", *DEFAULTS)
 LEVELS_OR_LIKE = "needs a level (all, region, series, sector or firm), or like in its place"
 WHERE_NAMES = ("region", "sector", "firm")
 SHOWN = 12  # paths
-WITHOUT_STAGES = "where there are no stages: the delay is fixed; stages: 1 and more make it a mean"
 
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
@@ -45,7 +43,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
         _mechanisms,
         _prices,
         _suppliers,
-        _delays,
+        passages,
         _shock_names,
         _selections,
         _events,
@@ -63,6 +61,7 @@ def targets(spec: Spec) -> dict[str, Domain | None]:
     """What a sweep may set: the domain of each number, None for a name (region, sector, firm or event)."""
     found: dict[str, Domain | None] = {path_of(name): DOMAINS[name] for name in spec.model.numbers}
     found |= {f"{delay.path}.days": delay.domain for delay in spec.model.delays if delay.stages}
+    found |= {f"{route.path}.{name}": DOMAINS[name] for route in spec.model.routes for name in route.numbers}
     for shock in spec.shocks:
         found |= {f"shocks.{shock.name}.{name}": domain_of(shock, name) for name in shock.NUMBERS}
         for place in shock.PLACES:
@@ -124,27 +123,6 @@ def _suppliers(spec: Spec) -> Iterator[Broken]:
                 yield ("observe", i, "variable"), observe.variable, needs
 
 
-def _delays(spec: Spec) -> Iterator[Broken]:
-    """A delay has a name of its own, is the same in every member, and has days that its kind can have."""
-    counts = Counter(delay.name for delay in spec.model.delays)
-    for i, delay in enumerate(spec.model.delays):
-        here = "model", "delays", i
-        if counts[delay.name] > 1:
-            yield (*here, "name"), delay.name, "each delay needs a name of its own"
-        for place in PLACES:
-            if (share := delay.place(place).share) is not None:
-                yield (*here, place, "share"), share, "a delay is of the same firms in every member: leave it out"
-        for keys, days in _written(delay.days).items():
-            if days is not None and not delay.domain.admits(days):
-                yield (*here, "days", *keys), days, f"{delay.domain.rule} with stages: {delay.stages or 'none'}"
-        if delay.stages is not None:
-            continue
-        if isinstance(delay.days, PerFirm):
-            yield (*here, "days"), delay.days.model_dump(exclude_defaults=True), f"must be one number {WITHOUT_STAGES}"
-        elif delay.days % 1:
-            yield (*here, "days"), delay.days, f"must be whole {WITHOUT_STAGES}"
-
-
 def _selections(spec: Spec) -> Iterator[Broken]:
     """What firms are the largest by has to be read, and be the same in every member where it takes long to find."""
     for i, shock in enumerate(spec.shocks):
@@ -183,22 +161,13 @@ def _s_shaped(spec: Spec) -> Iterator[Broken]:
     """The days of an s-shaped recovery as written: other courses admit more."""
     for i, shock in enumerate(spec.shocks):
         if (
-            isinstance(shock, RecoveryShock | CutShock | EventsShock | TariffShock | CostShock)
+            isinstance(shock, RecoveryShock | CutShock | ClosureShock | EventsShock | TariffShock | CostShock)
             and shock.course == "s_shaped"
         ):
             domain = domain_of(shock, "recovery_days")
-            for keys, days in _written(shock.recovery_days).items():
+            for keys, days in written(shock.recovery_days).items():
                 if days is not None and not domain.admits(days):
                     yield ("shocks", i, "recovery_days", *keys), days, f"{domain.rule} with course: s_shaped"
-
-
-def _written(value: float | PerFirm[float] | None) -> dict[KeyPath, float | None]:
-    """The numbers that a value says, by key."""
-    if not isinstance(value, PerFirm):
-        return {(): value}
-    groups = {"by_region": value.by_region, "by_sector": value.by_sector}
-    default: dict[KeyPath, float | None] = {("default",): value.default}
-    return default | {(by, name): of for by, given in groups.items() for name, of in given.items()}
 
 
 def _members(spec: Spec) -> Iterator[Broken]:
@@ -231,11 +200,11 @@ def _sweep_paths(spec: Spec) -> Iterator[Broken]:
 
 
 def _alike(spec: Spec) -> dict[str, str]:
-    """The numbers of shocks that do not differ by firm, and the kind of shock."""
-    shocks = [
-        shock for shock in spec.shocks if isinstance(shock, CutShock | EventsShock | HouseholdShock | TariffShock)
-    ]
-    return {f"shocks.{shock.name}.{name}": shock.kind for shock in shocks for name in shock.NUMBERS}
+    """The numbers of shocks and routes that do not differ by firm, and their kind."""
+    kinds = CutShock | ClosureShock | EventsShock | HouseholdShock | TariffShock
+    shocks = [shock for shock in spec.shocks if isinstance(shock, kinds)]
+    found = {f"shocks.{shock.name}.{name}": shock.kind for shock in shocks for name in shock.NUMBERS}
+    return found | {f"{route.path}.{name}": "route" for route in spec.model.routes for name in route.numbers}
 
 
 def _unknown_path(path: str, known: Sequence[str]) -> str:
@@ -384,6 +353,7 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
         (tuple(path_of(name).split(".")), spec.model.given(name)) for name in MODEL_VALUES
     ]
     fields += [(("model", "delays", i, "days"), delay.days) for i, delay in enumerate(spec.model.delays)]
+    yield from ((("model", "delays", i, "pairs"), of.pairs) for i, of in enumerate(spec.model.delays) if of.pairs)
     for i, shock in enumerate(spec.shocks):
         fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
         if isinstance(shock, TableShock | EventsShock):

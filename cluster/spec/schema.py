@@ -30,6 +30,7 @@ RECORDS = {  # what may be recorded, by day
     "capacity": "the most that all but inputs allows [unit a day]",
     "inventory": "inputs that firms hold, in the morning [unit]",
     "switched": "purchases that moved to other suppliers, at baseline amounts, of the firm that buys [unit a day]",
+    "waiting": "goods at routes, waiting or on their detours, in the evening, of the firm that buys [unit]",
     "price": "relative to the baseline; of a group the mean, weighted by undisturbed output [–]",
     "unit_cost": "of a unit of output, relative to the baseline; means as of price [–]",
     "consumer_price_index": "of what a region's firms sell to consumers, relative to the baseline [–]",

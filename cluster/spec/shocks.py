@@ -189,6 +189,24 @@ class CutShock(Frozen):
     )
 
 
+class ClosureShock(Frozen):
+    """A route of the model (`model.routes`) that is closed or narrowed: what does not get through waits, or makes its
+    detour."""
+
+    NUMBERS: ClassVar[tuple[str, ...]] = ("loss", "onset", "recovery_start", "recovery_days")
+    PLACES: ClassVar[tuple[str, ...]] = ()
+    name: Name
+    kind: Literal["closure"]
+    route: Name = key(..., "name of the route", "strait")
+    course: Course = key("exponential", "how the closure fades once the recovery starts", "linear")
+    loss: Loss = key(1.0, "share of the route's capacity that is lost [share]", 0.8)
+    onset: Onset = key(0.0, "first day of the closure [day]", 10)
+    recovery_start: RecoveryStart | None = key(None, "first day of the recovery; left out: the onset [day]", 60)
+    recovery_days: RecoveryDays | None = key(
+        None, "time constant of the recovery; left out: the route stays closed [days]", 30
+    )
+
+
 class TableShock(Frozen):
     """Factors read from a file, day by day; with a loss, how much of it is felt: 1 − loss · (1 − factor)."""
 
@@ -317,6 +335,7 @@ type Shock = Annotated[
     | DamageShock
     | HouseholdShock
     | CutShock
+    | ClosureShock
     | TableShock
     | EventsShock
     | TariffShock

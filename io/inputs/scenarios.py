@@ -57,7 +57,7 @@ class _Rows:
     texts: dict[str, np.ndarray]  # the columns as read, for messages
 
     def require(self, column: str, ok: np.ndarray, rule: str) -> None:
-        _require(self.path, column, self.line, self.texts.get(column, self.keys.get(column)), ok, rule)
+        require(self.path, column, self.line, self.texts.get(column, self.keys.get(column)), ok, rule)
 
 
 def read_factors(
@@ -91,15 +91,15 @@ def read_numbers(
     Raises:
         ScenarioError: another set of columns, an unknown firm, a firm given twice, or a value that is not a number.
     """
-    columns = _read_csv(path)
+    columns = read_columns(path)
     if "firm" not in columns or len(columns) != 2:
         raise ScenarioError(f"{path}:1: columns: {', '.join(columns)}: must be firm and one column of values")
     (name,) = set(columns) - {"firm"}
     firms, texts = columns["firm"], columns[name]
     values, line = numbers_in(texts, written, start), np.arange(len(firms)) + 2
-    _require(path, name, line, texts, np.isfinite(values), f"a finite number{rule_of(written)}")
-    _require(path, "firm", line, firms, ~pd.Index(firms).duplicated(), "named once")
-    return _codes(path, "firm", line, firms, network.firm), values
+    require(path, name, line, texts, np.isfinite(values), f"a finite number{rule_of(written)}")
+    require(path, "firm", line, firms, ~pd.Index(firms).duplicated(), "named once")
+    return codes_of(path, "firm", line, firms, network.firm), values
 
 
 def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "product sector"]:
@@ -118,7 +118,7 @@ def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "prod
 
 def _changes(rows: _Rows, network: FirmNetwork, last: int) -> Iterator[tuple[np.ndarray, int, Any]]:
     """(firms, day, factor) in order of days, up to the last: all firms of a day together, groups one by one."""
-    firms = _codes(rows.path, "firm", rows.line, rows.keys["firm"], network.firm) if "firm" in rows.keys else None
+    firms = codes_of(rows.path, "firm", rows.line, rows.keys["firm"], network.firm) if "firm" in rows.keys else None
     groups = {key: _members(rows, key, network) for key in rows.keys if key != "firm"}
     order = np.argsort(rows.day, kind="stable")
     order = order[rows.day[order] <= last]
@@ -143,21 +143,23 @@ def _members(rows: _Rows, key: str, network: FirmNetwork) -> list[Bool[np.ndarra
         named = {word: meant(kind, word, codes, own) for word in dict.fromkeys(given.tolist())}
     except NamesError as error:
         raise ScenarioError(f"{rows.path}: {key}: {error}") from error
-    _require(
+    require(
         rows.path, key, rows.line, given, np.array([bool(named[word]) for word in given]), f"a {key} of the economy"
     )
     firms = {word: np.isin(of_firm, [codes.index(code) for code in found]) for word, found in named.items()}
     return [firms[word] for word in given.tolist()]
 
 
-def _codes(path: str, key: str, line: np.ndarray, given: np.ndarray, names: np.ndarray) -> Int[np.ndarray, " row"]:
+def codes_of(
+    path: str, key: str, line: np.ndarray, given: np.ndarray, names: np.ndarray, kind: str = ""
+) -> Int[np.ndarray, " row"]:
     codes = np.asarray(pd.Index(names.astype(str)).get_indexer(pd.Index(given.astype(str))))
-    _require(path, key, line, given, codes >= 0, f"a {key} of the economy")
+    require(path, key, line, given, codes >= 0, f"a {kind or key} of the economy")
     return codes
 
 
 def _csv_rows(path: str, start: date | None) -> _Rows:
-    columns = _with_days(path, _read_csv(path), start)
+    columns = _with_days(path, read_columns(path), start)
     keys = [key for key in KEYS if key in columns]
     first, count = next(iter(columns)), len(next(iter(columns.values())))
     if set(columns) == {*keys, "day", "factor"} and keys and not ("firm" in keys and len(keys) > 1):
@@ -188,12 +190,12 @@ def _with_days(path: str, columns: dict[str, np.ndarray], start: date | None) ->
     if start is None:
         raise ScenarioError(f"{path}:1: {kind}: needs horizon.start, the date of day 0")
     first, last = days_of_periods(kind, texts, start)
-    _require(path, kind, np.arange(len(texts)) + 2, texts, last >= 0, f"{PERIODS[kind]}, not before {start}, the start")
+    require(path, kind, np.arange(len(texts)) + 2, texts, last >= 0, f"{PERIODS[kind]}, not before {start}, the start")
     days = np.maximum(first, 0).astype(int).astype(str)
     return {"day" if name == kind else name: days if name == kind else of for name, of in columns.items()}
 
 
-def _read_csv(path: str) -> dict[str, np.ndarray]:
+def read_columns(path: str) -> dict[str, np.ndarray]:
     """The columns as texts."""
     table = read_csv_text(path, ScenarioError)
     return {str(name): table[name].to_numpy(str) for name in table.columns}
@@ -242,7 +244,7 @@ def _days(path: str, times: np.ndarray, start: date | None) -> np.ndarray:
     return times / np.timedelta64(1, "D") if times.dtype.kind == "m" else times
 
 
-def _require(path: str, column: str, line: np.ndarray, given: Any, ok: np.ndarray, rule: str) -> None:
+def require(path: str, column: str, line: np.ndarray, given: Any, ok: np.ndarray, rule: str) -> None:
     bad = np.flatnonzero(~ok)
     if len(bad):
         named = ", ".join(f"row {line[i]}: {given[i]}" for i in bad[:SHOWN])

@@ -25,7 +25,7 @@ MEASURES = {
     "nominal_output": "Output at today's prices",
     "nominal_value_added": "Value added at today's prices",
 }
-NO_FLOWS = (*MEANS, "tariff_revenue", "switched")  # recorded, and no share of a baseline lost
+NO_FLOWS = (*MEANS, "tariff_revenue", "switched", "waiting")  # recorded, and no share of a baseline lost
 LOW, HIGH = 0.05, 0.95  # the interval that bands, whiskers and ranges show
 REGAINED = 0.1  # recovered: the loss stays below this part of its deepest
 SILENCE = 1e-6  # a smaller loss is round-off of float32 sums

@@ -10,7 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
-from shockmesh.kernels.devices.segments import Exchange, Links, Pools, Segments, Sellers, Separable, Table, segments
+from shockmesh.kernels.devices.segments import (
+    Exchange,
+    Links,
+    Pools,
+    Segments,
+    Sellers,
+    Separable,
+    Table,
+    look_up,
+    segments,
+)
 from shockmesh.kernels.model import Switches
 from shockmesh.kernels.network import FirmNetwork, ranks, with_candidate_links
 
@@ -26,17 +36,35 @@ class Delayed(NamedTuple):
     is_fixed: bool
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["link", "buyer", "firm", "share"], meta_fields=["slots", "is_fixed"]
-)
+class Routed(NamedTuple):
+    """Goods that go by a route with a capacity, on the host: see `mechanisms/queues.py`."""
+
+    links: Int[np.ndarray, " row"]  # of the network, ascending
+    final: Float[np.ndarray, " firm"]  # share of each firm's final goods, 0 … 1
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["link", "buyer", "firm", "share"], meta_fields=[])
 @dataclass(frozen=True)
-class Delay:
-    """The rows of a delay: one for each link, then one for each firm with final goods that are on the way."""
+class Goods:
+    """Rows of some goods: one for each link, then one for each firm with final goods among them."""
 
     link: Segments  # rows of links → links
     buyer: Segments  # rows of links → firms that buy
     firm: Segments  # rows of final goods → firms
     share: Float[Array, "row 1"]  # of the firm's final goods
+
+    def rows(self, of_links: Links, of_firms: Float[Array, "firm #member"]) -> Float[Array, "row #member"]:
+        """Numbers of links and of firms, by row."""
+        return jnp.concatenate([look_up(of_links, self.link), self.share * look_up(of_firms, self.firm)])
+
+
+@partial(
+    jax.tree_util.register_dataclass, data_fields=["link", "buyer", "firm", "share"], meta_fields=["slots", "is_fixed"]
+)
+@dataclass(frozen=True)
+class Delay(Goods):
+    """Goods that are on the way."""
+
     slots: int  # days of a fixed delay, stages of an Erlang delay
     is_fixed: bool
 
@@ -51,7 +79,7 @@ class Candidacy(NamedTuple):
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool",
-                 "pool_buyer", "region", "criticality", "product_days", "candidacy", "delays"],
+                 "pool_buyer", "region", "criticality", "product_days", "candidacy", "delays", "routes"],
     meta_fields=[],
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -77,6 +105,7 @@ class Layout:
     product_days: Float[Array, "pool 1"] | None = None  # n of the product [days of use], see `lay_out`
     candidacy: Candidacy | None = None  # None where no link is a candidate's
     delays: tuple[Delay, ...] = ()
+    routes: tuple[Goods, ...] = ()
 
     @property
     def n_firms(self) -> int:
@@ -93,6 +122,7 @@ def lay_out(
     criticality: Float[np.ndarray, "product sector"] | None = None,
     product_days: Float[np.ndarray, " product"] | None = None,
     delays: Sequence[Delayed] = (),
+    routes: Sequence[Routed] = (),
     *,
     as_table: bool = False,
 ) -> Layout:
@@ -104,6 +134,7 @@ def lay_out(
         product_days: target stock of each product [days of use], for all who buy it: see `inventories.py`. ∞ means
             never short; 0 means the buyer's own `inventory_days`.
         delays: which goods are on the way for how long: see `mechanisms/delays.py`.
+        routes: which goods go by routes with a capacity: see `mechanisms/queues.py`.
 
     Raises:
         ValueError: criticality of another shape than (products, sectors), or beyond 0 … 1; fewer days than products,
@@ -136,30 +167,32 @@ def lay_out(
             _column(candidates.amount, dtype),
             _column(candidates.some[pools_of(network.buyer, network.product)[1]], dtype),
         ),
-        delays=tuple(_delay(network, delayed, product_days, dtype) for delayed in delays),
+        delays=tuple(Delay(*_goods(network, of, product_days, dtype), of.slots, of.is_fixed) for of in delays),
+        routes=tuple(Goods(*_goods(network, of, product_days, dtype)) for of in routes),
     )
 
 
-def _delay(network: FirmNetwork, delayed: Delayed, product_days: np.ndarray | None, dtype: DTypeLike) -> Delay:
-    links, firms = rows_of(network, delayed, product_days)
-    return Delay(
+def _goods(
+    network: FirmNetwork, goods: Delayed | Routed, product_days: np.ndarray | None, dtype: DTypeLike
+) -> tuple[Segments, Segments, Segments, Array]:
+    """What `Goods` has."""
+    links, firms = rows_of(network, goods, product_days)
+    return (
         segments(links, network.n_links),
         segments(network.buyer[links], network.n_firms),
         segments(firms, network.n_firms),
-        _column(delayed.final[firms], dtype),
-        delayed.slots,
-        delayed.is_fixed,
+        _column(goods.final[firms], dtype),
     )
 
 
 def rows_of(
-    network: FirmNetwork, delayed: Delayed, product_days: Float[np.ndarray, " product"] | None
+    network: FirmNetwork, goods: Delayed | Routed, product_days: Float[np.ndarray, " product"] | None
 ) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " final_row"]]:
-    """The links of a delay, without those of products that are never short, and the firms with final goods of it."""
-    links = delayed.links
+    """The links of some goods, without those of products that are never short, and the firms with final goods."""
+    links = goods.links
     if product_days is not None:
         links = links[np.isfinite(product_days_of(network, product_days, network.product[links]))]
-    return links, np.flatnonzero(delayed.final * network.final_demand)
+    return links, np.flatnonzero(goods.final * network.final_demand)
 
 
 class _Grouped(NamedTuple):

@@ -88,6 +88,7 @@ class Work:
     detours: int = 0
     damages: int = 0
     delays: int = 0
+    routes: int = 0  # with a capacity
     tariffs: int = 0
     failures: int = 0  # that are drawn for each firm
     rows: int = 0  # that the device sends by one collective
@@ -124,8 +125,9 @@ class Work:
         counts = tuple(one + on[0] * p + on[1] * s for one, p, s in zip(counts, prices, suppliers, strict=True))
         detour, delay = (8, 14) if by_link else (16, 19)
         per_link, per_pool, indices, pool_indices = counts
+        ways = delay * (self.delays + self.routes)
         return (
-            per_link + water + 2 * self.cuts + detour * self.detours + 7 * self.damages + delay * self.delays,
+            per_link + water + 2 * self.cuts + detour * self.detours + 7 * self.damages + ways,
             per_pool,
             indices + self.cuts + self.detours + 5 * self.damages + self.tariffs, pool_indices,
         )  # fmt: skip
@@ -142,7 +144,9 @@ class Work:
     @property
     def sums(self) -> int:
         """All-reduces of a day between them, of one number a member, or a few."""
-        return (self.rows > 0) * ((self.switches.consumption == "labour_income") + 2 * self.switches.priced)
+        return (self.rows > 0) * (
+            (self.switches.consumption == "labour_income") + 2 * self.switches.priced + self.routes
+        )
 
     def seconds(self, device: Device, *, gradient: bool = False) -> float:
         """Time of all days forwards, or of all days and their gradient."""

@@ -66,11 +66,7 @@ def _full(layout: Layout, delay: Delay, members: int) -> Way:
 
 def _usual(layout: Layout, delay: Delay) -> Float[Array, "row 1"]:
     """Z⁰ of the links, and of the final goods, that a delay is of."""
-    return _rows(layout.amount, layout.final_demand, delay)
-
-
-def _rows(of_links: Links, of_firms: Float[Array, "firm #member"], delay: Delay) -> Float[Array, "row #member"]:
-    return jnp.concatenate([look_up(of_links, delay.link), delay.share * look_up(of_firms, delay.firm)])
+    return delay.rows(layout.amount, layout.final_demand)
 
 
 def travelled(
@@ -79,7 +75,7 @@ def travelled(
     """What arrives by link and what consumers get, of what was sent today or before; and the ways afterwards."""
     after = []
     for delay, way, days in zip(layout.delays, ways, mean_days(layout, parameters), strict=True):
-        leaving = _rows(sent, sold, delay)
+        leaving = delay.rows(sent, sold)
         arrived, way = _turned(way, leaving) if isinstance(way, Ring) else _passed(way, leaving, _of_rows(days, delay))
         links, firms = jnp.split(arrived - leaving, [delay.link.index.shape[0]])
         sent, sold = delay.link.added(sent, links), delay.firm.added(sold, firms)

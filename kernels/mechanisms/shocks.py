@@ -1,6 +1,6 @@
 """Shocks: what happens to firms and links on day t.
 
-A scenario holds any number of shocks of seven kinds; those on one firm or link multiply. All are pytrees of arrays
+A scenario holds any number of shocks of eight kinds; those on one firm or link multiply. All are pytrees of arrays
 (firm|1, member|1), so that a sweep's members are one batch, gradients flow into every field, and shards hold their own.
 
     productivity, final_demand   a factor over time on what a firm can make, on what consumers ask of it; on the former
@@ -11,6 +11,7 @@ A scenario holds any number of shocks of seven kinds; those on one firm or link 
     homes                        what households lost, and ask of those who build
     tariffs                      what buyers pay beside the price of what they buy from a group of firms
     costs                        a factor over time on the price of a firm's value added
+    closures                     a factor over time on the capacity of a route
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
 from shockmesh.kernels.devices.segments import look_up
 from shockmesh.kernels.mechanisms.courses import Failures, Recovery, Rise, Table, total_factor
+from shockmesh.kernels.mechanisms.queues import Closure, open_today
 from shockmesh.kernels.mechanisms.rebuilding import Damage, HouseholdDamage, Rebuilding, beyond_repair, rebuilding
 from shockmesh.kernels.mechanisms.routes import RouteCut, Routes, exposed, routes_today
 
@@ -45,7 +47,7 @@ class Tariff:
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["productivity", "final_demand", "cuts", "damages", "homes", "tariffs", "costs"],
+    data_fields=["productivity", "final_demand", "cuts", "damages", "homes", "tariffs", "costs", "closures"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Scenario:
     homes: tuple[HouseholdDamage, ...] = ()
     tariffs: tuple[Tariff, ...] = ()
     costs: tuple[Rise, ...] = ()  # of value added
+    closures: tuple[Closure, ...] = ()
 
 
 class Standing(NamedTuple):
@@ -79,6 +82,7 @@ class Day(NamedTuple):
     routes: Routes = Routes()
     duty: Float[Array, "#link #member"] | None = None  # log (1 + τ), see `duty`; None: 0
     value_added_price: Float[Array, "..."] | None = None  # w, (firm|1, member|1); None: 1
+    is_open: tuple[Float[Array, "..."], ...] = ()  # z of each route with a capacity, (1, member|1) or ()
 
 
 def standing(layout: Layout, scenario: Scenario) -> Standing:
@@ -102,6 +106,7 @@ def today(layout: Layout, scenario: Scenario, fixed: Standing, day: Float[Array,
         routes_today(scenario.cuts, fixed.exposed, day),
         duty(layout, fixed.taxed, [tariff.rise.today(day) for tariff in scenario.tariffs]),
         total_factor(scenario.costs, day) if scenario.costs else None,
+        open_today(layout, scenario.closures, day),
     )
 
 
