@@ -243,6 +243,11 @@ class FitPace:
     seconds: float
     track: Track
 
+    @property
+    def of(self) -> int:
+        """How many steps there are."""
+        return self.steps
+
     def line(self) -> str:
         """The line as a person reads it."""
         left = duration(self.seconds / max(self.done - self.began, 1) * (self.steps - self.done))

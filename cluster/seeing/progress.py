@@ -5,8 +5,10 @@ else a line now and then.
 import sys
 import time
 from dataclasses import dataclass
+from html import escape
+from importlib import import_module
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -28,6 +30,11 @@ class Pace:
     link_steps_per_member: int
     seconds: float
     before: int = 0  # members that an earlier run had done
+
+    @property
+    def of(self) -> int:
+        """How many there are."""
+        return self.members
 
     @property
     def rate(self) -> float:
@@ -61,10 +68,13 @@ def duration(seconds: float) -> str:
 
 
 class Line(Protocol):
-    """What can be shown: how much is done, and a line that says so."""
+    """What can be shown: how much is done of how much, and a line that says so."""
 
     @property
     def done(self) -> int: ...
+
+    @property
+    def of(self) -> int: ...
 
     def line(self) -> str: ...
 
@@ -83,12 +93,28 @@ class _GangRow:
         return where, f"{self.members:,} members", rate
 
 
+class Cell:
+    """A bar and a line under the cell of a notebook, gone at the end."""
+
+    def __init__(self) -> None:
+        self._shows: Any = import_module("IPython.display")  # there, where a notebook is
+        self._place: Any = None
+
+    def show(self, html: str) -> None:
+        """Replace what is shown."""
+        if self._place is None:
+            self._place = self._shows.display(self._shows.HTML(html), display_id=True)
+        else:
+            self._place.update(self._shows.HTML(html))
+
+
 class Progress:
-    """Shows paces and events as they come, on standard error; quiet shows nothing."""
+    """Shows paces and events as they come, on standard error or in a notebook; quiet shows nothing."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._console = Console(file=sys.stderr, quiet=quiet, soft_wrap=True)
         self._live = Live(console=self._console, transient=True) if self._console.is_terminal and not quiet else None
+        self._cell = Cell() if "ipykernel" in sys.modules and not quiet else None
         self._logged, self._said = time.monotonic(), -1
         self._line, self._gangs = "", dict[int, _GangRow]()
 
@@ -100,11 +126,15 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._live:
             self._live.stop()
+        if self._cell:
+            self._cell.show("")
 
     def show(self, pace: Line) -> None:
         """Replace the line, or log one every ten seconds when something is new."""
         self._line = pace.line()
-        if self._live:
+        if self._cell:
+            self._cell.show(f'<progress value="{pace.done}" max="{pace.of}"></progress> {escape(self._line)}')
+        elif self._live:
             self._live.update(self.view())
         elif time.monotonic() - self._logged >= LOG_SECONDS and pace.done != self._said:
             self.say(self._line)

@@ -173,7 +173,8 @@ def _act(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> Act | 
     if isinstance(of, BoundTable):
         if of.shock.on != "production":
             return None
-        left = np.asarray(of.factors)
+        loss = 1.0 if of.loss is None else np.nan_to_num(_at_median(bound, of.loss, network))
+        left = 1 - loss * (1 - np.asarray(of.factors))
         lost = np.maximum(1 - spare * left, 0).sum(axis=0)
         return Act(of.shock.name, (left != 1).any(axis=0), lost)
     if not isinstance(of, BoundShock) or not isinstance(of.shock, RecoveryShock) or of.shock.on != "production":

@@ -19,6 +19,10 @@ def validate(options: argparse.Namespace) -> int:
 
     ready = prepare(options.spec, overrides_of(options))
     spec, network = ready.spec, ready.network
+    if options.python:
+        from shockmesh.cluster.python.code import as_python
+
+        return tell(options, {"python": as_python(spec)}, as_python(spec))
     found = {"spec": options.spec, "valid": True, "members": spec.members, "firms": network.n_firms}
     line = f"{options.spec}: valid: {spec.members:,} members, {network.n_firms:,} firms"
     text = "\n".join([line, *(f"note: {caution}" for caution in ready.cautions)])
@@ -61,7 +65,9 @@ def _told(key: "Key", within: list["Key"]) -> str:
 
 
 def add_verbs(verbs: Any) -> None:
-    add_overrides(add_verb(verbs, "validate", validate, "check a spec without running it", "spec"))
+    checked = add_verb(verbs, "validate", validate, "check a spec without running it", "spec")
+    add_overrides(checked)
+    checked.add_argument("--python", action="store_true", help="print it as a Python program that makes the same")
     add_overrides(add_verb(verbs, "plan", plan, "print the integers that a spec implies", "spec"))
     told = add_verb(verbs, "explain", explain, "what a key of a spec means")
     told.add_argument("key", nargs="?", help="such as model.capacity, or its end; default: all at the top")

@@ -1,10 +1,11 @@
-"""Pages that are made when the site is built: every key of a spec, every preset, every verb, and the mathematics.
+"""Pages that are made when the site is built: every key of a spec, preset, verb and name in Python; the mathematics.
 
 MkDocs calls `on_files`. All text comes from where the programs have it: models, parser, docstrings. None of it is kept.
 """
 
 import argparse
 import ast
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -13,6 +14,7 @@ from textwrap import dedent, fill
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from shockmesh.cluster import api
 from shockmesh.cluster.cli import make_parser
 from shockmesh.cluster.spec.reference import NUMBERS, Key, keys
 from shockmesh.kernels.model import DEFAULTS, PRESETS, Switches
@@ -196,9 +198,29 @@ def _block(text: str) -> str:
     return re.sub(r"(:|\.)\n(?=(?:1\.|-) )", r"\1\n\n", text)
 
 
+def python_page() -> str:
+    """Every name of `shockmesh.cluster.api`, with its signature and docstring."""
+    lines = ["# Every name in Python\n", "`from shockmesh.cluster import api as sm`, then `sm.NAME`.\n"]
+    for name in api.__all__:
+        of = getattr(api, name)
+        lines += [f"## {name} {{ #{name} }}\n", f"```text\n{_signature(of)}{inspect.getdoc(of)}\n```\n"]
+    return "\n".join(lines)
+
+
+def _signature(of: object) -> str:
+    """How a function is called; the keys of a part of a spec are told by the reference of the spec."""
+    if not inspect.isfunction(of):
+        return ""
+    given = inspect.signature(of)
+    shown = [str(one) if one.default is inspect.Parameter.empty else f"{one.name}={one.default!r}"
+             for one in given.parameters.values()]  # fmt: skip
+    return fill(f"{of.__name__}({', '.join(shown)})", 84, subsequent_indent="    ", break_on_hyphens=False) + "\n\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference/spec.md": spec_page,
     "reference/presets.md": presets_page,
     "reference/verbs.md": verbs_page,
+    "reference/python.md": python_page,
     "mathematics.md": mathematics_page,
 }
