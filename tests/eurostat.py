@@ -23,3 +23,11 @@ def write_sdmx(file: Path, names: list[str], cells: Cells, years: list[int]) -> 
     ]
     file.write_text("\n".join([top, *lines, ""]))
     return file
+
+
+def write_again(file: Path, names: list[str], cells: Cells, years: list[int]) -> Path:
+    """The TSV as R and others save it again: commas, and quotes around what has commas."""
+    lines = gzip.decompress(write_tsv(file, names, cells, years).read_bytes()).decode().splitlines()
+    rows = (line.split("\t") for line in lines)
+    file.write_text("\n".join(",".join(f'"{cell}"' if "," in cell else cell for cell in row) for row in rows) + "\n")
+    return file

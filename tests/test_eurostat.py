@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from eurostat import Cells, write_sdmx, write_tsv
+from eurostat import Cells, write_again, write_sdmx, write_tsv
 from shockmesh.io.sources import Said
 from shockmesh.io.tables.importing import import_table, kind_of
+from shockmesh.io.tables.readers.naio import _finest  # pyright: ignore[reportPrivateUsage]
 from shockmesh.io.tables.store import TableError, open_table
 
 REGIONS, SECTORS, FINAL = ["AT", "DE"], ["A01", "C10-C12"], ["P3_S14", "P5M"]
@@ -69,7 +70,7 @@ def test_a_national_table_of_the_database_has_domestic_flows(tmp_path):
     domestic = national("DOM", flows, final, output, imports, "AT")
     cells = domestic | national("TOTAL", flows + more, final + final_more, output, imports, "AT")
     other = national("TOTAL", flows + more, final + final_more, output, imports, "DE")
-    for write, name in ((write_tsv, "naio_10_cp1750.tsv.gz"), (write_sdmx, "naio.csv")):
+    for write, name in ((write_tsv, "naio_10_cp1750.tsv.gz"), (write_again, "again.csv"), (write_sdmx, "naio.csv")):
         file = write(tmp_path / name, NATIONAL, cells | other, [2018])
         assert kind_of(file) == "naio"
         with pytest.raises(TableError, match=r"geo; say which \(--region\): there are AT, DE"):
@@ -104,3 +105,17 @@ def test_values_that_are_none_or_no_numbers_are_told(tmp_path, world):
     assert any(found.message == "2018: 1 cells have no value, or a secret one, and are 0" for found in told)
     with pytest.raises(TableError, match="geo: FR: not there"):
         import_table("naio", tmp_path / "n.tsv.gz", tmp_path / "o.zarr", Said(region="FR"))
+
+
+@pytest.mark.parametrize(
+    ("codes", "finest"),
+    [
+        ("A A01 A02 B TOTAL", "A01 A02 B TOTAL"),
+        ("C10 C11 C12 C10-12 C31_32 C31", "C10 C11 C12 C31_32"),
+        ("C10-C12 C10 C11 M69_70 M69 M70 M71", "C10-C12 M69 M70 M71"),
+        ("L68 L68A L68B", "L68"),
+        ("B B05 B06 L68A L68B", "B05 B06 L68A L68B"),
+    ],
+)
+def test_of_codes_of_several_levels_the_finest_that_are_whole_are_taken(codes, finest):
+    assert _finest(set(codes.split())) == finest.split()

@@ -20,7 +20,11 @@ def pivoted(grid: Grid, wanted: str | None = None) -> Grid:
         SourceError: a column says that there are several tables, or a cell is there twice.
     """
     top, lines = grid.cells[0] if grid.cells else [], grid.cells[1:]
-    numeric = [at for at in range(len(top)) if lines and all(isinstance(line[at], float) for line in lines)]
+    numeric = [
+        at for at in range(len(top))
+        if any(isinstance(line[at], float) for line in lines)
+        and all(isinstance(line[at], float) or line[at] == "" for line in lines)
+    ]  # fmt: skip
     texts = [at for at in range(len(top)) if at not in numeric]
     if len(top) > MOST_COLUMNS or len(lines) < FEWEST_LINES or not numeric or len(texts) < 2:
         return grid

@@ -23,6 +23,7 @@ MONEY = {
     "THS_NAC": "thousand national currency",
 }  # fmt: skip
 TIME, VALUE = "TIME_PERIOD", "OBS_VALUE"
+KEY = re.compile(r'"?([a-z_0-9,]+)\\TIME_PERIOD"?([\t,])')  # with commas where another program saved it again
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,9 @@ class Lines:
 
 def dimensions(file: File) -> list[str]:
     """The names of a file's dimensions; empty if it is none of Eurostat's."""
-    line = file.first_line
-    if match := re.match(r"([a-z_0-9,]+)\\TIME_PERIOD\t", line):
+    if match := KEY.match(file.first_line):
         return match[1].split(",")
-    names = line.split(",")
+    names = file.first_line.split(",")
     return [name for name in names if re.fullmatch(r"[a-z][a-z_0-9]*", name)] if {TIME, VALUE} <= set(names) else []
 
 
@@ -57,8 +57,8 @@ def lines_of(file: File, year: int | None = None) -> Iterator[Lines]:
     """
     names = dimensions(file)
     as_text: Any = {"dtype": str, "keep_default_na": False, "chunksize": LINES}
-    if file.suffix == ".tsv":
-        with file.open() as data, pd.read_csv(data, sep="\t", **as_text) as chunks:
+    if match := KEY.match(file.first_line):
+        with file.open() as data, pd.read_csv(data, sep=match[2], **as_text) as chunks:
             for chunk in chunks:
                 keys = chunk.iloc[:, 0].str.split(",", expand=True).set_axis(names, axis=1)
                 for period in chunk.columns[1:]:

@@ -105,9 +105,26 @@ def _labels(file: File, region: str, cells: Any, flow: str) -> Labels:
 
 
 def _finest(codes: set[str]) -> list[str]:
-    """Codes that are neither sums nor parts of others, sorted."""
+    """Codes that are neither sums nor parts of others, sorted.
+
+    Where divisions stand beside a range of them (C10, C11, C12 and C10-12), they are taken if they are all there.
+    """
     ordered = sorted(codes)
-    return [code for code in ordered if not _is_sum(code, ordered) and not _is_part(code, ordered)]
+    divisions = {code: _divisions(code) for code in ordered}
+    single = {code for code, of in divisions.items() if len(of) == 1}
+    dropped: set[str] = set()
+    for wide in ordered:
+        if len(divisions[wide]) > 1 and (parts := {code for code in single if divisions[code] < divisions[wide]}):
+            whole = frozenset[int]().union(*(divisions[code] for code in parts)) == divisions[wide]
+            dropped |= {wide} if whole else parts
+    rest = [code for code in ordered if code not in dropped]
+    return [code for code in rest if not _is_sum(code, rest) and not _is_part(code, rest)]
+
+
+def _divisions(code: str) -> frozenset[int]:
+    """Those that a code names: C10-12, C10-C12 and C31_32 name several; a section none."""
+    match = re.fullmatch(r"[A-Z](\d\d)(?:[-_][A-Z]?(\d\d))?", code)
+    return frozenset(range(int(match[1]), int(match[2] or match[1]) + 1)) if match else frozenset()
 
 
 def _final(uses: set[str]) -> list[str]:
