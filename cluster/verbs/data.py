@@ -73,7 +73,7 @@ def generate(options: argparse.Namespace) -> int:
 
     with reading(options.table), open_table(options.table, year=options.year) as table:
         network = generate_network(
-            one_year(table), options.firms, options.seed, options.mean_degree, options.candidates
+            one_year(table), options.firms, options.seed, options.mean_degree, options.candidates, options.structure
         )
     write_network(network, options.store)
     counts, errors = {"firms": network.n_firms, "links": network.n_links}, network.attrs["aggregate_error"]
@@ -169,3 +169,5 @@ def _generate_parser(verbs: Any) -> None:
     parser.add_argument("--mean-degree", type=float, default=10.0, help="links per firm")
     more = "suppliers more that each buyer could turn to for each product (model: {suppliers: …})"
     parser.add_argument("--candidates", type=int, default=0, help=more)
+    structures = "which firms deal with which: proportional (default), or walnut, like national registers of links"
+    parser.add_argument("--structure", default="proportional", help=structures)

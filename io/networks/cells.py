@@ -14,6 +14,7 @@ from shockmesh.io.networks.repairs import Repair
 MAX_INPUT_SHARE = 0.98  # an industry's inputs per unit of output, at most
 ROUNDS, TOLERANCE = 100, 1e-10
 NEGLIGIBLE = 1e-12  # a cell below this share of both its industries' outputs is rounding noise of the table
+UNMET, SMALL_PART = 1e-4, 0.02  # of what an industry sells or buys
 FADED = 1e-3  # a cell that RAS scales below this share of itself is dropped
 Z_DIMS = ("region_from", "sector_from", "region_to", "sector_to")
 
@@ -113,12 +114,12 @@ def clean(economy: Economy) -> Economy:
     return Economy(scaled, final, output, economy.regions, economy.sectors, repairs)
 
 
-def thin(economy: Economy, budget: int) -> Economy:
+def thin(economy: Economy, budget: int, *, exact: bool = False) -> Economy:
     """Keep the largest cell of every column and row and the largest overall, and rebalance by RAS.
 
     With a budget that covers all cells nothing changes. Otherwise the kept cells are scaled (iterative proportional
     fitting on the kept cells) so that each industry sells and buys what it did. What the kept cells cannot carry goes
-    to final demand and value added.
+    to final demand and value added; `exact` keeps more cells of the industries where that is more than `UNMET`.
     """
     cells = economy.cells
     if len(cells.value) <= budget:
@@ -126,9 +127,24 @@ def thin(economy: Economy, budget: int) -> Economy:
     kept = np.zeros(len(cells.value), bool)
     kept[np.argpartition(-cells.value, budget)[:budget]] = True
     kept |= _is_largest(cells.supplier, cells.value, economy.n) | _is_largest(cells.buyer, cells.value, economy.n)
-    fitted = rebalance(cells.take(kept), cells.sales(economy.n), cells.inputs(economy.n))
+    sales, inputs = cells.sales(economy.n), cells.inputs(economy.n)
+    fitted = rebalance(cells.take(kept), sales, inputs)
+    while exact and (more := _unmet(cells, fitted) & ~kept).any():
+        kept |= more
+        fitted = rebalance(cells.take(kept), sales, inputs)
     final = np.maximum(economy.output - fitted.sales(economy.n), 0)
     return Economy(fitted, final, economy.output, economy.regions, economy.sectors, economy.repairs)
+
+
+def _unmet(cells: Cells, fitted: Cells) -> np.ndarray:
+    """Cells that are no small part of an industry's sales or inputs which the fitted cells do not meet."""
+    n = int(max(cells.supplier.max(), cells.buyer.max())) + 1
+    found = np.zeros(len(cells.value), bool)
+    for of, side in ((Cells.sales, cells.supplier), (Cells.inputs, cells.buyer)):
+        whole = of(cells, n)
+        short = np.abs(of(fitted, n) - whole) > UNMET * whole
+        found |= short[side] & (cells.value > SMALL_PART * whole[side])
+    return found
 
 
 def rebalance(cells: Cells, sales: Float[np.ndarray, " industry"], inputs: Float[np.ndarray, " industry"]) -> Cells:

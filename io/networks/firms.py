@@ -36,10 +36,19 @@ def draw_firms(economy: Economy, count: int, rng: np.random.Generator) -> Firms:
     draw = (least + (1 - least) * rng.random(count)) ** (-1 / SIZE_EXPONENT)
     order = np.lexsort((-draw, industry))
     share = draw[order] / np.bincount(industry, draw, economy.n)[industry]
-    return Firms(industry, _cap(share, industry, _largest_share(economy)) * economy.output[industry])
+    return Firms(industry, cap(share, industry, largest_share(economy)) * economy.output[industry])
 
 
 def _numbers(economy: Economy, count: int) -> np.ndarray:
+    return allot(economy.output**FIRM_EXPONENT, count, fewest_firms(economy, count))
+
+
+def fewest_firms(economy: Economy, count: int) -> Int[np.ndarray, " industry"]:
+    """How many firms an industry needs: one, two where it supplies itself.
+
+    Raises:
+        GenerateError: these are more than `count`.
+    """
     self_supply = np.zeros(economy.n, bool)
     self_supply[economy.cells.supplier[economy.cells.supplier == economy.cells.buyer]] = True
     least = (economy.output > 0).astype(np.int64) + (self_supply & (economy.output > 0))
@@ -48,7 +57,7 @@ def _numbers(economy: Economy, count: int) -> np.ndarray:
             f"firms: {count} asked for, this table needs at least {least.sum()}: "
             "one per industry with output, two where an industry supplies itself"
         )
-    return allot(economy.output**FIRM_EXPONENT, count, least)
+    return least
 
 
 def allot(weight: Float[np.ndarray, " n"], total: int, least: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -72,7 +81,7 @@ def fill_level(weight: Float[np.ndarray, " n"], total: float, least: Int[np.ndar
     return low
 
 
-def _largest_share(economy: Economy) -> np.ndarray:
+def largest_share(economy: Economy) -> np.ndarray:
     """The largest size share that leaves the industry able to supply itself without self-links.
 
     Of a diagonal cell T no firm sells or buys more than half; the others must find the other half within their sales
@@ -84,7 +93,7 @@ def _largest_share(economy: Economy) -> np.ndarray:
     return 1 - np.divide(diagonal, 2 * traded, out=np.zeros(economy.n), where=traded > 0)
 
 
-def _cap(share: np.ndarray, industry: np.ndarray, limit: np.ndarray) -> np.ndarray:
+def cap(share: np.ndarray, industry: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Shrink each industry's first (largest) firm to the limit; the others grow in proportion."""
     first = np.flatnonzero(np.diff(industry, prepend=-1))
     top, limit = share[first], limit[industry[first]]

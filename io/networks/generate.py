@@ -15,7 +15,10 @@ from shockmesh.io.networks.candidates import draw_candidates
 from shockmesh.io.networks.cells import Cells, Economy, GenerateError, clean, read_economy, thin
 from shockmesh.io.networks.firms import Firms, draw_firms
 from shockmesh.io.networks.links import draw_links
+from shockmesh.io.networks.parcels import Links
+from shockmesh.io.networks.parcels import draw_links as lay_links
 from shockmesh.io.networks.repairs import as_records
+from shockmesh.io.networks.walnut import draw_sized, kept_cells, trade_of
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 DAYS_PER_YEAR = 365
@@ -24,9 +27,16 @@ MOST_FIRMS, MOST_LINKS = 100_000_000, 1000  # as many as the world has, about; p
 CITED = ("title", "source", "license", "references", "year")
 
 
+STRUCTURES = {
+    "proportional": "every firm buys and sells as its industry does, in proportion to its size; degree grows with size",
+    "walnut": "degrees, sizes and links as in national registers: a core, two half-shells, hubs that small firms seek",
+}
+
+
 def generate_network(
-    table: xr.Dataset, firms: int, seed: int, mean_degree: float = 10.0, candidates: int = 0
-) -> FirmNetwork:
+    table: xr.Dataset, firms: int, seed: int, mean_degree: float = 10.0, candidates: int = 0,
+    structure: str = "proportional",
+) -> FirmNetwork:  # fmt: skip
     """Draw a firm network from a table.
 
     Args:
@@ -35,10 +45,11 @@ def generate_network(
         seed: the same table, numbers and seed give the same network, bit for bit.
         mean_degree: links per firm to aim at; it also sets how many of the table's cells can be kept.
         candidates: suppliers more that each buyer could turn to for each product: see `draw_candidates`.
+        structure: one of STRUCTURES: which firms deal with which; see `links.py` and `walnut.py`.
 
     Raises:
         GenerateError: the table lacks a variable or a yearly unit, has values that are not finite, or needs more firms;
-            or more firms or links than there can be; or the seed or the mean degree is too small.
+            or more firms or links than there can be; or the seed or the mean degree is too small; or no such structure.
         NetworkError: candidates as in `draw_candidates`.
     """
     if seed < 0:
@@ -48,27 +59,43 @@ def generate_network(
         raise GenerateError(f"mean_degree: {mean_degree:g}: {rule}")
     if firms > MOST_FIRMS:
         raise GenerateError(f"firms: {firms:,} asked for: at most {MOST_FIRMS:,}")
+    if structure not in STRUCTURES:
+        raise GenerateError(f"structure: {structure!r}: one of {', '.join(STRUCTURES)}")
     unit = unit_per_day(table)
-    rng = np.random.Generator(np.random.Philox(seed))
     told = read_economy(table)
     whole = clean(told)
-    links = int(mean_degree * firms)
-    economy = thin(whole, int(CELL_SHARE * links))
-    drawn = draw_firms(economy, firms, rng)
-    pieces = (links - len(economy.cells.value) - 2 * _within(economy, drawn)) // 2
-    sales, inputs = _margins(economy, drawn)
-    supplier, buyer, amount = draw_links(economy.cells, drawn, sales, inputs, max(pieces, firms), rng)
+    draw = _proportional if structure == "proportional" else _walnut
+    economy, drawn, (supplier, buyer, amount), made = draw(whole, firms, int(mean_degree * firms), seed)
     final = _final_demand(economy, drawn, np.bincount(supplier, amount, firms))
-    made = Cells(drawn.industry[supplier], drawn.industry[buyer], amount)
     error = aggregate_error(told, economy, made, np.bincount(drawn.industry, final, told.n))
     region, sector = np.divmod(drawn.industry, len(told.sectors))
-    settings = {"firms": firms, "seed": seed, "mean_degree": mean_degree}
+    settings = {"firms": firms, "seed": seed, "mean_degree": mean_degree, "structure": structure}
     network = firm_network(
         supplier, buyer, amount / DAYS_PER_YEAR, final / DAYS_PER_YEAR, region=region, sector=sector,
         regions=told.regions, sectors=told.sectors, unit=unit, final_shares=told.final_shares,
         attrs=_attributes(table, settings) | {"repairs": as_records(whole.repairs), "aggregate_error": error},
     )  # fmt: skip
     return draw_candidates(network, candidates, seed) if candidates else network
+
+
+def _proportional(whole: Economy, firms: int, links: int, seed: int) -> tuple[Economy, Firms, Links, Cells]:
+    """The cells kept, firms, links, and the links as cells."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    economy = thin(whole, int(CELL_SHARE * links))
+    drawn = draw_firms(economy, firms, rng)
+    pieces = (links - len(economy.cells.value) - 2 * _within(economy, drawn)) // 2
+    sales, inputs = _margins(economy, drawn)
+    supplier, buyer, amount = draw_links(economy.cells, drawn, sales, inputs, max(pieces, firms), rng)
+    return economy, drawn, (supplier, buyer, amount), Cells(drawn.industry[supplier], drawn.industry[buyer], amount)
+
+
+def _walnut(whole: Economy, firms: int, links: int, seed: int) -> tuple[Economy, Firms, Links, Cells]:
+    """The cells kept, firms, links, and what they carry of the cells."""
+    economy, partners = kept_cells(whole, links)
+    drawn = draw_sized(economy, firms, partners, seed)
+    trade = trade_of(economy, drawn, seed)
+    made, carried = lay_links(economy.cells, drawn, trade, partners, links, seed, len(whole.sectors))
+    return economy, drawn, made, Cells(economy.cells.supplier, economy.cells.buyer, carried)
 
 
 def aggregate_error(

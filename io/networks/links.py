@@ -28,14 +28,16 @@ Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarr
 def overlay(
     group_a: Int[np.ndarray, " a"], weight_a: Float[np.ndarray, " a"],
     group_b: Int[np.ndarray, " b"], weight_b: Float[np.ndarray, " b"],
+    unit: int = 0,
 ) -> tuple[Int[np.ndarray, " overlap"], Int[np.ndarray, " overlap"], Float[np.ndarray, " overlap"]]:  # fmt: skip
     """Cut the line of each group by items a and by items b; return the overlaps (a, b, share of the group).
 
     Groups ascend in both and are the same in both. Every item has at least one overlap; overlaps below a millionth of
-    both their items are left out.
+    both their items are left out. A line is cut into `unit` units, by default as many as 64 bits have room for; with a
+    given number its overlaps do not hang on how many other lines there are.
     """
     line_a, line_b = _ranks(group_a), _ranks(group_b)
-    unit = 2 ** min(50, 62 - len(group_a).bit_length())
+    unit = unit or 2 ** min(50, 62 - len(group_a).bit_length())
     ends_a, ends_b = _ends(line_a, weight_a, unit), _ends(line_b, weight_b, unit)
     ends = np.concatenate([ends_a, ends_b])
     ends.sort(kind="stable")
@@ -56,7 +58,8 @@ def draw_links(
     `pieces`: how many pieces the purchases of all firms are cut into, and their sales.
     """
     own = cells.supplier == cells.buyer
-    within = _circle(cells.take(own), firms)
+    chosen = np.flatnonzero(np.isin(firms.industry, cells.supplier[own]))
+    within = circle(cells.take(own), firms.industry, chosen, firms.size[chosen])
     rest = cells.take(~own)
     sold = np.maximum(sales - np.bincount(within[0], within[2], len(sales)), 0)
     bought = np.maximum(inputs - np.bincount(within[1], within[2], len(sales)), 0)
@@ -109,11 +112,16 @@ def _piece_numbers(size: np.ndarray, pieces: int, rng: np.random.Generator) -> n
     return np.floor(wanted + rng.random(len(size))).astype(np.int64)
 
 
-def _circle(cells: Cells, firms: Firms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Links within industries: a firm's share of a diagonal cell, at most half, meets that of the firms opposite."""
-    chosen = np.flatnonzero(np.isin(firms.industry, cells.supplier))
-    group = firms.industry[chosen]
-    share = _halved(firms.size[chosen], group)
+def circle(
+    cells: Cells, industry: Int[np.ndarray, " firm"], chosen: Int[np.ndarray, " chosen"],
+    size: Float[np.ndarray, " chosen"], unit: int = 0,
+) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]:  # fmt: skip
+    """Links within industries: a firm's share of a diagonal cell, at most half, meets that of the firms opposite.
+
+    Among the `chosen` firms, in proportion to `size`, the largest of an industry first.
+    """
+    group = industry[chosen]
+    share = _halved(size, group)
     start = _starts(share, group)
     low = np.where(start >= 0.5, start - 0.5, start + 0.5)  # half a turn on
     over = np.maximum(low + share - 1, 0)  # what goes on at the beginning of the line
@@ -121,12 +129,12 @@ def _circle(cells: Cells, firms: Firms) -> tuple[np.ndarray, np.ndarray, np.ndar
     part, where = np.concatenate([share - over, over]), np.concatenate([low, np.zeros(len(group)) - 1])
     order = np.lexsort((where, group[item]))
     order = order[(part > SLIVER * share[item])[order]]
-    a, b, overlap = overlay(group, share, group[item[order]], part[order])
+    a, b, overlap = overlay(group, share, group[item[order]], part[order], unit)
     seller, buyer = chosen[a], chosen[item[order][b]]
-    value = np.zeros(int(firms.industry[-1]) + 1)
+    value = np.zeros(int(industry[-1]) + 1)
     value[cells.supplier] = cells.value
     apart = seller != buyer
-    return seller[apart], buyer[apart], (overlap * value[firms.industry[seller]])[apart]
+    return seller[apart], buyer[apart], (overlap * value[industry[seller]])[apart]
 
 
 def _halved(size: np.ndarray, group: np.ndarray) -> np.ndarray:
