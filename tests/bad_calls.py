@@ -172,6 +172,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "generate --seed": ("-1",),
     "generate --year": ("1999", "-2020"),
     "generate --mean-degree": ("0", "-1", "3.9", "nan", "inf", "1e30"),
+    "generate --structure": ("", "random", "Walnut"),
     "esri --tolerance": ("0", "-1", "nan", "inf"),
     "esri --batch": ("0", "-1"),
     **{

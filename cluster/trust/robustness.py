@@ -248,7 +248,8 @@ def other_networks(
         if not store.exists():
             doing(f"draws network {seed}", 0.0)
             with open_table(source, year=made["table"].get("year")) as opened:
-                drawn = generate_network(opened, made["firms"], seed, made["mean_degree"], candidates)
+                structure = made.get("structure", "proportional")
+                drawn = generate_network(opened, made["firms"], seed, made["mean_degree"], candidates, structure)
             store.parent.mkdir(parents=True, exist_ok=True)
             write_network(drawn, store)
         own[f"seed-{seed}"] = str(store.resolve())
