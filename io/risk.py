@@ -86,7 +86,7 @@ def member_losses(ds: xr.Dataset, name: str, by: Sequence[str] = ()) -> xr.DataA
         RiskError: nothing of that name was recorded, or not by that dim.
     """
     if name not in ds or f"{name}_baseline" not in ds:
-        raise RiskError(f"{name}: not recorded; the run has {', '.join(recorded(ds))}")
+        raise RiskError(f"variable: {name}: not recorded; the run has {', '.join(recorded(ds))}")
     values, baseline = ds[name], ds[f"{name}_baseline"].astype(float).load()
     if absent := [dim for dim in by if dim not in baseline.dims]:
         raise RiskError(f"{name}: {', '.join(absent)}: not recorded by it; it has {', '.join(map(str, baseline.dims))}")

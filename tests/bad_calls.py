@@ -78,6 +78,7 @@ OF_STORES = {  # call → the stores that it does take
     "report": (["report", "{}", "--out", "out.html"], RUNS),
     "resume": (["resume", "{}", "--address", "local"], RUNS),
     **{verb: ([verb, "{}"], RUNS) for verb in ("status", "verify", "logs")},
+    "risk": (["risk", "{}"], ("sweep",)),
 }
 
 
@@ -150,6 +151,9 @@ CALLS: dict[str, list[str]] = {  # of every verb, one that is right
     "report": ["sweep", "--out", "out.html"],
     "robustness": ["table.yaml", "--out", "out"],
     "compare": ["sweep", "sweep@0"],
+    "risk": ["sweep", "--out", "out.csv"],
+    "indices": ["sweep", "--out", "out.csv"],
+    "allocate": ["allocate.yaml", "--out", "out.csv"],
     "explain": ["model.capacity"],
     "cite": ["sweep"],
     "esri": ["network.zarr", "--out", "out.csv"],
@@ -177,7 +181,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "esri --batch": ("0", "-1"),
     **{
         f"{verb} --seed": ("-1", "4294967296")
-        for verb in ("validate", "plan", "run", "submit", "sensitivity", "prices", "robustness")
+        for verb in ("validate", "plan", "run", "submit", "sensitivity", "prices", "robustness", "allocate")
     },
     "submit --out": ("out", "../out", ""),
     "submit --address": ("nonsense", "ray://nowhere:1", "127.0.0.1:8265", ""),
@@ -185,6 +189,10 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "logs --address": ("nonsense",),
     "esri --out": ("network.zarr", "links.csv", "."),
     "sensitivity --out": ("links.csv", "."),
+    **{f"{verb} --out": ("links.csv", ".") for verb in ("risk", "indices", "allocate")},
+    "risk --variable": ("nonesuch",),
+    "risk --level": ("0", "1", "95", "0.9,", "nan", ""),
+    "risk --years": ("0", "-1", "nan", "ten"),
     "prices --out": ("links.csv", "."),
     "prices --member": ("-1", "1", "99999999999"),
     "run --out": ("sweep", "links.csv", "network.zarr", ""),

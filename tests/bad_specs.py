@@ -89,6 +89,11 @@ SPECS: dict[str, dict[str, Any]] = {
              "recovery_days": 3},
         ],
     },
+    "allocate": {
+        "sweep": {"seed": 1, "members": 4},
+        "allocate": {"budget": 5, "levers": {"model.inventory_days": 1, "model.capacity": 9.5}, "tail": 0.5,
+                     "held_out": 2, "steps": 3, "loss": "value_added", "where": {"region": ["AA"]}},
+    },
     "table": {"shocks": [{"name": "gap", "kind": "table", "file": "factors.csv"}]},
     "files": {
         "model": {"production": "half_critical", "criticality": "critical.csv", "capacity": {"file": "numbers.csv"}},
@@ -130,6 +135,7 @@ COUNT = Domain(1, MOST)
 BOUNDS = {
     **DOMAINS, "seed": Domain(0, 2**32 - 1), "window": Domain(0, MOST), "held_out": Domain(0, MOST),
     "inventory_by_product": DOMAINS["inventory_days"], "builders": DOMAINS["share"],
+    "budget": DOMAINS["worth"], "levers": DOMAINS["cost"], "tail": DOMAINS["share"],
     "TariffShock.rate": DOMAINS["rise"], "CostShock.rate": DOMAINS["rise"],
 }  # fmt: skip
 NO_NUMBER = {

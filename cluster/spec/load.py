@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from shockmesh.cluster.spec.allocate import allocate_rules
 from shockmesh.cluster.spec.designs import design_rules
 from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.models import Spec
@@ -56,7 +57,7 @@ def _parse(source: Source, folder: Path | None) -> Spec:
 
         raise SpecError(pydantic_problems(error, source, unknown_key)) from error
     spec._source = source
-    _refuse(spec, [*broken_rules(spec), *design_rules(spec)])
+    _refuse(spec, [*broken_rules(spec), *design_rules(spec), *allocate_rules(spec)])
     return spec
 
 

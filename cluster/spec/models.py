@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     PrivateAttr,
 )
+from shockmesh.cluster.spec.allocate import Allocate
 from shockmesh.cluster.spec.boario import ORDER_TYPES, Renamed, either_name
 from shockmesh.cluster.spec.delays import Delay, Route
 from shockmesh.cluster.spec.fields import (
@@ -312,6 +313,11 @@ class Spec(Frozen):
         None,
         "what is unknown and how it is learned; makes the run a calibration",
         {"parameters": {"model.inventory_days": {"spread": {"all": 0.5}}}},
+    )
+    allocate: Allocate | None = key(
+        None,
+        "a budget to spend for the least loss, read by `shockmesh allocate` alone",
+        {"budget": 50000, "levers": {"model.inventory_days": 1}, "held_out": 16},
     )
     precision: Literal["float32", "float64"] = key("float32", "of all that is computed", "float64")
     engine: Literal["zarr", "icechunk"] = key(

@@ -1,9 +1,9 @@
-"""Verbs that say what may be lost and why: risk, indices."""
+"""Verbs that say what may be lost, why, and what to do about it: risk, indices, allocate."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from shockmesh.cluster.verbs.options import add_verb
+from shockmesh.cluster.verbs.options import add_overrides, add_verb, overrides_of
 from shockmesh.cluster.verbs.printing import show, tell
 
 if TYPE_CHECKING:
@@ -16,11 +16,14 @@ OF = "what is lost, as recorded; default: what the report shows first"
 def risk(options: argparse.Namespace) -> int:
     """Say what a run may lose: the expected annual loss, losses by return period, VaR and expected shortfall, each with
     its error. Of events with frequencies a year's; of other members a member's, all alike."""
+    from shockmesh.io.rankings import check_new
     from shockmesh.io.results import open_run
     from shockmesh.io.risk import risk_of
 
+    if options.out:
+        check_new(options.out)
     with open_run(options.run) as opened:
-        found = risk_of(opened, options.of, options.level, options.years)
+        found = risk_of(opened, options.variable, options.level, options.years)
     if options.out:
         found.curve.to_csv(options.out, index=False)
     if options.json:
@@ -43,10 +46,13 @@ def indices(options: argparse.Namespace) -> int:
     """Say how much of a run's loss each of its numbers decides, alone and with others, by Sobol' indices. The run needs
     sweep.design: saltelli."""
     from shockmesh.io.indices import run_indices
+    from shockmesh.io.rankings import check_new
     from shockmesh.io.results import open_run, read_manifest
 
+    if options.out:
+        check_new(options.out)
     with open_run(options.run) as opened:
-        found = run_indices(opened, read_manifest(options.run).get("spec", {}), options.of)
+        found = run_indices(opened, read_manifest(options.run).get("spec", {}), options.variable)
     if options.out:
         found.to_csv(options.out, index=False)
     if options.json:
@@ -59,6 +65,32 @@ def indices(options: argparse.Namespace) -> int:
         for row in found.sort_values("total", ascending=False).to_dict("records")
     }
     return show(options, rows, f"{options.run}: share of the loss's variance, and where 90 % of resamples lie")
+
+
+def allocate(options: argparse.Namespace) -> int:
+    """Spend the budget of a spec on stock, spare capacity or second suppliers, for the least loss over the members of
+    its sweep, and hold the result against equal and proportional shares on members that did not decide."""
+    from pathlib import Path
+
+    from shockmesh.cluster.verbs.allocate import allocate_budget
+    from shockmesh.io.reports.headline import money_text
+
+    out = options.out or str(Path(options.spec).with_suffix(".allocation.csv"))
+    found = allocate_budget(options.spec, out, overrides=overrides_of(options))
+    if options.json:
+        return tell(options, found.as_dict() | {"firms": out}, "")
+    rows = {
+        f"loss, {words}": f"{money_text(found.decided[name], found.unit)}; held out {money_text(of, found.unit)}"
+        for (name, of), words in zip(
+            found.held_out.items(), ("no budget", "equal", "proportional", "found"), strict=True
+        )
+    }
+    for name, (mean, error) in found.saved.items():
+        told = f"{money_text(mean, found.unit)}, give or take {money_text(error, found.unit)}"
+        rows[f"saved, held out, beyond {name}"] = told
+    rows |= {"worth of another unit": f"{found.worth:.3g}", "firms": out}
+    title = f"{options.spec}: {money_text(found.budget, found.unit)} for {found.options:,} options"
+    return show(options, rows, f"{title}, by {found.members:,} members")
 
 
 def _told(of: "Estimate", unit: str) -> str:
@@ -90,12 +122,13 @@ def _numbers(text: str, holds: Any, rule: str) -> list[float]:
 
 def add_verbs(verbs: Any) -> None:
     told = add_verb(verbs, "risk", risk, "expected losses, return periods, VaR and ES of a run", "run")
-    told.add_argument(
-        "--of", metavar="VARIABLE", help="what is lost, as recorded; default: what the report shows first"
-    )
+    told.add_argument("--variable", help=OF)
     told.add_argument("--level", type=_levels, default="0.95,0.99", help="of VaR and ES; default: 0.95,0.99")
     told.add_argument("--years", type=_years, default="10,50,100,250", help="return periods; default: 10,50,100,250")
     told.add_argument("-o", "--out", help="a CSV of the exceedance curve; default: none")
     shares = add_verb(verbs, "indices", indices, "Sobol' indices: which numbers decide a run's loss", "run")
-    shares.add_argument("--of", metavar="VARIABLE", help=OF)
+    shares.add_argument("--variable", help=OF)
     shares.add_argument("-o", "--out", help="a CSV; default: none")
+    spent = add_verb(verbs, "allocate", allocate, "where to spend a spec's budget for the least loss", "spec")
+    spent.add_argument("-o", "--out", help="a CSV of what each firm gets; default: SPEC with .allocation.csv")
+    add_overrides(spent)
