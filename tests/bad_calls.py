@@ -155,6 +155,9 @@ CALLS: dict[str, list[str]] = {  # of every verb, one that is right
     "indices": ["sweep", "--out", "out.csv"],
     "allocate": ["allocate.yaml", "--out", "out.csv"],
     "explain": ["model.capacity"],
+    "init": ["new.yaml", "--yes", "--economy", "network.zarr"],
+    "export": ["sweep", "out.nc"],
+    "completion": ["bash"],
     "cite": ["sweep"],
     "esri": ["network.zarr", "--out", "out.csv"],
     "sensitivity": ["table.yaml", "--out", "out.csv"],
@@ -204,6 +207,9 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "robustness --table": ("nowhere.zarr", "links.csv"),
     "robustness --networks": ("0", "-1", "101"),
     "robustness --members": ("0", "-1", "99999999999"),
+    "init --days": ("0", "1.5", "soon"),
+    "init --members": ("0", "many"),
+    "export --variable": ("nonesuch",),
     "report --out": ("network.zarr", "links.csv/report.html"),
 }
 NO_CALLS = {  # and what a refusal names

@@ -131,7 +131,7 @@ def _import_parser(verbs: Any) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["kinds, and what is handed in:", *(f"  {kind:<11} {of}" for kind, of in KINDS.items())])
     parser.add_argument(
-        "kind", nargs="?", choices=KINDS, metavar="kind", help="see below; left out: found by its looks"
+        "kind", nargs="?", choices=[*KINDS], metavar="kind", help="see below; left out: found by its looks"
     )
     parser.add_argument("source", help="file, folder or archive; `example` for the packaged table")
     parser.add_argument("store", help="the Zarr store to write")

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from shockmesh.cluster.verbs.examples import EXAMPLES
+
 ARGUMENTS = {  # that verbs share
     "spec": "the YAML file that says what to run",
     "run": "the folder of a run, or s3://…",
@@ -23,6 +25,21 @@ def add_verb(verbs: Any, name: str, verb: Verb, text: str, *arguments: str) -> a
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(verb=verb)
     return parser
+
+
+class HelpText(argparse.RawDescriptionHelpFormatter):
+    """Help that keeps the lines of examples, and says the default of an option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        said, has = action.help or "", action.default not in (None, False, [], argparse.SUPPRESS)
+        return f"{said}; default: %(default)s" if has and "default" not in said else said
+
+
+def finish(name: str, parser: argparse.ArgumentParser) -> None:
+    """Give a verb's help its examples."""
+    parser.formatter_class = HelpText
+    examples = "\n".join(["examples:", *(f"  {call}" for call in EXAMPLES.get(name, ()))])
+    parser.epilog = f"{parser.epilog}\n\n{examples}" if parser.epilog else examples
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:

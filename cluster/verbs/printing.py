@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -14,9 +15,16 @@ from rich.text import Text
 DONE, BAD_INPUT, PARTLY_DONE, INTERRUPTED = 0, 2, 3, 130
 
 
-def refuse(as_json: bool, problems: Sequence[str], code: int) -> int:
-    """Say on standard error what is wrong, a line each, or with --json as one object."""
-    told = [json.dumps({"errors": problems}, ensure_ascii=False)] if as_json else problems
+def refuse(as_json: bool, problems: Sequence[str], code: int, error: BaseException | None = None) -> int:
+    """Say on standard error what is wrong, a line each, or with --json as one object.
+
+    It has the lines as `errors`, the exit code, the kind of error, and of a spec the parts of each problem: where,
+    field, value, rule.
+    """
+    kind = "usage" if error is None else type(error).__name__
+    parts = [asdict(of) for of in getattr(error, "problems", ())]
+    whole = {"errors": problems, "exit_code": code, "kind": kind, **({"problems": parts} if parts else {})}
+    told = [json.dumps(whole, ensure_ascii=False)] if as_json else problems
     sys.stderr.write("".join(f"{line}\n" for line in told))
     return code
 

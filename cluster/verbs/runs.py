@@ -1,4 +1,4 @@
-"""Verbs on a run, from its beginning to its report: run, submit, resume, status, verify, logs, report, cite."""
+"""Verbs on a run, from its beginning to its report: run, submit, resume, status, verify, logs, report, export, cite."""
 
 import argparse
 import json
@@ -104,6 +104,14 @@ def report(options: argparse.Namespace) -> int:
     return tell(options, {"report": str(path), **numbers}, "\n".join([*headline_text(numbers), f"wrote {path}"]))
 
 
+def export(options: argparse.Namespace) -> int:
+    """Write what a run recorded as NetCDF, Excel, Parquet or CSV, by day or as means of weeks or months."""
+    from shockmesh.io.exports import export_run
+
+    names = export_run(options.run, options.file, tuple(options.variable), options.every)
+    return tell(options, {"file": options.file, "variables": names}, f"wrote {options.file}: {', '.join(names)}")
+
+
 def cite(options: argparse.Namespace) -> int:
     """Print BibTeX of what a run used: its data, the paper of its preset, its methods."""
     from shockmesh.cluster.verbs.cite import cite as cite_run
@@ -123,6 +131,10 @@ def add_verbs(verbs: Any) -> None:
     add_verb(verbs, "verify", verify, "hold a run's files against its check sums", "run")
     written = add_verb(verbs, "report", report, "write a run's report", "run")
     written.add_argument("-o", "--out", help="the HTML file; default: RUN/report.html")
+    taken = add_verb(verbs, "export", export, "write a run as NetCDF, Excel, Parquet or CSV", "run")
+    taken.add_argument("file", help="to write: .nc, .xlsx, .parquet or .csv")
+    taken.add_argument("--variable", action="append", default=[], help="as recorded, repeatable; default: all")
+    taken.add_argument("--every", choices=("day", "week", "month", "quarter", "year"), default="day", help="means of")
     add_verb(verbs, "cite", cite, "print BibTeX of what a run used", "run")
 
 

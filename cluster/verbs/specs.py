@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from shockmesh.cluster.spec.reference import Key
 
 
+def init(options: argparse.Namespace) -> int:
+    """Write a first spec from a few answers: those that options give, those of you at a terminal, or defaults."""
+    from shockmesh.cluster.verbs.init import QUESTIONS, asker
+    from shockmesh.cluster.verbs.init import init as write_spec
+
+    given = {of.name: said for of in QUESTIONS if (said := getattr(options, of.name)) is not None}
+    spec = write_spec(options.spec, given, None if options.json or options.yes else asker())
+    text = f"wrote {options.spec}, which is valid: look at it, then: shockmesh run {options.spec}"
+    return tell(options, {"written": options.spec, "spec": spec}, text)
+
+
 def validate(options: argparse.Namespace) -> int:
     """Check a spec against its economy without running it."""
     from shockmesh.cluster.planning.prepare import prepare
@@ -64,7 +75,20 @@ def _told(key: "Key", within: list["Key"]) -> str:
     return "\n".join([*lines, *(f"    {of.path}: {of.meaning}" for of in within)])
 
 
+def _init_parser(verbs: Any) -> None:
+    from shockmesh.cluster.verbs.init import QUESTIONS
+
+    made = add_verb(verbs, "init", init, "write a first spec from a few answers", "spec")
+    for question in QUESTIONS:
+        of = f" (of {', '.join(question.of)})" if question.of else ""
+        asks = question.asks.replace("%", "%%")
+        default = question.default.replace("%", "%%")
+        made.add_argument(f"--{question.name}", help=f"{asks}{of}; default: {default}")
+    made.add_argument("-y", "--yes", action="store_true", help="ask nothing: take the default of what is not given")
+
+
 def add_verbs(verbs: Any) -> None:
+    _init_parser(verbs)
     checked = add_verb(verbs, "validate", validate, "check a spec without running it", "spec")
     add_overrides(checked)
     checked.add_argument("--python", action="store_true", help="print it as a Python program that makes the same")

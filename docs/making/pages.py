@@ -15,7 +15,7 @@ from textwrap import dedent, fill
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from shockmesh.cluster import api
-from shockmesh.cluster.cli import make_parser
+from shockmesh.cluster.cli import make_parser, verbs_of
 from shockmesh.cluster.spec.reference import NUMBERS, Key, keys
 from shockmesh.kernels.model import DEFAULTS, PRESETS, Switches
 
@@ -110,7 +110,7 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
 def verbs_page() -> str:
     """Every verb, with the options that its parser takes."""
     lines = ["# Every verb\n", "`shockmesh VERB --help` prints the same.\n"]
-    for name, parser in verbs().items():
+    for name, parser in verbs_of(make_parser()).items():
         usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
         usage = fill(usage, 84, subsequent_indent="    ", break_on_hyphens=False)
         rows = [[_names(action), " ".join((action.help or "").split())] for action in told(parser)]
@@ -118,12 +118,6 @@ def verbs_page() -> str:
         lines += [*table(["argument", "meaning"], rows), ""]
         lines += [f"```text\n{parser.epilog}\n```\n"] if parser.epilog else []
     return "\n".join([*lines, "## Exit codes { #exit-codes }\n", *_exit_codes(), ""])
-
-
-def verbs() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each verb."""
-    (choices,) = (of.choices for of in make_parser()._actions if isinstance(of, argparse._SubParsersAction))
-    return dict(choices or {})
 
 
 def told(parser: argparse.ArgumentParser) -> list[argparse.Action]:
