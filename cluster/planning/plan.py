@@ -112,6 +112,11 @@ class Plan:
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
 
+    @property
+    def brief(self) -> bool:
+        """Whether the run is over before workers of its own would have started: it may stay in one process."""
+        return self.seconds < START_SECONDS
+
     def block(self, number: int) -> range:
         """The members of a block."""
         start = number * self.members_per_block
@@ -173,8 +178,8 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
     _check_driver(spec, sizes, memory)
     block = _block(spec, sizes, workers, available)
     blocks = math.ceil(spec.members / block)
-    workers = min(workers, blocks)
     of_block, of_draws = block_seconds(spec, sizes, block, CORE), evaluation_seconds(spec, sizes, CORE)
+    workers, seconds = _time(spec, blocks, min(workers, blocks), of_block, of_draws)
     work = _work(spec, sizes, block)
     return Plan(
         firms=sizes.firms,
@@ -195,7 +200,7 @@ def make_plan(spec: Spec, sizes: Sizes, *, cpus: int | None = None, memory: int 
         output_bytes=spec.members * spec.horizon.days * _width(spec) * recorded(spec, sizes),
         link_steps=sizes.links * spec.horizon.days * spec.members,
         block_seconds=math.ceil(of_block),
-        seconds=START_SECONDS + math.ceil(rounds(spec, blocks, workers) * of_block + of_draws),
+        seconds=seconds,
     )
 
 
@@ -299,6 +304,14 @@ def rounds(spec: Spec, blocks: int, workers: int) -> int:
     return steps * math.ceil(blocks / workers)
 
 
+def _time(spec: Spec, blocks: int, workers: int, of_block: float, of_draws: float) -> tuple[int, int]:
+    """Workers, and seconds with their start; for a brief sweep one without a start, unless the spec asks for gangs."""
+    alone, free = math.ceil(blocks * of_block), spec.infer is None and spec.resources.gangs == "auto"
+    if free and spec.resources.devices_per_gang == 1 and alone < START_SECONDS:
+        return 1, alone
+    return workers, START_SECONDS + math.ceil(rounds(spec, blocks, workers) * of_block + of_draws)
+
+
 def recorded(spec: Spec, sizes: Sizes) -> int:
     """Numbers recorded per day and member."""
     by_dim = {"region": sizes.regions, "sector": sizes.sectors, "firm": sizes.firms}
@@ -349,7 +362,7 @@ def readable(plan: Plan) -> dict[str, str]:
         "memory of a device": f"{human_bytes(plan.worker_bytes)} of {human_bytes(plan.memory_bytes)}",
     }
     worker = {
-        "workers": f"{plan.workers}, each with the whole network",
+        "workers": "none but this process" if plan.brief else f"{plan.workers}, each with the whole network",
         "memory of a worker": f"{human_bytes(plan.worker_bytes)} of {human_bytes(plan.memory_bytes)}",
     }
     return {

@@ -14,6 +14,7 @@ from tempfile import NamedTemporaryFile
 from shockmesh.cluster.running.execute import Executor, LocalExecutor, WorkersError
 from shockmesh.cluster.running.work import Job, make_work
 from shockmesh.cluster.seeing.events import Tell
+from shockmesh.cluster.seeing.listeners import on_ray
 from shockmesh.kernels.network import FirmNetwork
 
 IN_PROCESS = "local"  # the address that means: no Ray, this process
@@ -26,8 +27,11 @@ CLOSED = {
 
 @contextmanager
 def executor_of(job: Job, network: FirmNetwork, address: str | None, tell: Tell) -> Generator[Executor]:
-    """The workers of a job, which end with the context; `tell` hears what becomes of gangs."""
-    if address == IN_PROCESS:
+    """The workers of a job, which end with the context; `tell` hears what becomes of gangs.
+
+    A run that is over before workers would have started stays in this process, unless a cluster is there or named.
+    """
+    if address == IN_PROCESS or (address is None and job.plan.brief and not on_ray()):
         _check_devices(job.plan.devices)
         yield LocalExecutor(make_work(job, network))
         return

@@ -29,7 +29,7 @@ def seeing(run: Place, plan: Plan, progress: Progress) -> Generator[Tell]:
     def tell(event: Event) -> None:
         with _harmless(progress):
             log.write(record(name, event), now=isinstance(event, (*TROUBLE, RunEnded)))
-        if not metrics and _on_ray():
+        if not metrics and on_ray():
             from shockmesh.cluster.seeing.metrics import Metrics
 
             metrics.append(Metrics(name, plan.links * plan.days))
@@ -64,6 +64,7 @@ def record(run: str, event: Event) -> dict[str, object]:
     return {"event": WORDS.sub("_", type(event).__name__).lower(), "run": run, **asdict(event)}
 
 
-def _on_ray() -> bool:
+def on_ray() -> bool:
+    """Whether this process is connected to a Ray cluster."""
     ray = sys.modules.get("ray")
     return ray is not None and ray.is_initialized()
