@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shockmesh.cluster.calibrating.run import CalibrationSummary
     from shockmesh.cluster.running.run import RunSummary
 
-ADDRESS = "a Ray cluster; default: a local one for this run; `local`: no Ray, this process"
+ADDRESS = "a Ray cluster; default: this process for a run of seconds, else a local cluster for the run; `local`: no Ray, this process"
 HEAD = "the dashboard of a cluster's head, http://HOST:8265"
 
 
