@@ -225,7 +225,7 @@ def test_several_problems_are_several_lines(chain: Path, capsys: Any):
     assert main(["validate", "bad.yaml"]) == BAD_INPUT
     assert capsys.readouterr().err.splitlines() == [
         "bad.yaml:7: horizon.days: 0: must be greater than or equal to 1",
-        "bad.yaml:18: precision: float16: must be 'float32' or 'float64'",
+        "bad.yaml:18: precision: float16: must be 'float32' or 'float64', did you mean «float64»?",
     ]
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from shockmesh.cluster.calibrating.run import CalibrationSummary
     from shockmesh.cluster.running.run import RunSummary
 
-ADDRESS = "a Ray cluster; default: this process for a run of seconds, else a local cluster for the run; `local`: no Ray, this process"
+ADDRESS = (
+    "a Ray cluster; default: this process for a run of seconds, else a cluster for its time; `local`: this process"
+)
 HEAD = "the dashboard of a cluster's head, http://HOST:8265"
 
 
