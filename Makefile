@@ -1,10 +1,10 @@
-# setup, demo, test, check, bench, docs: each works from a fresh clone; each depends on setup. findings: environments of their own.
+# setup, native, demo, test, check, bench, docs: each works from a fresh clone; each depends on setup. findings: environments of their own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-all check findings bench docs clean
+.PHONY: setup native demo test test-all check findings bench docs clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
@@ -13,6 +13,10 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,npe,icechunk,docs]'
 	mkdir -p $(VENV)/src && ln -sfn ../.. $(VENV)/src/shockmesh
 	touch $@
+
+# Optional: days in native code, where there is a C++ compiler. A wheel that is built afterwards has it too.
+native: setup
+	$(BIN)/python -m shockmesh.kernels.native.build
 
 demo: setup
 	$(BIN)/shockmesh example world2014 demo

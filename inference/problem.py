@@ -20,6 +20,7 @@ from shockmesh.kernels.devices.layout import Layout
 from shockmesh.kernels.devices.segments import Segments
 from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.native.evening import Kernel
 from shockmesh.kernels.rollout import rollout
 
 
@@ -37,7 +38,7 @@ class Experiment:
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["layout", "parameters", "experiments", "fields"],
-    meta_fields=["switches", "loss"],
+    meta_fields=["switches", "loss", "kernel"],
 )
 @dataclass(frozen=True)
 class Problem:
@@ -49,6 +50,7 @@ class Problem:
     experiments: tuple[Experiment, ...]
     fields: tuple[LatentField, ...]
     loss: Loss = GAUSSIAN
+    kernel: Kernel = "auto"  # see `rollout`
 
     @property
     def sites(self) -> dict[str, int]:
@@ -67,6 +69,7 @@ def problem(
     experiments: Sequence[Experiment],
     fields: Sequence[LatentField],
     loss: Loss = GAUSSIAN,
+    kernel: Kernel = "auto",
 ) -> Problem:
     """A calibration problem, checked.
 
@@ -84,7 +87,7 @@ def problem(
         _unique(f"level of {field.name}", [effect.level for effect in field.effects])
     if not loss.temperature > 0:
         raise ValueError(f"temperature = {loss.temperature}: must be > 0")
-    return Problem(layout, switches, parameters, tuple(experiments), tuple(fields), loss)
+    return Problem(layout, switches, parameters, tuple(experiments), tuple(fields), loss, kernel)
 
 
 def _unique(what: str, names: Sequence[str]) -> None:
@@ -138,7 +141,8 @@ def predictions(problem: Problem, latents: Latents) -> Predictions:
 def _predict(problem: Problem, experiment: Experiment, latents: Latents, days: int) -> tuple[Array, ...]:
     parameters, scenario = inputs(problem, experiment.scenario, latents)
     record: Mapping[str, Segments | None] = {seen.variable: seen.groups for seen in experiment.seen}
-    series = rollout(problem.layout, problem.switches, parameters, scenario, days=days, record=record)
+    program = partial(rollout, days=days, record=record, kernel=problem.kernel)
+    series = program(problem.layout, problem.switches, parameters, scenario)
     return tuple(predicted(problem.layout, seen, series[seen.variable]) for seen in experiment.seen)
 
 

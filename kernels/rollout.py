@@ -3,14 +3,28 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import ceil, isqrt
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from shockmesh.kernels.devices.layout import Layout
 from shockmesh.kernels.devices.segments import GROUPED, Pools, Segments, look_up, safe_ratio, segment_sum, whole
-from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
+from shockmesh.kernels.mechanisms.shocks import Scenario, Standing, standing, today
 from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.native.day import day as native_day
+from shockmesh.kernels.native.evening import (
+    FLOWS,
+    Evening,
+    Kernel,
+    Kind,
+    chosen,
+    flows_of,
+    numbers_of,
+    parts_of,
+    starts_of,
+)
+from shockmesh.kernels.native.evening import evening as evening_of
 from shockmesh.kernels.step import Flows, State, initial_state, step
 
 PRICED = (  # what is recorded where prices move
@@ -54,6 +68,7 @@ def rollout(
     record: Record,
     start: State | None = None,
     states: int | None = None,
+    kernel: Kernel = "auto",
 ) -> dict[str, Float[Array, "time group member"]]:
     """Simulate `days` days of a batch of members, from the unshocked steady state unless a `start` is given.
 
@@ -69,9 +84,13 @@ def rollout(
     The more `states` it may hold, the fewer days it runs again; without `states` it holds `affordable_states`: those of
     all days where they are little.
 
+    `kernel` says who computes a day: XLA (xla), the native library of `native/` (native), or the library where it is
+    built and has a kernel for all of the rollout (auto). They agree up to rounding.
+
     Raises:
         ValueError: an unknown observable, days < 1, a number that the switches need and that is missing, a layout
-            as a table that the switches or the scenario do not allow, or tariffs and costs where prices are fixed.
+            as a table that the switches or the scenario do not allow, tariffs and costs where prices are fixed, or
+            native kernels where there are none.
     """
     _check(days, record)
     _check_complete(layout, switches, parameters)
@@ -82,13 +101,44 @@ def rollout(
     state_bytes = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))  # orders are as many as stocks
     most = affordable_states(days, state_bytes, LITTLE) if states is None else states
 
-    fixed = standing(layout, scenario)
+    fixed, dates = standing(layout, scenario), jnp.arange(days, dtype=layout.output.dtype)
+    if chosen(kernel, layout, switches, scenario):
+        native = native_days(layout, switches, parameters, scenario, fixed, state, record, members)
+        return _scan(*native, dates, _block_days(days, most))
 
     def one_day(state: State, day: Array) -> tuple[State, dict[str, Array]]:
         state, flows = step(layout, switches, parameters, today(layout, scenario, fixed, day), state)
         return state, observe(layout, flows, record, members)
 
-    return _scan(one_day, state, jnp.arange(days, dtype=layout.output.dtype), _block_days(days, most))
+    return _scan(one_day, state, dates, _block_days(days, most))
+
+
+def native_days(
+    layout: Layout,
+    switches: Switches,
+    parameters: Parameters,
+    scenario: Scenario,
+    fixed: Standing,
+    state: State,
+    record: Record,
+    members: int,
+) -> tuple[Callable[[Evening, Array], tuple[Evening, dict[str, Array]]], Evening]:
+    """The day of the native library, and the evening before the first."""
+    starts = starts_of(layout)
+    kind = Kind(switches, told_of(record), parts_of(layout.n_links, members))
+
+    def one_day(before: Evening, date: Array) -> tuple[Evening, dict[str, Array]]:
+        numbers = numbers_of(switches, parameters, today(layout, scenario, fixed, date))
+        after, told = native_day(layout, starts, kind, numbers, before)
+        return after, observe(layout, flows_of(layout, before, numbers, told), record, members)
+
+    return one_day, evening_of(layout, switches, parameters, state)
+
+
+def told_of(record: Record) -> tuple[str, ...]:
+    """What of a day's flows the recorded quantities are made of."""
+    wanted = {quantity(name).removeprefix("nominal_") for name in record}
+    return tuple(name for name in FLOWS if name in wanted or (name == "output" and "value_added" in wanted))
 
 
 def baseline(layout: Layout, record: Record) -> dict[str, Float[Array, "group"]]:
@@ -144,15 +194,15 @@ def _shares(layout: Layout, weight: Float[Array, "firm 1"], groups: Segments) ->
 
 
 def _scan(
-    one_day: Callable[[State, Array], tuple[State, dict[str, Array]]],
-    state: State,
+    one_day: Callable[[Any, Array], tuple[Any, dict[str, Array]]],
+    state: Any,
     days: Float[Array, " time"],
     block: int,
 ) -> dict[str, Float[Array, "time group member"]]:
     """Scan over the days in blocks. The backward pass begins with the last block's days, and runs the others again.
 
     Reverse mode keeps the state at the start of every block. For each day of the block that it works on it keeps the
-    state and what is named `GROUPED`, from which all else of a day is computed anew.
+    state and what is named `GROUPED`, from which all else of a day is computed anew. (A native day: its evening alone.)
     """
     keep = jax.checkpoint_policies.save_only_these_names(GROUPED)
     day_anew = jax.checkpoint(one_day, prevent_cse=False, policy=keep)  # within a scan nothing is merged across passes

@@ -53,7 +53,7 @@ def bind_calibration(spec: Spec, network: FirmNetwork) -> Calibration:
         fields = [_field(spec, path, unknown, network, bound[0][2]) for path, unknown in infer.parameters.items()]
         notes = check_inside(spec, simulator.bound, fields)
         experiment = Experiment(scenario, seen, spec.horizon.days, _fitted_days(seen))
-        unknown = problem(layout, spec.model.switches, parameters, [experiment], fields, loss)
+        unknown = problem(layout, spec.model.switches, parameters, [experiment], fields, loss, spec.resources.kernel)
     return Calibration(unknown, tuple(series for _, series, _ in bound), bound[0][2], network, tuple(notes))
 
 

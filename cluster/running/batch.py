@@ -170,7 +170,7 @@ class Simulator:
         spec, shard_of = self.spec, self._shard_of
         program = (self.record, spec.model.switches, spec.horizon.days)
         if shard_of is None:
-            return one_device(self.layout(), *program)
+            return one_device(self.layout(), *program, spec.resources.kernel)
         with self._memory():
             sharded = shard(self._linked, shard_of, spec.precision, *self._by_goods)
             return many_devices(sharded, *program)

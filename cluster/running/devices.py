@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from shockmesh.kernels.devices.layout import Layout
 from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.native.evening import Kernel
 from shockmesh.kernels.rollout import Record, rollout
 from shockmesh.kernels.shard import (
     Sharded,
@@ -26,9 +27,12 @@ type Batch = Callable[[Parameters, Scenario], dict[str, np.ndarray]]
 """Simulate members: what is recorded, each (member, group, time) as a store keeps it, on the host."""
 
 
-def one_device(layout: Layout, record: Record, switches: Switches, days: int) -> Batch:
+def one_device(layout: Layout, record: Record, switches: Switches, days: int, kernel: Kernel = "auto") -> Batch:
     """The whole network on the device where its layout is."""
-    run = jax.jit(lambda layout, record, *inputs: _turned(rollout(layout, switches, *inputs, days=days, record=record)))
+    program: Any = partial(rollout, switches=switches, days=days, kernel=kernel)
+    run = jax.jit(
+        lambda layout, record, model, shocks: _turned(program(layout, parameters=model, scenario=shocks, record=record))
+    )
     return lambda *inputs: jax.device_get(run(layout, record, *inputs))
 
 

@@ -20,11 +20,14 @@ from shockmesh.io.inputs.survey import SURVEY
 from shockmesh.io.networks.store import candidates_hash, content_hash
 from shockmesh.io.results import MANIFEST, read_manifest
 from shockmesh.io.stores.places import Place, place
+from shockmesh.kernels.native import library
+from shockmesh.kernels.native.build import sources_hash
 from shockmesh.kernels.network import FirmNetwork
 
 CITED = ("title", "source", "license", "references", "year")  # what a store says of where it is from
 FIELDS = {"spec": dict, "plan": dict, "inputs": dict, "versions": dict, "created": str, "fingerprint": str}
 FILES = ("file", "groups", "criticality")  # keys of a spec that name one
+NATIVE = "native kernels"
 PACKAGES = ("shockmesh", "jax", "jaxlib", "numpy", "ray", "xarray", "zarr")
 
 
@@ -38,13 +41,22 @@ def manifest(spec: Spec, plan: Plan, network: FirmNetwork) -> dict[str, Any]:
         "spec": spec.model_dump(mode="json"),
         "seed": spec.sweep.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: version(name) for name in PACKAGES} | {"python": sys.version.partition(" ")[0]},
+        "versions": {name: version(name) for name in PACKAGES}
+        | {"python": sys.version.partition(" ")[0]}
+        | native(spec),
         "git_commit": git_commit(),
         "inputs": inputs(spec, network),
         "data": cited(network),
         "plan": plan.as_dict(),
     }
     return said | {"fingerprint": fingerprint(said)}
+
+
+def native(spec: Spec) -> dict[str, str]:
+    """What the native kernels of a run were built from, if it has any."""
+    if spec.resources.kernel != "native":
+        return {}
+    return {NATIVE: library.missing() or sources_hash()}
 
 
 def cited(network: FirmNetwork) -> dict[str, Any]:
@@ -98,6 +110,7 @@ def determinants(said: dict[str, Any]) -> dict[str, Any]:
     spec = _without_files({key: value for key, value in said["spec"].items() if key not in ("economy", "resources")})
     contents = {f"input {name}": of["sha256"] for name, of in said["inputs"].items()}
     code = {f"version of {name}": said["versions"][name] for name in ("shockmesh", "jax", "jaxlib", "numpy")}
+    code |= {f"version of {NATIVE}": said["versions"][NATIVE]} if NATIVE in said["versions"] else {}
     block = {"members per block": said["plan"]["members_per_block"], "devices per gang": said["plan"]["devices"]}
     return {"spec": _digest(spec), "git commit": said["git_commit"]} | contents | code | block
 

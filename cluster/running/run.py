@@ -9,7 +9,7 @@ from typing import Any
 
 from shockmesh.cluster.calibrating.run import CalibrationSummary, calibrate, calibration_status
 from shockmesh.cluster.planning.amounts import human_bytes, scaled
-from shockmesh.cluster.planning.plan import Plan, shards_of
+from shockmesh.cluster.planning.plan import Plan, PlanError, shards_of
 from shockmesh.cluster.planning.prepare import prepare
 from shockmesh.cluster.running import provenance
 from shockmesh.cluster.running.batch import Simulator
@@ -40,6 +40,7 @@ from shockmesh.io.stores.disks import reason
 from shockmesh.io.stores.engines import EngineError
 from shockmesh.io.stores.journal import JournalError, marker_path
 from shockmesh.io.stores.places import Place, place
+from shockmesh.kernels.native import library
 from shockmesh.kernels.network import FirmNetwork
 
 NOTED = ("finished", "seconds", "worker")  # what the worker of a block notes
@@ -134,13 +135,26 @@ def create(spec_path: str | Path, out: str | Place, overrides: Sequence[str] = (
         SpecError, PlanError, NetworkStoreError, ResultsError: before anything is computed or written.
     """
     ready = prepare(spec_path, overrides)
-    spec, network, plan = ready.spec, ready.network, ready.plan
+    spec, network, plan = with_kernel(ready.spec), ready.network, ready.plan
     manifest = provenance.manifest(spec, plan, network) | {"notes": list(ready.cautions)}
     if spec.infer is None:
         create_run(out, manifest, Simulator(spec, network).template(plan.members_per_block), spec.engine)
     else:
         create_folder(out, manifest)
     return Job(place(out), spec.model_dump(mode="json"), plan, ready.shard_of), network
+
+
+def with_kernel(spec: Spec) -> Spec:
+    """The spec with the kernel that all workers of a run use, by what there is here.
+
+    Raises:
+        PlanError: native kernels where there are none.
+    """
+    asked, why = spec.resources.kernel, library.missing()
+    if asked == "native" and why:
+        raise PlanError(f"resources.kernel: native: {why}")
+    chosen = "native" if asked != "xla" and why is None else "xla"
+    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"kernel": chosen})})
 
 
 def resume(path: str | Place, address: str | None = None, quiet: bool = False) -> RunSummary | CalibrationSummary:

@@ -275,6 +275,9 @@ class Resources(Frozen):
     gangs: Literal["auto"] | Count = key("auto", "workers: devices, or gangs of them", 2)
     memory: Annotated[str, AfterValidator(byte_text)] = key("auto", "of one device, for the plan", "16 GB")
     members_per_block: Literal["auto"] | Count = key("auto", "members simulated together and written as one shard", 32)
+    kernel: Literal["auto", "native", "xla"] = key(
+        "auto", "who computes days on CPUs: XLA, or the native library, auto where it is built; they round apart", "xla"
+    )
 
 
 def _recording(name: str) -> str:

@@ -40,8 +40,8 @@ class Finding:
 def examine() -> list[Finding]:
     """Everything that a run needs of this machine. A check that raises is a bad finding."""
     checks = (
-        _python, _packages, _lock, _devices, _numbers, _cores, _disk, _shared_memory, _host, _temporary, _credentials,
-        _token, _ray,
+        _python, _packages, _lock, _devices, _numbers, _kernels, _cores, _disk, _shared_memory, _host, _temporary,
+        _credentials, _token, _ray,
     )  # fmt: skip
     return [finding for check in checks for finding in _safely(check)]
 
@@ -101,6 +101,15 @@ def _numbers() -> Iterator[Finding]:
         right = f"an economy known exactly: {', '.join(f'{of.what} {of.found:.6g}' for of in compared)}"
         advice = "do not trust results of this device: install another jax or driver" if wrong else ""
         yield Finding(f"numbers of {device}", "bad" if wrong else "ok", said or right, advice)
+
+
+def _kernels() -> Iterator[Finding]:
+    """Who computes days on CPUs, where a spec does not say."""
+    from shockmesh.kernels.native import library
+
+    why = library.missing()
+    found = f"native, {library.variant()}" if why is None else f"XLA; native kernels: {why}"
+    yield Finding("kernels", "warn" if why and library.LIBRARY.exists() else "ok", found)
 
 
 def _cores() -> Iterator[Finding]:
