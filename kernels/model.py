@@ -194,10 +194,11 @@ class Preset:
     switches: Switches
     defaults: MappingProxyType[str, float] = field(compare=False)
     citation: str
+    criticality: str = "surveyed"  # what a spec reads where its model needs one and it names none
 
 
-def _preset(switches: Switches, citation: str, **defaults: float) -> Preset:
-    return Preset(switches, MappingProxyType(defaults), citation)
+def _preset(switches: Switches, citation: str, criticality: str = "surveyed", **defaults: float) -> Preset:
+    return Preset(switches, MappingProxyType(defaults), citation, criticality)
 
 
 PRESETS: MappingProxyType[str, Preset] = MappingProxyType(
@@ -249,6 +250,16 @@ PRESETS: MappingProxyType[str, Preset] = MappingProxyType(
             inventory_days=10.0,
             adjustment_days=6.0,
             capacity=1.0,
+        ),
+        # No paper's: what erred least on past shocks (docs/choosing/prediction.md). Another year has another name.
+        "shockmesh2026": _preset(
+            Switches(production="half_critical"),
+            "shockmesh, November 2026: of what was tried, what errs least on its validation pack; of parts of "
+            "Hamid et al. (2025), arXiv 2511.05231, and Pichler et al. (2022), JEDC 144:104527",
+            "surveyed_goods",
+            inventory_days=30.0,
+            adjustment_days=10.0,
+            capacity=1.1,
         ),
     }
 )

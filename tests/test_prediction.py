@@ -1,16 +1,22 @@
 """The validation pack: its data, its economies, and the scores that are made of them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import norm
 from shockmesh.cluster.cli import main
+from shockmesh.cluster.predicting.bands import Values, Width, crps_of_normal, held_out, learned
 from shockmesh.cluster.predicting.measures import Response, strengths
-from shockmesh.cluster.predicting.pack import BASELINES, SHOCKS, baselines, factors, predicted, scores, unpack
+from shockmesh.cluster.predicting.pack import BASELINES, SHOCKS, Share, baselines, factors, predicted, scores, unpack
+from shockmesh.cluster.predicting.tried import ALONE, WITHOUT, FirstOrder, leave_one_out
 from shockmesh.inference.baselines import through_leontief
+from shockmesh.inference.diagnostics import crps
 from shockmesh.io.validation import DAYS, PACK, cases, facts, national_economies
+from shockmesh.kernels.model import PRESETS
 
 CASES = cases()
 
@@ -149,3 +155,64 @@ def test_facts_have_sources():
     for fact in told:
         assert float(fact["low"]) <= float(fact["high"])
         assert fact["source"]
+
+
+def normal(seed: int, small: float, large: float, n: int, by_industry: bool = False) -> Values:
+    """A country whose errors have the width that is to be learned."""
+    rng = np.random.default_rng(seed)
+    predicted, noise = 1 - rng.uniform(0, 0.5, n), np.full(n, 0.02)
+    deviation = Width(small, large, 1.0).deviation(Values(predicted, predicted, noise, by_industry))
+    return Values(predicted, predicted + deviation * rng.standard_normal(n), noise, by_industry)
+
+
+@pytest.mark.parametrize(("small", "large"), [(0.03, 0.4), (0.06, 0.0), (0.0, 0.5)])
+def test_the_width_of_errors_is_found_again(small: float, large: float):
+    found = learned({str(k): normal(k, small, large, 4000) for k in range(3)})
+    told = normal(9, small, large, 2000)
+    np.testing.assert_allclose(found.deviation(told), Width(small, large, 1.0).deviation(told), rtol=0.08)
+
+
+def test_bands_hold_countries_that_they_were_not_learned_from():
+    countries = {f"{k}": normal(k, 0.02, 0.3, 300) for k in range(8)}
+    industries = {f"i{k}": normal(50 + k, 0.05, 0.9, 300, True) for k in range(8)}
+    held = held_out(countries | industries)
+    assert len(held) == 16
+    assert np.mean([one.coverage for one in held]) == pytest.approx(0.9, abs=0.02)
+    assert all(0.8 < one.coverage < 1 for one in held)
+    assert all(one.crps < one.point for one in held)
+
+
+def test_the_score_of_a_normal_band_is_that_of_its_draws():
+    draws = 0.3 * norm.ppf((np.arange(2000) + 0.5) / 2000)[None]
+    score = crps_of_normal(np.array([0.2]), np.array([0.3]))
+    assert score[0] == pytest.approx(crps(draws, np.array([0.2])), rel=1e-3)
+
+
+def test_what_is_chosen_without_a_country_is_best_in_the_others():
+    shares = [Share("dates", "a", {"x": 0.1, "y": 0.9, "z": 0.9}), Share("dates", "b", {"x": 2.0, "y": 0.8, "z": 0.8})]
+    assert [*leave_one_out(shares)] == [("x", "b", 2.0), ("y", "a", 0.9), ("z", "a", 0.9)]
+
+
+def test_the_fitted_shock_is_the_one_that_is_scored(pack):
+    """Of the round numbers, to the four digits of the files."""
+    measures = pack.under("measures")
+    _, scenario = measures.simulator().inputs(range(1))
+    scored = baselines(pack.network, *factors(scenario, pack.network.n_firms))["first order"]
+    np.testing.assert_allclose(FirstOrder(measures).daily(Response()), scored, atol=2e-4)
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "choosing" / "prediction.md").read_text("utf-8")
+
+
+def test_the_page_tells_of_every_preset_and_of_all_that_was_tried():
+    for told in (*(f"| `{name}` |" for name in PRESETS), *(f"| {name} |" for name in (*ALONE, *WITHOUT))):
+        assert told in PAGE
+    assert PAGE.count("<!-- end -->") == 4
+
+
+@pytest.mark.slow
+def test_the_page_has_the_errors_that_the_bench_prints(capsys):
+    assert main(["bench", "prediction", "--models", "pichler2022", "shockmesh2026"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 * (2 + len(BASELINES) + 2)
+    assert [row for row in rows if row not in PAGE] == []

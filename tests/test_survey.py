@@ -133,3 +133,17 @@ def test_sectors_without_a_rating_are_named(toy: FirmNetwork, tmp_path: Path):
 def test_the_survey_is_refused_where_nothing_reads_it(make: MakeSpec):
     with pytest.raises(SpecError, match=r"model\.criticality: surveyed: is not read by production: leontief"):
         make(model={"criticality": SURVEYED})
+
+
+def test_of_goods_alone_is_the_survey_without_what_no_stock_holds():
+    goods = [of for of in RATED if of[0] in "ABC" and of != "C33"]
+    kept = np.isin(RATED, goods)
+    np.testing.assert_array_equal(
+        surveyed_criticality(RATED, goods=True), np.where(kept[:, None], surveyed_criticality(RATED), 0)
+    )
+    assert 0 < surveyed_criticality(["C", "F"], goods=True)[0].max() < surveyed_criticality(["C", "F"])[0].max()
+
+
+def test_a_preset_says_which_survey_it_reads(toy: FirmNetwork, make: MakeSpec):
+    for preset, named in (("pichler2022", "surveyed"), ("shockmesh2026", "surveyed_goods")):
+        assert make(model={"preset": preset}).model.criticality == named

@@ -182,8 +182,8 @@ def score_pack(
     """Scores of the baselines and of each model, which is a name and its overrides of the pack's specs."""
     with TemporaryDirectory() as folder:
         pack = unpack(Path(folder))
-        told = {shock: _predictions(pack.under(shock), models) for shock in shocks}
-        known = told.get("dates") or _predictions(pack.under("dates"), {})
+        told = {shock: predictions(pack.under(shock), models) for shock in shocks}
+        known = told.get("dates") or predictions(pack.under("dates"), {})
         first = errors_by_country(pack, known["first order"])
         found = [(pack.under(shock), name, daily) for shock, of in told.items() for name, daily in of.items()]
         return (
@@ -192,7 +192,8 @@ def score_pack(
         )
 
 
-def _predictions(pack: Struck, models: Mapping[str, tuple[str, ...]]) -> dict[str, Paths]:
+def predictions(pack: Struck, models: Mapping[str, tuple[str, ...]]) -> dict[str, Paths]:
+    """What the baselines and each model say of output relative to before."""
     _, scenario = pack.simulator().inputs(range(1))
     told = baselines(pack.network, *factors(scenario, pack.network.n_firms))
     return told | {name: simulated(pack.simulator(overrides)) for name, overrides in models.items()}

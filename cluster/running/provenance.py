@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.planning.plan import Plan
-from shockmesh.cluster.spec.fields import SURVEYED
+from shockmesh.cluster.spec.fields import SURVEYS
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.io.inputs.survey import SURVEY
 from shockmesh.io.networks.store import candidates_hash, content_hash
@@ -146,7 +146,7 @@ def _files(node: Any, at: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in entries:
         if key in FILES and isinstance(value, str):
-            yield ".".join((*at, str(key))), str(SURVEY) if (key, value) == ("criticality", SURVEYED) else value
+            yield ".".join((*at, str(key))), str(SURVEY) if key == "criticality" and value in SURVEYS else value
         else:
             yield from _files(value, (*at, str(key)))
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundShock, BoundTable, alone, ever_hit
 from shockmesh.cluster.spec.events import BoundEvents
-from shockmesh.cluster.spec.fields import SURVEYED
+from shockmesh.cluster.spec.fields import SURVEYS
 from shockmesh.cluster.spec.members import Members
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.selection import named
@@ -24,6 +24,7 @@ ALIKE = {  # production function that reads no criticality → what it says of i
     "ces": "every input is critical, others make up for a part of what is missing",
     "linear": "no input is critical, any makes up for any other",
 }
+SOURCES = dict(zip(SURVEYS, ("surveyed criticality", "surveyed criticality of goods alone"), strict=True))
 STOPS = {"strongly_critical": 0.5, "half_critical": 1.0, "weakly_critical": 1.0}  # → the least χ that stops a firm
 SPARE = {  # capacity rule → the number by which a loss of capacity is not felt at once
     "constant": "capacity",
@@ -76,7 +77,7 @@ def needs_told(spec: Spec, bound: Bound, network: FirmNetwork) -> str:
     if bound.criticality is None:
         return f"production: {ALIKE[rule]} ({rule}){held}"
     named = str(spec.model.criticality)
-    source = "surveyed criticality" if named == SURVEYED else f"criticality of {Path(named).name}"
+    source = SOURCES.get(named, f"criticality of {Path(named).name}")
     chi = criticality_of(network, bound.criticality, network.product, network.buyer)
     stops = chi >= STOPS[rule]
     slows = (chi > 0) & ~stops & (rule == "half_critical")

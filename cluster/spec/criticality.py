@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
-from shockmesh.cluster.spec.fields import SURVEYED
+from shockmesh.cluster.spec.fields import SURVEYED, SURVEYS
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.source import Problem
 from shockmesh.io.inputs.scenarios import read_criticality
@@ -24,18 +24,21 @@ def read_ratings(spec: Spec, network: FirmNetwork) -> Float[np.ndarray, "product
     named = spec.model.criticality
     if named is None:
         return None
-    return surveyed_criticality(network.sectors) if named == SURVEYED else read_criticality(named, network)
+    if named not in SURVEYS:
+        return read_criticality(named, network)
+    return surveyed_criticality(network.sectors, goods=named != SURVEYED)
 
 
 def without_rating(spec: Spec, network: FirmNetwork) -> Iterator[Problem]:
     """Sectors for which the survey, where the spec reads it, has no rating."""
-    if spec.model.criticality != SURVEYED:
+    named = spec.model.criticality
+    if named not in SURVEYS:
         return
     unknown, file = unrated(network.sectors), "name a CSV of sectors by sectors"
     if unknown:
         more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
         told = f"no ratings of sectors {', '.join(unknown[:SHOWN])}{more}: {file}; sectors with ratings: {CROSSWALK}"
-        yield spec.problem("model.criticality", SURVEYED, told)
+        yield spec.problem("model.criticality", named, told)
     elif not products_are_sectors(network):
         told = f"the network's products are not its sectors, which are rated: {file}"
-        yield spec.problem("model.criticality", SURVEYED, told)
+        yield spec.problem("model.criticality", named, told)

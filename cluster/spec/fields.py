@@ -28,6 +28,7 @@ from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.io.inputs.calendar import date_in
 
 SURVEYED = "surveyed"  # what a spec says for the criticality that ships (`io/inputs/survey`), in place of a file
+SURVEYS = (SURVEYED, "surveyed_goods")  # of all inputs, and of those alone that can be kept in stock
 UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
@@ -96,7 +97,7 @@ class Within:
 
 
 FilePath = Annotated[str, AfterValidator(_in_folder)]
-SurveyOrFile = Annotated[str, AfterValidator(lambda name, info: name if name == SURVEYED else _in_folder(name, info))]
+SurveyOrFile = Annotated[str, AfterValidator(lambda name, info: name if name in SURVEYS else _in_folder(name, info))]
 
 
 class PerFirm[N](Frozen):

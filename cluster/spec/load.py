@@ -18,7 +18,6 @@ from typing import Any
 from pydantic import ValidationError
 from shockmesh.cluster.spec.allocate import allocate_rules
 from shockmesh.cluster.spec.designs import design_rules
-from shockmesh.cluster.spec.fields import SURVEYED
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.problems import pydantic_problems
 from shockmesh.cluster.spec.rules import Broken, broken_rules, missing_files
@@ -71,10 +70,11 @@ def start_of(data: dict[str, Any]) -> date | None:
 
 
 def _complete(spec: Spec) -> Spec:
-    """The spec with the surveyed criticality, where its model needs one and it names none."""
+    """The spec with its preset's criticality, where its model needs one and it names none."""
     if spec.model.criticality is not None or not spec.model.switches.needs_criticality:
         return spec
-    return spec.model_copy(update={"model": spec.model.model_copy(update={"criticality": SURVEYED})})
+    named = spec.model.published.criticality
+    return spec.model_copy(update={"model": spec.model.model_copy(update={"criticality": named})})
 
 
 def _refuse(spec: Spec, broken: Iterable[Broken]) -> None:

@@ -168,7 +168,8 @@ class Model(Renamed):
     )
     criticality: SurveyOrFile | None = key(
         None,
-        "surveyed: as analysts rated inputs; or a CSV of sectors by sectors, 0 … 1. Read by production: "
+        "surveyed: as analysts rated inputs; surveyed_goods: goods alone, as if services, construction, repair, power "
+        "and water stopped nobody; or a CSV of sectors by sectors, 0 … 1. Read by production: "
         "half_critical, strongly_critical and weakly_critical",
         "surveyed",
     )

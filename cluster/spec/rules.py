@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.spec.domains import DOMAINS, Domain, base_of
-from shockmesh.cluster.spec.fields import MOST, SURVEYED, PerFirm
+from shockmesh.cluster.spec.fields import MOST, SURVEYS, PerFirm
 from shockmesh.cluster.spec.models import Spec, path_of
 from shockmesh.cluster.spec.passages import Broken, passages, written
 from shockmesh.cluster.spec.problems import suggestion
@@ -358,7 +358,7 @@ def _named_files(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
         fields += [(("shocks", i, name), getattr(shock, name)) for name in shock.NUMBERS]
         if isinstance(shock, TableShock | EventsShock):
             yield ("shocks", i, "file"), shock.file
-    if spec.model.criticality not in (None, SURVEYED):
+    if spec.model.criticality not in (None, *SURVEYS):
         yield ("model", "criticality"), spec.model.criticality
     for i, observe in enumerate(spec.observe):
         yield ("observe", i, "file"), observe.file

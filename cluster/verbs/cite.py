@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shockmesh.cluster.running.provenance import manifest_of
-from shockmesh.cluster.spec.fields import SURVEYED
+from shockmesh.cluster.spec.fields import SURVEYS
 from shockmesh.cluster.spec.load import parse_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.kernels.model import PRESETS
@@ -19,6 +19,7 @@ PRESET = {  # → the papers of which it is the model
     "hallegatte2014": ("hallegatte2014", "juhel2024"),
     "pichler2022": ("pichler2022",),
     "inoue_todo2019": ("inoue2019", "inoue2019nationwide"),
+    "shockmesh2026": ("hamid2025", "pichler2022"),
 }
 SWITCH = {  # a mechanism that replaces the preset's → where it is from
     ("production", "linear"): ("pichler2022",),
@@ -74,7 +75,7 @@ def papers_of(spec: Spec) -> Iterator[str]:
         if getattr(model.switches, switch) == value != getattr(theirs, switch):
             yield from papers
     yield from (paper for name, paper in DEFAULT.items() if name in model.numbers and model.given(name) is None)
-    if model.criticality == SURVEYED:
+    if model.criticality in SURVEYS:
         yield "pichler2022"
     for shock in spec.shocks:
         yield from SHOCK.get(shock.kind, ())

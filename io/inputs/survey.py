@@ -20,7 +20,10 @@ CROSSWALK = SURVEY / "crosswalk.csv"
 WORLD = EXAMPLES / "tables" / "wiod2016_2014_parts.npz"
 
 
-def surveyed_criticality(sectors: Sequence[str]) -> Float[np.ndarray, "product sector"]:
+GOODS = ("A", "B", "C")  # sections whose products can be kept in stock; of C all but C33, which repairs
+
+
+def surveyed_criticality(sectors: Sequence[str], *, goods: bool = False) -> Float[np.ndarray, "product sector"]:
     """χ of inputs from each sector (rows) for buyers of each sector (columns), 0 … 1.
 
     Each sector stands for the rated ones that it covers, whole or in part. A rating is the mean over all pairs that the
@@ -30,12 +33,17 @@ def surveyed_criticality(sectors: Sequence[str]) -> Float[np.ndarray, "product s
     >>> surveyed_criticality(["A01_02", "C10T12"]).round(3).tolist()  # A02, forestry, is hardly needed by food
     [[0.945, 0.995], [1.0, 1.0]]
 
+    Args:
+        goods: count only goods as critical. Services, construction, repair, power and water then stop nobody.
+
     Raises:
         ValueError: a sector that the crosswalk does not have.
     """
     if unknown := unrated(sectors):
         raise ValueError(f"sectors: {', '.join(unknown)}: not in {CROSSWALK}")
     rated, ratings = _ratings()
+    if goods:
+        ratings = ratings * np.array([of[0] in GOODS and of != "C33" for of in rated])[:, None]
     covers = np.array([[of in _crosswalk()[sector] for of in rated] for sector in sectors], float)
     paid = _purchases(rated)
     all_paid = covers @ paid @ covers.T
