@@ -24,7 +24,9 @@ ALIKE = {  # production function that reads no criticality → what it says of i
     "ces": "every input is critical, others make up for a part of what is missing",
     "linear": "no input is critical, any makes up for any other",
 }
-SOURCES = dict(zip(SURVEYS, ("surveyed criticality", "surveyed criticality of goods alone"), strict=True))
+SOURCES: dict[str, str] = dict(
+    zip(SURVEYS, ("surveyed criticality", "surveyed criticality of goods alone"), strict=True)
+)
 STOPS = {"strongly_critical": 0.5, "half_critical": 1.0, "weakly_critical": 1.0}  # → the least χ that stops a firm
 SPARE = {  # capacity rule → the number by which a loss of capacity is not felt at once
     "constant": "capacity",
