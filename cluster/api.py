@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shockmesh.cluster.python.code import as_python, as_yaml
     from shockmesh.cluster.python.economy import Economy, economy
     from shockmesh.cluster.python.objects import (
+        Closure,
         Cost,
         Cut,
         Damage,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         Prices,
         Recovery,
         Resources,
+        Route,
         Spreads,
         Suppliers,
         Sweep,
@@ -63,9 +65,9 @@ _PLACES = {
     "python.code": ("as_python", "as_yaml"),
     "python.economy": ("Economy", "economy"),
     "python.objects": (
-        "Cost", "Cut", "Damage", "Delay", "Events", "Failures", "Horizon", "HouseholdDamage", "Infer", "Model",
-        "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Spreads", "Suppliers", "Sweep", "Table", "Tariff",
-        "Unknown", "Where",
+        "Closure", "Cost", "Cut", "Damage", "Delay", "Events", "Failures", "Horizon", "HouseholdDamage",
+        "Infer", "Model", "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Route", "Spreads",
+        "Suppliers", "Sweep", "Table", "Tariff", "Unknown", "Where",
     ),
     "python.study": (
         "StudyError", "calibrate", "compare", "esri", "headline", "load", "losses", "prices", "report", "robustness",
@@ -77,10 +79,11 @@ _PLACES = {
 _HOME = {name: f"shockmesh.cluster.{module}" for module, names in _PLACES.items() for name in names}
 
 __all__ = [
-    "Cost", "Cut", "Damage", "Delay", "Economy", "Events", "Failures", "Horizon", "HouseholdDamage", "Infer", "Model",
-    "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Spec", "SpecError", "Spreads", "StudyError", "Suppliers",
-    "Sweep", "Table", "Tariff", "Unknown", "Where", "as_python", "as_yaml", "calibrate", "compare", "economy", "esri",
-    "headline", "load", "losses", "prices", "report", "robustness", "run", "sensitivity", "spec",
+    "Closure", "Cost", "Cut", "Damage", "Delay", "Economy", "Events", "Failures", "Horizon", "HouseholdDamage",
+    "Infer", "Model", "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Route", "Spec", "SpecError",
+    "Spreads", "StudyError", "Suppliers", "Sweep", "Table", "Tariff", "Unknown", "Where", "as_python",
+    "as_yaml", "calibrate", "compare", "economy", "esri", "headline", "load", "losses", "prices", "report",
+    "robustness", "run", "sensitivity", "spec",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.load import parse_spec
-from shockmesh.cluster.trust.reach import acts_on, critical_part, far_reaching, missing_days
+from shockmesh.cluster.trust.reach import acts, acts_on, critical_part, far_reaching, missing_days
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 
@@ -87,6 +87,17 @@ def test_criticality_counts_as_production_reads_it(tmp_path: Any):
         data = {"economy": ".", "horizon": {"days": 9}, "model": {"production": rule, "criticality": "own.csv"}}
         spec = parse_spec(data, folder=tmp_path)
         assert critical_part(spec, bind(spec, chain(3)), chain(3)).tolist() == parts
+
+
+def test_a_table_takes_what_its_loss_leaves_of_its_factors(tmp_path: Any):
+    """Capacity of 1: half of a day for 20 of 80 days at a loss of 1, a quarter of a day at a half."""
+    (tmp_path / "f.csv").write_text("sector,day,factor\nS0,10,0.5\nS0,30,1\n")
+    for loss in (None, 0.5):
+        shock = {"name": "t", "kind": "table", "file": "f.csv"} | ({} if loss is None else {"loss": loss})
+        data = {"economy": ".", "horizon": {"days": 80}, "model": {"capacity": 1.0}, "shocks": [shock]}
+        spec = parse_spec(data, folder=tmp_path)
+        (act,) = acts(spec, bind(spec, chain(3)), chain(3))
+        assert act.days_lost.tolist() == pytest.approx([10 * (loss or 1), 0, 0])
 
 
 ACTS: dict[str, tuple[dict[str, Any], str]] = {

@@ -93,6 +93,12 @@ class Cut(Part, shocks.CutShock):
     kind: Literal["cut"] = "cut"
 
 
+class Closure(Part, shocks.ClosureShock):
+    """A route of the model that is closed or narrowed. loss [share of its capacity]; onset, recovery_days [days]."""
+
+    kind: Literal["closure"] = "closure"
+
+
 class Table(Part, shocks.TableShock):
     """Factors by day and firm, region or sector, from a file."""
 
@@ -131,6 +137,10 @@ class Suppliers(Part, models.Suppliers):
 
 class Delay(Part, delays.Delay):
     """Goods on the way from `origin` to `destination`. days [days]."""
+
+
+class Route(Part, delays.Route):
+    """A route with a capacity [multiple of a usual day]; detour_days [days], detour_cost [share]."""
 
 
 class Horizon(Part, models.Horizon):

@@ -22,7 +22,7 @@ from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundShock, BoundTab
 from shockmesh.cluster.spec.cautions import SPARE, STOPS
 from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.shocks import CutShock, DamageShock, FailuresShock, RecoveryShock
+from shockmesh.cluster.spec.shocks import ClosureShock, CutShock, DamageShock, FailuresShock, RecoveryShock
 from shockmesh.cluster.spec.values import Field
 from shockmesh.kernels.devices.layout import criticality_of, pools_of
 from shockmesh.kernels.mechanisms.courses import Recovery
@@ -58,6 +58,8 @@ def _acts_on(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> st
         hit = (np.asarray(of.factors) != 1).any(axis=0)
         of_what = _capacity(spec, bound, hit, network) if of.shock.on == "production" else "of final demand"
         return f"{of_what}, as the file says: {_weight(hit, network)}"
+    if isinstance(shock, ClosureShock):
+        return f"of the capacity of route {shock.route}"
     if isinstance(shock, CutShock):
         from_, to = (ever_hit(of.places[end], bound.members) for end in ("origin", "destination"))
         links = from_[network.supplier] & to[network.buyer]
@@ -102,7 +104,7 @@ def far_reaching(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str
     if not weight.any():
         return
     stocks = _stocks(spec, bound, network)
-    for act in (act for of in bound.shocks if (act := _act(spec, bound, of, network)) is not None):
+    for act in acts(spec, bound, network):
         missed = missing_days(network, act.days_lost, weight, stocks, _help(spec, bound, network))
         direct = network.output[act.hit].sum() / whole
         reached = network.output[(missed >= 1) & ~act.hit].sum() / whole
@@ -165,6 +167,11 @@ def critical_part(spec: Spec, bound: Bound, network: FirmNetwork) -> Float[np.nd
         weight = chi if rule == "half_critical" else (chi >= STOPS[rule]).astype(float)
     held = np.zeros(len(network.sectors)) if bound.product_days is None else bound.product_days
     return np.where(np.isinf(held[network.product]), 0.0, weight)
+
+
+def acts(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[Act]:
+    """What each shock to capacity takes; other shocks are left out."""
+    yield from (act for of in bound.shocks if (act := _act(spec, bound, of, network)) is not None)
 
 
 def _act(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> Act | None:
