@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,18 @@ from shockmesh.kernels.model import PRESETS, Parameters, Switches
 from shockmesh.kernels.native import library
 from shockmesh.kernels.native.build import BuildError, build, main, sources_hash
 from shockmesh.kernels.native.day import day
-from shockmesh.kernels.native.evening import FLOWS, Kind, chosen, evening, numbers_of, starts_of, unsupported
+from shockmesh.kernels.native.evening import (
+    FLOWS,
+    PARTS_OF_LAYOUT,
+    SHOCKS,
+    TAKEN,
+    Kind,
+    chosen,
+    evening,
+    numbers_of,
+    starts_of,
+    unsupported,
+)  # fmt: skip
 from shockmesh.kernels.rollout import rollout
 from shockmesh.kernels.shard import shard
 from shockmesh.kernels.step import initial_state
@@ -264,11 +275,25 @@ def test_what_is_not_supported_is_computed_by_xla(float64):
         assert unsupported(layout, switches, plain) is None, name
         assert "shockmesh_day" in calls_of(layout, switches, (model, plain)), name
     candidates = linked(with_some(network), Switches(suppliers="satisfaction"))
-    assert unsupported(lay_out(candidates, np.dtype("f8")), Switches(), plain) == "candidates"
+    assert unsupported(lay_out(candidates, np.dtype("f8")), Switches(), plain) == "candidacy"
     parts = shard(network, partition(network, 2), dtype=np.dtype("f8"))
     assert unsupported(parts.layout, Switches(), plain) == "shards"
     none = lay_out(replace_links(network), np.dtype("f8"))
     assert unsupported(none, Switches(), plain)
+
+
+@pytest.mark.parametrize(
+    ("of", "taken"),
+    [(Scenario, SHOCKS), (Layout, PARTS_OF_LAYOUT), (Switches, TAKEN)],
+    ids=["shocks", "layout", "switches"],
+)
+def test_what_is_new_is_left_to_xla(float64, of, taken):
+    """Whatever may be added to the model is not taken before there is a kernel for it."""
+    for field in fields(of):
+        if field.name not in taken:
+            parts: dict[type, Any] = {Scenario: Scenario(), Layout: layout_of(), Switches: Switches()}
+            object.__setattr__(parts[of], field.name, ("new",))
+            assert str(unsupported(parts[Layout], parts[Switches], parts[Scenario])).startswith(field.name)
 
 
 def replace_links(network: Any) -> Any:

@@ -4,13 +4,13 @@ A day begins in the evening before: orders and what inputs allow are computed wh
 are at hand, so that links are read and written once. Stocks are in days of use. See `day.py`.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 from shockmesh.kernels.devices.layout import Layout
-from shockmesh.kernels.devices.segments import Segments, segment_sum
+from shockmesh.kernels.devices.segments import Segments, Sellers, segment_sum
 from shockmesh.kernels.mechanisms.production import attainable
 from shockmesh.kernels.mechanisms.shocks import Day, Scenario
 from shockmesh.kernels.model import Parameters, Switches
@@ -26,6 +26,20 @@ PRECISIONS = "float32", "float64"
 RULES = "constant", "literal", "hiring"
 CRITICAL = {"strongly_critical": 0.5, "half_critical": 0.0, "weakly_critical": 1.0}  # needed from this criticality on
 PRODUCTIONS = "leontief", "threshold", *CRITICAL
+TAKEN = {  # of each switch; of others the default
+    "order_target": TARGETS,
+    "order_basis": BASES,
+    "rationing": RATIONINGS,
+    "order_split": ("link",),
+    "production": PRODUCTIONS,
+    "capacity_rule": RULES,
+}
+_DEFAULT = {of.name: of.default for of in fields(Switches)}
+SHOCKS = "productivity", "final_demand"
+PARTS_OF_LAYOUT = (
+    "amount", "pool_amount", "output", "final_demand", "value_added_share", "supplier", "buyer", "pool", "pool_buyer",
+    "region", "criticality",
+)  # fmt: skip
 FLOWS = "output", "demand", "capacity", "final_consumption"
 PART = 50_000  # numbers of links that are worth a part of their own
 PARTS = 2  # at most; fixed, so that threads change no bit
@@ -75,27 +89,26 @@ class Kind(NamedTuple):
 
 
 def unsupported(layout: Layout, switches: Switches, scenario: Scenario) -> str | None:
-    """What of a rollout the library has no kernel for; None: nothing."""
-    checks: dict[str, bool] = {
-        f"order_split = {switches.order_split}": switches.order_split == "link",
-        f"rationing = {switches.rationing}": switches.rationing in RATIONINGS,
-        f"production = {switches.production}": switches.production in PRODUCTIONS,
-        f"capacity_rule = {switches.capacity_rule}": switches.capacity_rule in RULES,
-        f"consumption = {switches.consumption}": switches.consumption == "exogenous",
-        f"prices = {switches.prices}": switches.prices == "fixed",
-        f"suppliers = {switches.suppliers}": switches.suppliers == "fixed",
-        "cuts": not scenario.cuts,
-        "damages": not scenario.damages and not scenario.homes,
-        "delays": not layout.delays,
-        "days of stock by product": layout.product_days is None,
-        "candidates": layout.candidacy is None,
-        "a layout as a table": not layout.n_links or isinstance(layout.pool, Segments),
-        "shards": isinstance(layout.supplier, Segments) or not isinstance(layout.pool, Segments),
+    """What of a rollout the library has no kernel for; None: nothing.
+
+    It knows what there is a kernel for. Whatever else a layout, switches or a scenario may hold must be absent.
+    """
+    named = {of.name: getattr(switches, of.name) for of in fields(switches)}
+    asked = [f"{name} = {word}" for name, word in named.items() if word not in TAKEN.get(name, (_DEFAULT[name],))]
+    shocks = [of.name for of in fields(scenario) if of.name not in SHOCKS and getattr(scenario, of.name)]
+    parts = [of.name for of in fields(layout) if of.name not in PARTS_OF_LAYOUT and _there(getattr(layout, of.name))]
+    checks = {
+        "shards": isinstance(layout.supplier, (Segments, Sellers)),
+        "a layout as a table": isinstance(layout.pool, Segments),
         "a network without links": layout.n_links > 0,
         "a layout of a GPU": getattr(layout.supplier, "reads", None) is None and layout.buyer.reads is None,
         f"numbers in {layout.output.dtype}": layout.output.dtype.name in PRECISIONS,
     }
-    return next((what for what, whole in checks.items() if not whole), None)
+    return next(iter([*asked, *shocks, *parts, *(what for what, whole in checks.items() if not whole)]), None)
+
+
+def _there(part: object) -> bool:
+    return len(part) > 0 if isinstance(part, tuple) else part is not None
 
 
 def chosen(kernel: Kernel, layout: Layout, switches: Switches, scenario: Scenario) -> bool:
