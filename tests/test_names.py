@@ -12,6 +12,7 @@ from shockmesh.cluster.cli import main
 from shockmesh.cluster.planning.prepare import prepare
 from shockmesh.cluster.spec.binding import bind
 from shockmesh.cluster.spec.load import load_spec
+from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.naming import on_economy
 from shockmesh.cluster.spec.selection import Directory
 from shockmesh.cluster.spec.source import SpecError
@@ -170,6 +171,24 @@ def test_a_sweep_takes_names_and_groups_too(spec: Any) -> None:
     assert regions == [{"ESP", "FRA"}, {"GBR"}, {"ESP"}]
 
 
+GRID = {"model.inventory_days.by_sector.Services": [3, 4], "model.inventory_days.by_region.Spain": [5]}
+DAYS = {"default": 9, "by_sector": {"Services": 7, "I": 2}}
+
+
+def test_a_sweep_moves_a_group_as_one(spec: Any) -> None:
+    """Its sectors have the number that a member draws; of a code itself, what is said of it."""
+    ready = prepare(spec(model={"inventory_days": DAYS}, shocks=SPEC["shocks"][:1], sweep={"grid": GRID},
+                         resources={"gangs": 1}))  # fmt: skip
+    assert ready.spec.model.inventory_days.by_sector == {"Services": 7, "I": 2}
+    bound, network = bind(ready.spec, ready.network), ready.network
+    days = bound.parameters["inventory_days"].at(bound.members.values)
+    sector, region = np.array(network.sectors)[network.sector], np.array(network.regions)[network.region]
+    for member, drawn in enumerate((3, 4)):
+        other = np.where(region == "ESP", 5, 9)
+        expected = np.where(sector == "G47", drawn, np.where(sector == "I", 2, other))
+        np.testing.assert_array_equal(np.broadcast_to(days, (network.n_firms, 2))[:, member], expected)
+
+
 def test_the_names_that_a_table_brings_are_known_too() -> None:
     table = random_table(1, 2)
     table.attrs["sector_names"] = {"S0": "Umbrellas", "S1": "Raincoats"}
@@ -178,7 +197,16 @@ def test_the_names_that_a_table_brings_are_known_too() -> None:
 
 
 TWICE = {"default": 9, "by_region": {"EU": 5, "EA": 6}}
+SWEPT_TWICE = {"grid": {"model.inventory_days.by_region.EU": [1], "model.inventory_days.by_region.EA": [2]}}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "two groups of a sweep": (
+        {"sweep": SWEPT_TWICE},
+        "model.inventory_days.by_region.EA: EA: ESP has a number of EU already; name the code",
+    ),
+    "no group": (
+        {"sweep": {"grid": {"model.inventory_days.by_sector.Magic": [1]}}},
+        "model.inventory_days.by_sector.Magic: Magic: no such sector in the economy",
+    ),
     "two groups": ({"model": {"inventory_days": TWICE}}, "model.inventory_days.by_region: EU: ESP has another number"),
     "a group that builds": (
         {"shocks": [SPEC["shocks"][1] | {"builders": {"Services": 1}}]},
@@ -187,11 +215,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def bound_of(read: Spec) -> Any:
+    found = on_economy(read)
+    return bind(found.spec, found.network)
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_groups_that_contradict_each_other_are_refused(name: str, spec: Any) -> None:
     changes, says = BAD[name]
     with pytest.raises(SpecError, match=rf"spec.yaml:\d+: {says}"):
-        on_economy(load_spec(spec(**changes)))
+        bound_of(load_spec(spec(**changes)))
 
 
 def test_the_verbs_tell_codes_and_groups(spec: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

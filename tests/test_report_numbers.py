@@ -117,7 +117,7 @@ def test_headline_is_json_and_says_what_the_losses_are():
     assert lines[0] == "output lost over 20 days, 5 members: 4.57 % (90 % of members: 2.51 to 6.63 %)"
     assert lines[1] == "in money: 19.2 million USD (10.6 million USD to 27.8 million USD)"
     assert lines[-1] == "days to recover: 10; within the horizon 5 of 5 members do"
-    assert lines[2] == "regions hit most: GBR 20.0 %, ITA 2.00 %, USA 2.00 %"
+    assert lines[2] == "regions hit most: GBR United Kingdom 20.0 %, ITA Italy 2.00 %, USA United States 2.00 %"
 
 
 def test_labels_are_ranked_by_share_or_by_money():
@@ -135,7 +135,7 @@ def test_gains_are_told_of_labels_that_gain():
     gains = words.gain_most(losses, "region", 3)
     assert [row["region"] for row in gains] == ["GBR", "USA"]
     assert [row["loss"]["median"] for row in gains] == pytest.approx([-1 / 6, -1 / 60])
-    assert "regions that gain most: GBR +16.7 %, USA +1.67 %" in words.headline_text(
+    assert "regions that gain most: GBR United Kingdom +16.7 %, USA United States +1.67 %" in words.headline_text(
         words.headline_of(losses, None, {})
     )
     assert "gain" in figures.ranking(losses, "region").choices

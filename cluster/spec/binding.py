@@ -93,6 +93,7 @@ def bind(spec: Spec, network: FirmNetwork) -> Bound:
     members = draw_members(spec)
     directory = Directory(network)
     problems = [*_beyond_precision(spec, network), *_unknown_names(spec, directory, members)]
+    problems += [] if problems else _swept_twice(spec, directory, members)
     problems += [*without_rating(spec, network), *_nobody_to_turn_to(spec, network)]
     if problems:
         raise SpecError(problems)
@@ -177,7 +178,8 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
     for path, key, name in _names_used(spec, members):
         known = directory.codes(key)
         try:
-            found = str(name) in known or (path.endswith(f".{key}") and directory.find(key, str(name)))
+            in_words = path.endswith(f".{key}") or f".by_{key}." in path
+            found = str(name) in known or (in_words and directory.find(key, str(name)))
         except NamesError as error:
             yield spec.problem(path, name, str(error))
             continue
@@ -185,6 +187,18 @@ def _unknown_names(spec: Spec, directory: Directory, members: Members) -> Iterat
             yield spec.problem(
                 path, name, f"no such {key} in the economy" + _alternatives(str(name), known, directory.words(key))
             )
+
+
+def _swept_twice(spec: Spec, directory: Directory, members: Members) -> Iterator[Problem]:
+    """Codes that two swept words mean, so that it is open whose number they have."""
+    seen: dict[tuple[str, int], str] = {}
+    for path, key, name in _names_used(spec, members):
+        if f".by_{key}." in path and name not in directory.codes(key):
+            of = path.removesuffix(f".{name}")
+            for code in directory.find(key, name):
+                if (other := seen.setdefault((of, code), name)) != name:
+                    label = list(directory.codes(key))[code]
+                    yield spec.problem(path, name, f"{label} has a number of {other} already; name the code")
 
 
 def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:

@@ -1,7 +1,8 @@
 """Names and groups in a spec, in place of codes: `{region: EU, sector: Manufacturing}` becomes the economy's own codes.
 
 A code counts before a name, a name before a group; what is none of these stays as it is, and is told when the spec is
-bound. A spec that was resolved has codes only, and stays the same when it is resolved again.
+bound. A spec that was resolved has codes only, but for what a sweep moves as one (`…by_sector.Manufacturing`), and
+stays the same when it is resolved again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -141,8 +142,13 @@ def _list(found: _Found, kind: Kind, words: tuple[str, ...], path: KeyPath) -> t
 
 
 def _keys(found: _Found, kind: Kind, numbers: dict[str, Any], path: KeyPath) -> dict[str, Any]:
-    """Numbers by code. What is said of a code itself counts before what a name or a group says of it."""
-    own = {code: number for code, number in numbers.items() if code in found.codes[kind]}
+    """Numbers by code. What is said of a code itself counts before what a name or a group says of it.
+
+    A word that a sweep names stays: its number is drawn once, for all its codes.
+    """
+    place = f"{found.spec._source.label(path)}."
+    swept = [of.removeprefix(place) for of in found.spec.sweep.paths if of.startswith(place)]
+    own = {code: number for code, number in numbers.items() if code in found.codes[kind] or code in swept}
     others: dict[str, Any] = {}
     for word, code in _of_words(found, kind, [word for word in numbers if word not in own], path):
         if path[-1] == "builders" and code in others | own:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from shockmesh.cluster.spec.domains import Domain
 from shockmesh.cluster.spec.fields import PerFirm
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.io.inputs.names import Kind, meant
 from shockmesh.io.inputs.scenarios import ScenarioError, read_numbers
 from shockmesh.kernels.network import FirmNetwork
 
@@ -71,8 +72,8 @@ def make_field(
     return Field(
         (
             Layer(path, None, default),
-            *_group_layers(f"{path}.by_region", per_firm.by_region, swept, network.regions, network.region),
-            *_group_layers(f"{path}.by_sector", per_firm.by_sector, swept, network.sectors, network.sector),
+            *_group_layers(f"{path}.by_region", "region", per_firm.by_region, swept, network),
+            *_group_layers(f"{path}.by_sector", "sector", per_firm.by_sector, swept, network),
             *([] if file is None else [_file_layer(file, domain, spec.horizon.start, network)]),
         ),
         network.n_firms,
@@ -87,11 +88,16 @@ def group_names(path: str, given: Mapping[str, float], swept: tuple[str, ...]) -
 
 
 def _group_layers(
-    path: str, given: Mapping[str, float], swept: tuple[str, ...], names: tuple[str, ...], code: np.ndarray
+    path: str, kind: Kind, given: Mapping[str, float], swept: tuple[str, ...], network: FirmNetwork
 ) -> list[Layer]:
+    """Numbers of groups and plain names, which a sweep moves as one, then those of codes, which count before."""
+    names, code = (network.regions, network.region) if kind == "region" else (network.sectors, network.sector)
+    words = sorted(group_names(path, given, swept), key=lambda word: word in names)
+    own = network.attrs.get("sector_names", {})
+    codes = ([names.index(name) for name in meant(kind, word, names, own)] for word in words)
     return [
-        Layer(f"{path}.{name}", np.flatnonzero(code == names.index(name)), given.get(name))
-        for name in group_names(path, given, swept)
+        Layer(f"{path}.{word}", np.flatnonzero(np.isin(code, of)), given.get(word))
+        for word, of in zip(words, codes, strict=True)
     ]
 
 

@@ -157,10 +157,10 @@ def _loss_text(numbers: dict[str, Any]) -> Iterator[str]:
         yield f"in money: {ranged_money(numbers['money'])}"
     for dim in ("region", "sector"):
         rows = numbers[f"{dim}s"]
-        said = [f"{row[dim]} {percent(row['loss']['median'])}" for row in rows if row["loss"]["median"] > NAMED]
+        said = [f"{row['label']} {percent(row['loss']['median'])}" for row in rows if row["loss"]["median"] > NAMED]
         yield from [f"{dim}s hit most: {', '.join(said)}"] if said and len(rows) > 1 else []
     if numbers["gaining"]:
-        said = [f"{row['region']} {rise(-row['loss']['median'])}" for row in numbers["gaining"]]
+        said = [f"{row['label']} {rise(-row['loss']['median'])}" for row in numbers["gaining"]]
         yield f"regions that gain most: {', '.join(said)}"
     yield f"deepest day: {percent(deepest['loss']['median'])} below baseline, {day_text(deepest)}"
     yield _recovery_text(numbers["days_to_recover"], members)
