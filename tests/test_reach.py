@@ -120,13 +120,17 @@ ACTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "cut": ({"kind": "cut"}, "of orders that do not get through: 4 links, 100 % of purchases"),
     "detour": ({"kind": "cut", "detour_days": 5}, "of the goods that come late: 4 links, 100 % of purchases"),
+    "closure": (
+        {"kind": "closure", "route": "strait"}, "of what strait can take in a day: 100 % of purchases go by it"
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("shock", "told"), ACTS.values(), ids=ACTS)
 def test_what_a_loss_is_a_share_of_is_told(shock: dict[str, Any], told: str):
     kind = {"name": "stop", "loss": 1.0, "where": {"sector": "S0"}} | {"kind": "recovery"} | shock
-    if kind["kind"] == "cut":
+    if kind["kind"] in ("cut", "closure"):
         del kind["where"]
-    spec = parse_spec({"economy": ".", "horizon": {"days": 9}, "shocks": [kind]})
+    routes = [{"name": "strait", "capacity": 1.2}]
+    spec = parse_spec({"economy": ".", "model": {"routes": routes}, "horizon": {"days": 9}, "shocks": [kind]})
     assert list(acts_on(spec, bind(spec, chain(5)), chain(5))) == [f"shocks.stop: loss is {told}"]

@@ -157,7 +157,7 @@ BAD = {
         "kind: recovery",
         "kind: storm",
         "5: shocks.lockdown.kind: storm: no such kind; "
-        "there are recovery, failures, damage, household_damage, cut, table, events, tariff, cost",
+        "there are recovery, failures, damage, household_damage, cut, closure, table, events, tariff, cost",
     ),
     "linear recovery misspelt": (
         "kind: recovery",

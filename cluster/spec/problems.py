@@ -20,7 +20,8 @@ _RULES = {
     "dict_type": "must be a mapping of keys to values",
     "tuple_type": "must be a list",
     "too_short": "must not be empty",
-    "union_tag_not_found": "needs a kind: recovery, failures, damage, household_damage, cut, table, tariff or cost",
+    "union_tag_not_found": "needs a kind: recovery, failures, damage, household_damage, cut, closure, table, events, "
+    "tariff or cost",
 }
 
 

@@ -24,7 +24,7 @@ from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import ClosureShock, CutShock, DamageShock, FailuresShock, RecoveryShock
 from shockmesh.cluster.spec.values import Field
-from shockmesh.kernels.devices.layout import criticality_of, pools_of
+from shockmesh.kernels.devices.layout import criticality_of, linked, pools_of
 from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.network import FirmNetwork
 
@@ -66,6 +66,11 @@ def _acts_on(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> st
         goods = "of the goods that come late" if of.fields.get("detour_days") else "of orders that do not get through"
         share = network.amount[links].sum() / (network.amount.sum() or 1)
         return f"{goods}: {links.sum():,} links, {_percent(share)} of purchases"
+    if isinstance(shock, ClosureShock):
+        goods = next(route.goods for route in bound.routes if route.route.name == shock.route)
+        amount = linked(network, spec.model.switches).amount
+        share = amount[goods.links].sum() / (amount.sum() or 1)
+        return f"of what {shock.route} can take in a day: {_percent(share)} of purchases go by it"
     if not isinstance(shock, RecoveryShock | FailuresShock | DamageShock):
         return None
     hit = ever_hit(of.places["where"], bound.members)
