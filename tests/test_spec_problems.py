@@ -256,7 +256,7 @@ BAD = {
         "profit",
         "12: record.profit: profit: no such variable; there are output, value_added, final_consumption, final_demand, "
         "demand, capacity, inventory, price, unit_cost, consumer_price_index, tariff_revenue, nominal_output, "
-        "nominal_value_added, switched",
+        "nominal_value_added, switched, waiting",
     ),
     "no such dim": (
         "[region, sector]",
