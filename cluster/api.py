@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shockmesh.cluster.python.code import as_python, as_yaml
     from shockmesh.cluster.python.economy import Economy, economy
     from shockmesh.cluster.python.objects import (
+        Allocate,
         Closure,
         Cost,
         Cut,
@@ -65,9 +66,9 @@ _PLACES = {
     "python.code": ("as_python", "as_yaml"),
     "python.economy": ("Economy", "economy"),
     "python.objects": (
-        "Closure", "Cost", "Cut", "Damage", "Delay", "Events", "Failures", "Horizon", "HouseholdDamage",
-        "Infer", "Model", "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Route", "Spreads",
-        "Suppliers", "Sweep", "Table", "Tariff", "Unknown", "Where",
+        "Allocate", "Closure", "Cost", "Cut", "Damage", "Delay", "Events", "Failures", "Horizon",
+        "HouseholdDamage", "Infer", "Model", "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Route",
+        "Spreads", "Suppliers", "Sweep", "Table", "Tariff", "Unknown", "Where",
     ),
     "python.study": (
         "StudyError", "calibrate", "compare", "esri", "headline", "load", "losses", "prices", "report", "robustness",
@@ -79,11 +80,11 @@ _PLACES = {
 _HOME = {name: f"shockmesh.cluster.{module}" for module, names in _PLACES.items() for name in names}
 
 __all__ = [
-    "Closure", "Cost", "Cut", "Damage", "Delay", "Economy", "Events", "Failures", "Horizon", "HouseholdDamage",
-    "Infer", "Model", "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Route", "Spec", "SpecError",
-    "Spreads", "StudyError", "Suppliers", "Sweep", "Table", "Tariff", "Unknown", "Where", "as_python",
-    "as_yaml", "calibrate", "compare", "economy", "esri", "headline", "load", "losses", "prices", "report",
-    "robustness", "run", "sensitivity", "spec",
+    "Allocate", "Closure", "Cost", "Cut", "Damage", "Delay", "Economy", "Events", "Failures", "Horizon",
+    "HouseholdDamage", "Infer", "Model", "Observe", "PerFirm", "Prices", "Recovery", "Resources", "Route",
+    "Spec", "SpecError", "Spreads", "StudyError", "Suppliers", "Sweep", "Table", "Tariff", "Unknown", "Where",
+    "as_python", "as_yaml", "calibrate", "compare", "economy", "esri", "headline", "load", "losses", "prices",
+    "report", "robustness", "run", "sensitivity", "spec",
 ]  # fmt: skip
 
 

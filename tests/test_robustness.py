@@ -99,6 +99,9 @@ DESIGNS: dict[str, tuple[dict[str, Any], str, Any, str]] = {  # changes → a fa
         {"sweep": {"members": 9, "vary": {"shocks.strike.loss": {"uniform": [0.1, 0.9]}}}},
         "draw", ("0", "1", "2", "3"), "",
     ),
+    "goods alone are critical": (
+        {"model": {"preset": "shockmesh2026"}}, "production", ("half_critical", "leontief", "weakly_critical"), "",
+    ),
     "a grid": ({"sweep": {"grid": {"shocks.strike.loss": [0.1, 0.2]}}}, "draw", ("0", "1"), ""),
     "stocks that are swept": (
         {"sweep": {"members": 2, "vary": {"model.inventory_days": {"uniform": [5, 9]}}}},
@@ -119,8 +122,9 @@ def test_a_design_follows_its_spec(changes: dict[str, Any], factor: str, levels:
         assert spec.members == made.shape[3] * made.shape[4]
 
 
-def test_sectors_that_nobody_rated_have_bounds():
-    made = design({}, ("mining", "metals"))
+@pytest.mark.parametrize("preset", ["hamid2025", "pichler2022", "shockmesh2026"])
+def test_sectors_that_nobody_rated_have_bounds(preset: str):
+    made = design({"model": {"preset": preset, "production": "leontief"}}, ("mining", "metals"))
     assert made.levels["production"] == ("leontief", "linear")
     assert made.remarks[0].startswith("production: no sector is rated for criticality here (mining, metals")
 

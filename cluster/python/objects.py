@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
-from shockmesh.cluster.spec import delays, fields, models, shocks, unknowns
+from shockmesh.cluster.spec import allocate, delays, fields, models, shocks, unknowns
 from shockmesh.cluster.spec.problems import Location, pydantic_problems, suggestion
 from shockmesh.cluster.spec.source import Source, SpecError
 
@@ -48,9 +48,11 @@ def _unknown(known: Mapping[str, Any]) -> Callable[[Location], str]:
     """What to say of a key that a part does not have."""
 
     def rule(location: Location) -> str:
-        if len(location) > 1:
-            return "unknown key"
-        return f"unknown key{suggestion(str(location[-1]), [*known])}; there are {', '.join(known)}"
+        match location:
+            case (name,):
+                return f"unknown key{suggestion(str(name), [*known])}; there are {', '.join(known)}"
+            case _:
+                return "unknown key"
 
     return rule
 
@@ -165,6 +167,10 @@ class Spreads(Part, unknowns.Spreads):
 
 class Unknown(Part, unknowns.Unknown):
     """How much is not known of a number: spread [of a logarithm], or like another."""
+
+
+class Allocate(Part, allocate.Allocate):
+    """A budget to be spent for the least loss. budget [the economy's money], levers [days of purchases or output]."""
 
 
 class Infer(Part, unknowns.Infer):

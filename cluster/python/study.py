@@ -14,6 +14,7 @@ from shockmesh.cluster.python.code import as_yaml
 from shockmesh.cluster.python.economy import Economy, scratch
 from shockmesh.cluster.python.objects import plain
 from shockmesh.cluster.running import run as running
+from shockmesh.cluster.spec.allocate import Allocate
 from shockmesh.cluster.spec.load import load_spec, parse_spec
 from shockmesh.cluster.spec.models import Horizon, Infer, Model, Observe, Resources, Shock, Spec, Sweep
 from shockmesh.cluster.trust import robustness as trust
@@ -54,6 +55,7 @@ def spec(
     resources: Resources | Anything | None = None,
     observe: Sequence[Observe | Anything] = (),
     infer: Infer | Anything | None = None,
+    allocate: Allocate | Anything | None = None,
     precision: Literal["float32", "float64"] = "float32",
     engine: Literal["zarr", "icechunk"] = "zarr",
 ) -> Spec:
@@ -72,7 +74,7 @@ def spec(
         "year": economy.year if isinstance(economy, Economy) and year is None else year,
         "model": model, "horizon": {"days": horizon} if isinstance(horizon, int) else horizon, "shocks": shocks or None,
         "sweep": sweep, "record": record, "resources": resources, "observe": observe or None, "infer": infer,
-        "precision": precision, "engine": engine,
+        "allocate": allocate, "precision": precision, "engine": engine,
     }  # fmt: skip
     data = {name: plain(value) for name, value in given.items() if value is not None}
     return parse_spec(data, folder=Path.cwd())

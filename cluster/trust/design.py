@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from shockmesh.cluster.spec.fields import PerFirm
+from shockmesh.cluster.spec.fields import SURVEYS, PerFirm
 from shockmesh.cluster.spec.members import Members
 from shockmesh.cluster.spec.models import Model, Spec, path_of
 from shockmesh.cluster.spec.reference import flow
@@ -86,7 +86,7 @@ def make_design(
 
 def _productions(spec: Spec, sectors: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """What a missing input does, level by level; the spec's own is added where it is none of them."""
-    own, named = spec.model.switches.production, spec.model.criticality not in (None, "surveyed")
+    own, named = spec.model.switches.production, spec.model.criticality not in (None, *SURVEYS)
     unknown = [] if named else unrated(sectors)
     levels = UNRATED if unknown else RATED
     several = [
