@@ -1,4 +1,4 @@
-"""Verbs that say what may be lost, why, and what to do about it: risk, indices, allocate."""
+"""Verbs that say what may be lost, why, and what to do about it: risk, indices, finance, allocate."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,40 @@ def indices(options: argparse.Namespace) -> int:
     return show(options, rows, f"{options.run}: share of the loss's variance, and where 90 % of resamples lie")
 
 
+def finance(options: argparse.Namespace) -> int:
+    """Say which firms run out of cash in a run that recorded value_added by firm, and what banks lose by it. Where its
+    members are failures of one firm each, they have that firm's FSRI."""
+    from shockmesh.io.finance import by_firm, finance_of, read_books
+    from shockmesh.io.rankings import check_new
+    from shockmesh.io.results import open_run
+
+    if options.out:
+        check_new(options.out)
+    with open_run(options.run) as opened:
+        by_firm(opened)
+        books = read_books(opened["firm"].values, options.firms, options.loans, options.banks)
+        found = finance_of(opened, books, saved=options.saved, recovered=options.recovered)
+    if options.out:
+        found.members.to_csv(options.out, index=False)
+    risk = {name: of for name, of in found.risk.items() if name != "curve"}
+    exiting = found.exiting()
+    if options.json:
+        told = {"unit": found.unit, "left_out": found.left_out, "mean": vars(risk["mean"])}
+        told |= {kind: {f"{level:g}": vars(of) for level, of in risk[kind].items()} for kind in ("var", "es")}
+        return tell(options, told | {"banks": found.banks.to_dict("records"), "firms": exiting}, "")
+    often = " a year" if risk["frequency"] is not None else ""
+    rows = {
+        f"expected loss of banks{often}": _told(risk["mean"], found.unit),
+        **{f"VaR, {100 * level:g} %": _told(of, found.unit) for level, of in risk["var"].items()},
+        **{f"ES, {100 * level:g} %": _told(of, found.unit) for level, of in risk["es"].items()},
+        "firms that exit": f"{found.members['exits'].mean():.4g} a member; {len(exiting):,} in some",
+        **{f"exits, {row['firm']}": f"in {100 * row['exits']:.3g} % of members" for row in exiting[:5]},
+        **({"left out": f"{found.left_out} members that failed"} if found.left_out else {}),
+        **({"members": options.out} if options.out else {}),
+    }
+    return show(options, rows, f"{options.run}: {len(found.banks):,} banks, {len(found.members):,} members")
+
+
 def allocate(options: argparse.Namespace) -> int:
     """Spend the budget of a spec on stock, spare capacity or second suppliers, for the least loss over the members of
     its sweep, and hold the result against equal and proportional shares on members that did not decide."""
@@ -98,6 +132,12 @@ def _told(of: "Estimate", unit: str) -> str:
 
     low, high = (money_text(end, unit) for end in (of.low, of.high))
     return f"{money_text(of.value, unit)} ({low} to {high})"
+
+
+def _share(text: str) -> float:
+    """A share."""
+    (share,) = _numbers(text, lambda share: 0 <= share <= 1, "from 0 to 1, one alone")[:1]
+    return share
 
 
 def _levels(text: str) -> list[float]:
@@ -132,3 +172,10 @@ def add_verbs(verbs: Any) -> None:
     spent = add_verb(verbs, "allocate", allocate, "where to spend a spec's budget for the least loss", "spec")
     spent.add_argument("-o", "--out", help="a CSV of what each firm gets; default: SPEC with .allocation.csv")
     add_overrides(spent)
+    money = add_verb(verbs, "finance", finance, "firms that run out of cash in a run, and what banks lose", "run")
+    money.add_argument("--firms", required=True, help="a CSV of firm, cash and perhaps credit")
+    money.add_argument("--loans", required=True, help="a CSV of firm, bank, loan")
+    money.add_argument("--banks", help="a CSV of bank, equity; default: none")
+    money.add_argument("--saved", type=_share, default=0.0, help="share of lost value added that costs a firm nothing")
+    money.add_argument("--recovered", type=_share, default=0.0, help="share of a loan that a bank gets back")
+    money.add_argument("-o", "--out", help="a CSV of exits, loss and FSRI by member; default: none")
