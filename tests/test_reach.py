@@ -121,7 +121,7 @@ ACTS: dict[str, tuple[dict[str, Any], str]] = {
     "cut": ({"kind": "cut"}, "of orders that do not get through: 4 links, 100 % of purchases"),
     "detour": ({"kind": "cut", "detour_days": 5}, "of the goods that come late: 4 links, 100 % of purchases"),
     "closure": (
-        {"kind": "closure", "route": "strait"}, "of what strait can take in a day: 100 % of purchases go by it"
+        {"kind": "closure", "route": "strait"}, "of the capacity of route strait: 100 % of purchases go by it"
     ),
 }  # fmt: skip
 

@@ -36,7 +36,7 @@ BAD = {
         "horizon:",
         "horizn: {days: 1}\nhorizon:",
         "3: horizn: {'days': 1}: unknown key, did you mean «horizon»?; there are economy, year, model, horizon, "
-        "shocks, sweep, record, resources, observe, infer, precision, engine",
+        "shocks, sweep, record, resources, observe, infer, allocate, precision, engine",
     ),
     "missing key": ("{days: 365}", "{}", "3: horizon.days: missing: required"),
     "days of zero": ("days: 365", "days: 0", "3: horizon.days: 0: must be greater than or equal to 1"),

@@ -58,8 +58,6 @@ def _acts_on(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> st
         hit = (np.asarray(of.factors) != 1).any(axis=0)
         of_what = _capacity(spec, bound, hit, network) if of.shock.on == "production" else "of final demand"
         return f"{of_what}, as the file says: {_weight(hit, network)}"
-    if isinstance(shock, ClosureShock):
-        return f"of the capacity of route {shock.route}"
     if isinstance(shock, CutShock):
         from_, to = (ever_hit(of.places[end], bound.members) for end in ("origin", "destination"))
         links = from_[network.supplier] & to[network.buyer]
@@ -70,7 +68,7 @@ def _acts_on(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> st
         goods = next(route.goods for route in bound.routes if route.route.name == shock.route)
         amount = linked(network, spec.model.switches).amount
         share = amount[goods.links].sum() / (amount.sum() or 1)
-        return f"of what {shock.route} can take in a day: {_percent(share)} of purchases go by it"
+        return f"of the capacity of route {shock.route}: {_percent(share)} of purchases go by it"
     if not isinstance(shock, RecoveryShock | FailuresShock | DamageShock):
         return None
     hit = ever_hit(of.places["where"], bound.members)
