@@ -262,6 +262,7 @@ def test_what_is_not_supported_is_computed_by_xla(float64):
         "suppliers": (layout, Switches(suppliers="satisfaction"), plain),
         **{str(of): (layout, of, plain) for of in EVERY_SWITCH if of.order_split != "link"},
         "hallegatte2014": (layout, PRESETS["hallegatte2014"].switches, plain),
+        "a table": (lay_out(network, np.dtype("f8"), as_table=True), Switches(order_split="baseline"), plain),
         "water": (layout, Switches(rationing="water_filling"), plain),
         "linear": (layout, Switches(production="linear"), plain),
         "ces": (layout, Switches(production="ces"), plain),
@@ -276,6 +277,8 @@ def test_what_is_not_supported_is_computed_by_xla(float64):
         assert "shockmesh_day" in calls_of(layout, switches, (model, plain)), name
     candidates = linked(with_some(network), Switches(suppliers="satisfaction"))
     assert unsupported(lay_out(candidates, np.dtype("f8")), Switches(), plain) == "candidacy"
+    table = lay_out(network, np.dtype("f8"), as_table=True)
+    assert unsupported(table, Switches(), plain) == "a layout as a table"
     parts = shard(network, partition(network, 2), dtype=np.dtype("f8"))
     assert unsupported(parts.layout, Switches(), plain) == "shards"
     none = lay_out(replace_links(network), np.dtype("f8"))

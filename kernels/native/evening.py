@@ -100,7 +100,7 @@ def unsupported(layout: Layout, switches: Switches, scenario: Scenario) -> str |
     checks = {
         "shards": isinstance(layout.supplier, (Segments, Sellers)),
         "a layout as a table": isinstance(layout.pool, Segments),
-        "a network without links": layout.n_links > 0,
+        "a network without links": layout.pool_amount.shape[0] > 0,
         "a layout of a GPU": getattr(layout.supplier, "reads", None) is None and layout.buyer.reads is None,
         f"numbers in {layout.output.dtype}": layout.output.dtype.name in PRECISIONS,
     }

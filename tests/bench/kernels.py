@@ -10,6 +10,8 @@ matrix of 0 and 1 that says who sells what, both with 1 and 8 members; a Python 
 56 industries that all trade: BoARIO and `hallegatte2014`, each in a process of its own, with its peak memory, and in
 brackets that without what it had imported.
 
+Where the native kernels are built (`make native`), they are measured beside XLA's.
+
 Compile time is excluded; every figure is the median of the repeats, taken in turn. One link-step is one link of one
 member advanced one day.
 """
@@ -37,6 +39,8 @@ from shockmesh.kernels.devices.segments import segments
 from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.mechanisms.shocks import Scenario
 from shockmesh.kernels.model import Parameters, Switches
+from shockmesh.kernels.native import library
+from shockmesh.kernels.native.evening import Kernel
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import rollout
 
@@ -49,12 +53,15 @@ from networks import random_network
 OURS = "shockmesh, 1 member"
 
 
-def ours(network: FirmNetwork, loss: np.ndarray, members: int, days: int) -> Callable[[], np.ndarray]:
+def ours(
+    network: FirmNetwork, loss: np.ndarray, members: int, days: int, kernel: Kernel = "xla"
+) -> Callable[[], np.ndarray]:
     layout, total = lay_out(network), segments(np.zeros(network.n_firms, int), 1)
     one = jnp.ones((1, 1))
     model = Parameters(jnp.full((1, members), 9.0), 6 * one, 1.25 * one)
     scenario = Scenario((Recovery(jnp.asarray(loss[:, None], jnp.float32), 5 * one, 20 * one, 0.05 * one),))
-    run = jax.jit(lambda model: rollout(layout, Switches(), model, scenario, days=days, record={"output": total}))
+    program: Any = partial(rollout, layout, Switches(), days=days, record={"output": total}, kernel=kernel)
+    run = jax.jit(lambda model: program(model, scenario))
     return lambda: np.asarray(run(model)["output"][:, 0, 0])
 
 
@@ -129,9 +136,13 @@ def large_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, 
 
 
 def our_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, Case]:
-    """One simulation, and batches as a sweep has them."""
-    batches = {f"shockmesh, {n} members": Case(ours(network, loss, n, days), days, n) for n in (8, 32)}
-    return {OURS: Case(ours(network, loss, 1, days), days)} | batches
+    """One simulation, and batches as a sweep has them: by XLA, and by the native kernels where they are built."""
+    kernels: dict[str, Kernel] = {"shockmesh": "xla"} if library.missing() else {"shockmesh": "xla", "native": "native"}
+    return {
+        f"{who}, {n} member{'s' * (n > 1)}": Case(ours(network, loss, n, days, kernel), days, n)
+        for who, kernel in kernels.items()
+        for n in (1, 8, 32)
+    }
 
 
 def small_cases(network: FirmNetwork, loss: np.ndarray, days: int) -> dict[str, Case]:
@@ -161,7 +172,7 @@ def measure(cases: dict[str, Case], repeat: int) -> dict[str, float]:
 
 
 def rows_of(network: FirmNetwork, cases: dict[str, Case], repeat: int) -> list[dict[str, Any]]:
-    """A row for each case; `to_shockmesh` is over one member of ours on the same network."""
+    """A row for each case; `to_shockmesh` is over one member of ours on the same network, `to_xla` over as many."""
     medians = measure(cases, repeat)
     rate = {name: network.n_links * case.days * case.members / medians[name] for name, case in cases.items()}
     return [
@@ -169,6 +180,7 @@ def rows_of(network: FirmNetwork, cases: dict[str, Case], repeat: int) -> list[d
             "case": name, "firms": network.n_firms, "links": network.n_links, "days": case.days,
             "members": case.members, "seconds": medians[name], "link_steps_per_second": rate[name],
             "to_shockmesh": rate[name] / rate[OURS],
+            "to_xla": rate[name] / rate[name.replace("native", "shockmesh")],
         }
         for name, case in cases.items()
     ]  # fmt: skip
@@ -205,7 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in rows:
         rate, size = row["link_steps_per_second"] / 1e6, f"{row['firms']:,} firms, {row['links']:,} links"
         figures = f"{row['seconds']:9.4f} s {rate:9.3f} M link-steps/s   × {row['to_shockmesh']:.3g}"
-        lines.append(f"{size:32} {row['case']:25} {figures}{_memory(row)}")
+        beside = f", of as many by XLA × {row['to_xla']:.3g}" if row["case"].startswith("native") else ""
+        lines.append(f"{size:32} {row['case']:25} {figures}{beside}{_memory(row)}")
     found = json.dumps(about | {"rows": rows}, indent=1)
     sys.stdout.write((found if args.json else "\n".join(lines)) + "\n")
     if args.out:
