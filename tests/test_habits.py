@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,15 @@ def test_a_first_spec_is_valid(here: Path, kind: str, members: str):
     text = Path("spec.yaml").read_text()
     assert "start: 2020-03-01" in text.replace("'", "")
     assert load_spec("spec.yaml", ["shocks.shock.onset=2020-03-05"])
+
+
+@pytest.mark.parametrize(("sectors", "preset"), [("ABCD", "shockmesh2026"), ("AB!?", "hallegatte2014")])
+def test_a_first_spec_takes_what_does_no_harm(here: Path, toy: FirmNetwork, sectors: str, preset: str):
+    write_network(replace(toy, sectors=tuple(sectors)), here / "other.zarr")
+    init("spec.yaml", {"economy": "other.zarr"}, ask=None)
+    ready = prepare("spec.yaml")
+    assert ready.spec.model.preset == preset
+    assert not [said for said in ready.cautions if "outlasts stocks" in said]
 
 
 def test_a_first_spec_is_asked_for(here: Path):

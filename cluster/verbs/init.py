@@ -43,6 +43,7 @@ QUESTIONS = (
     Question("days", "how long to simulate", "180 days"),
     Question("members", "how many simulations, in each of which the loss is drawn anew; 1: none is drawn", "1"),
 )
+RATED, UNRATED = "shockmesh2026", "hallegatte2014"  # presets of a first spec, by what is known of its sectors
 NOTHING = ("all", "none", "never", "")
 
 
@@ -58,7 +59,8 @@ def init(path: str | Path, given: Answers, ask: Callable[[Question], str] | None
     file = Path(path)
     if file.exists():
         raise InitError(f"{path}: exists already; name another file")
-    spec = spec_of(answered(given, ask))
+    answers = answered(given, ask)
+    spec = spec_of(answers, preset_for(answers["economy"], file.parent))
     try:
         file.write_text(text_of(spec), encoding="utf-8")
         prepare(file)
@@ -84,7 +86,20 @@ def answered(given: Answers, ask: Callable[[Question], str] | None) -> dict[str,
     return answers
 
 
-def spec_of(answers: Answers) -> dict[str, Any]:
+def preset_for(economy: str, folder: Path) -> str:
+    """The preset for a first answer: what errs least of what was tried on past shocks, where the survey rates all
+    sectors that it needs ratings of; else one that needs none and does not stop the world (docs/choosing)."""
+    from shockmesh.io.inputs.survey import unrated
+    from shockmesh.io.networks.industries import load_economy
+
+    try:
+        sectors = load_economy(economy if "://" in economy else str(folder / economy)).sectors
+    except ValueError:  # told when the spec is validated
+        return RATED
+    return UNRATED if unrated(sectors) else RATED
+
+
+def spec_of(answers: Answers, preset: str = RATED) -> dict[str, Any]:
     """The spec that some answers make.
 
     >>> spec_of({"economy": "w.zarr", "kind": "recovery", "region": "ITA", "loss": "60 %", "days": "1 year"})["shocks"]
@@ -94,7 +109,7 @@ def spec_of(answers: Answers) -> dict[str, Any]:
     horizon = {"start": answers.get("start"), "days": number(answers["days"])}
     spec: dict[str, Any] = {
         "economy": answers["economy"],
-        "model": {"preset": "hamid2025", **({"prices": {}} if priced else {})},
+        "model": {"preset": preset, **({"prices": {}} if priced else {})},
         "horizon": {name: of for name, of in horizon.items() if of not in (None, *NOTHING)},
         "shocks": [{"name": "shock", "kind": kind, **dict(_shock(kind, answers))}],
     }
