@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 import yaml
 from jaxtyping import Float
 from shockmesh.io.inputs.series import Series, read_noise, read_series
@@ -104,6 +105,25 @@ def _block(flows: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarra
     kept = np.flatnonzero(output > 0)
     flows = np.maximum(flows[np.ix_(kept, kept)], 0)
     return flows, np.maximum(output[kept] - flows.sum(axis=1), 0), kept
+
+
+def national_table(region: str) -> xr.Dataset:
+    """The table of one of these countries, from which firms can be generated; what is sold abroad is final demand."""
+    parts = np.load(TABLE)
+    k = list(parts["countries"]).index(region)
+    flows, output = parts["Zd"][k].astype(float), parts["X"][k].astype(float)
+    sectors, here = [str(name) for name in parts["sectors"]], [region]
+    final = output - flows.sum(axis=1)
+    return xr.Dataset(
+        {
+            "Z": (("region_from", "sector_from", "region_to", "sector_to"), flows[None, :, None, :]),
+            "Y": (("region_from", "sector_from"), final[None]),
+            "output": (("region", "sector"), output[None]),
+        },
+        {"region": here, "region_from": here, "region_to": here, "sector": sectors, "sector_from": sectors,
+         "sector_to": sectors},
+        {"units": "million USD / year", "title": f"{region} in 2014, WIOD 2016", "license": "CC BY 4.0", "year": 2014},
+    )  # fmt: skip
 
 
 def facts() -> Iterator[dict[str, str]]:

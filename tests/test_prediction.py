@@ -10,12 +10,16 @@ import yaml
 from scipy.stats import norm
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.predicting.bands import Values, Width, crps_of_normal, held_out, learned
+from shockmesh.cluster.predicting.bench import ASKED
 from shockmesh.cluster.predicting.measures import Response, strengths
 from shockmesh.cluster.predicting.pack import BASELINES, SHOCKS, Share, baselines, factors, predicted, scores, unpack
+from shockmesh.cluster.predicting.profile import levels, profiles
 from shockmesh.cluster.predicting.tried import ALONE, WITHOUT, FirstOrder, leave_one_out
 from shockmesh.inference.baselines import through_leontief
 from shockmesh.inference.diagnostics import crps
-from shockmesh.io.validation import DAYS, PACK, cases, facts, national_economies
+from shockmesh.io.inputs.survey import surveyed_criticality
+from shockmesh.io.networks.generate import STRUCTURES, generate_network
+from shockmesh.io.validation import DAYS, PACK, cases, facts, national_economies, national_table
 from shockmesh.kernels.model import PRESETS
 
 CASES = cases()
@@ -207,7 +211,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "choosing" / "prediction.md").read_
 def test_the_page_tells_of_every_preset_and_of_all_that_was_tried():
     for told in (*(f"| `{name}` |" for name in PRESETS), *(f"| {name} |" for name in (*ALONE, *WITHOUT))):
         assert told in PAGE
-    assert PAGE.count("<!-- end -->") == 4
+    assert PAGE.count("<!-- end -->") == len(ASKED) + 1
 
 
 @pytest.mark.slow
@@ -216,3 +220,28 @@ def test_the_page_has_the_errors_that_the_bench_prints(capsys):
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len(rows) == 2 * (2 + len(BASELINES) + 2)
     assert [row for row in rows if row not in PAGE] == []
+
+
+def test_a_national_table_makes_firms_that_carry_it():
+    """What is sold abroad is final demand, so the industries' output is theirs."""
+    table = national_table("HUN")
+    network = generate_network(table, 600, 7)
+    made = np.bincount(network.sector, 365 * network.output, len(network.sectors))
+    np.testing.assert_allclose(made, np.maximum(table["output"].values[0], 0), rtol=2e-3, atol=2)
+
+
+def test_inputs_that_analysts_called_critical_are_essential_to_the_index():
+    rated = surveyed_criticality(("C19", "I", "H51", "K64"))
+    level = levels(("C19", "I", "H51", "K64"))
+    assert level[0, 2] == 2  # fuel for airlines
+    assert set(np.unique(level)) <= {0, 1, 2}
+    assert ((level == 2) == (rated == 1)).all()
+
+
+def test_fewer_essential_inputs_make_no_firm_more_risky():
+    found = [*profiles(300)]
+    assert len(found) == 2 * len(STRUCTURES)
+    for surveyed, every in zip(found[::2], found[1::2], strict=True):
+        assert surveyed.structure == every.structure
+        assert surveyed.largest <= every.largest + 1e-6
+        assert surveyed.above_tenth <= every.above_tenth

@@ -1,6 +1,6 @@
 """The tables of `docs/choosing/prediction.md`, between marks: made anew by
 
-    python docs/making/prediction.py [scores bands tried refit]
+    python docs/making/prediction.py [scores tried refit bands profile]
 
 which runs `shockmesh bench prediction` and writes what it prints into the page; some minutes.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from shockmesh.cluster.predicting.bench import main
 
 PAGE = Path(__file__).parents[1] / "choosing" / "prediction.md"
-TABLES = {"scores": [], "bands": ["--bands"], "tried": ["--tried"], "refit": ["--refit"]}
+TABLES = {"scores": [], "bands": ["--bands"], "tried": ["--tried"], "refit": ["--refit"], "profile": ["--profile"]}
 
 
 def printed(arguments: list[str]) -> str:
