@@ -116,6 +116,8 @@ BAD_LINKS = {
     "not a number": ("mine,mill,NaN\nmine,shop,x\n",
                      "links.csv: amount must be finite and > 0: line 2 (amount 'NaN'), 3 (amount 'x')"),
     "infinite": ("mine,mill,inf\n", "links.csv: amount must be finite and > 0: line 2 (amount 'inf')"),
+    "too large to add up": ("mine,mill,1e308\nmill,mine,1e308\n",
+                            "links.csv: amount must be below 1e+100: line 2 (amount '1e308'), 3 (amount '1e308')"),
     "no amount": ("mine,mill,\n", "links.csv: amount must be finite and > 0: line 2 (amount '')"),
     "another way to write an id": ("1.0,mill,1\n",
                                    "links.csv: supplier is not a firm of firms.csv, whose first is 'mine': line 2 "
@@ -139,6 +141,8 @@ BAD_FIRMS = {
     "no sector": ("mine,r,,1\nmill,r,s,1\nshop,r,s,1\n", "firms.csv: sector is empty: line 2 (firm 'mine')"),
     "negative final demand": ("mine,r,s,-1\nmill,r,s,1\nshop,r,s,1\n",
                               "firms.csv: final_demand must be finite and ≥ 0: line 2 (final_demand '-1')"),
+    "too large to add up": ("mine,r,s,1e200\nmill,r,s,1\nshop,r,s,1\n",
+                            "firms.csv: final_demand must be below 1e+100: line 2 (final_demand '1e200')"),
     "no final demand": ("mine,r,s,\nmill,r,s,1\nshop,r,s,1\n",
                         "firms.csv: final_demand is empty; final demand (what each firm sells to others than firms"),
 }  # fmt: skip
@@ -199,6 +203,8 @@ COLUMNS = {
                      "firms.csv: no column final_demand or output beside firm, sector, region; final demand (what "),
     "two that fit": ("seller,vendor,buyer,amount\na,a,b,1\n", FIRMS,
                      "links.csv: supplier: seller, vendor may both be it; say which (--columns supplier=seller)"),
+    "one that is there twice": ("supplier,buyer,amount,amount\na,b,1,2\n", FIRMS,
+                                "links.csv: amount: amount, amount may both be it; say which (--columns amount=3)"),
 }  # fmt: skip
 
 

@@ -45,7 +45,8 @@ class Columns:
         for name, places in rest.items():
             if len(places) > 1:
                 fitting = ", ".join(names[at] for at in places)
-                raise ColumnsError(f"{name}: {fitting} may both be it; say which (--columns {name}={names[places[0]]})")
+                first = names[places[0]] if names.count(names[places[0]]) == 1 else places[0] + 1
+                raise ColumnsError(f"{name}: {fitting} may both be it; say which (--columns {name}={first})")
         found = asked | {name: places[0] for name, places in rest.items() if places}
         if "essential" not in asked and not {"supplier_sector", "buyer_sector"} <= found.keys():
             found.pop("essential", None)  # «type» means it in the lists of Diem et al. alone

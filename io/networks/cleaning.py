@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 from shockmesh.io.inputs.sheets import Sheet
-from shockmesh.io.networks.companies import Companies
+from shockmesh.io.networks.companies import MOST, Companies
 from shockmesh.io.networks.repairs import Repair, largest
 from shockmesh.kernels.network import BALANCE_TOLERANCE
 
@@ -125,6 +125,9 @@ class _Cleaning:
     def without_bad_amounts(self, deals: Deals) -> Deals:
         """Amounts that are no number are refused; so are 0 and less, and none, unless they are to be mended."""
         number = np.isfinite(deals.amount)
+        large = number & (np.abs(deals.amount) >= MOST)
+        self.complain(deals, large, f"amount must be below {MOST:.0e}", "amount")
+        deals, number = deals.take(~large), number[~large]
         if "amounts" not in self.mend:
             good = number & (deals.amount > 0)
             self.complain(deals, ~good, "amount must be finite and > 0", "amount")

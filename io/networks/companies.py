@@ -13,6 +13,7 @@ FINAL_DEMAND_RULE = (
     "firm's balance, output = sales to firms + final demand, and is never guessed; 0 is a value too; where turnover is "
     "known instead, give it as output"
 )
+MOST = 1e100  # an amount; above it, sums of squares leave what a number can hold
 ALONE = "all"  # the region of every firm where no file says one
 
 
@@ -64,6 +65,8 @@ def _wrong_numbers(firms: Sheet) -> list[str]:
             problems += firms.complain(missing, f"{name} is empty{rule}", "firm")
             wrong = ~(np.isfinite(values) & (values >= 0)) & ~missing
             problems += firms.complain(wrong, f"{name} must be finite and ≥ 0", name)
+            large = np.isfinite(values) & (values >= MOST)
+            problems += firms.complain(large, f"{name} must be below {MOST:.0e}", name)
     if "final_demand" in firms and not (firms.numbers("final_demand") != 0).any():
         problems.append(f"{firms.name}: final_demand is 0 for every firm; {FINAL_DEMAND_RULE}")
     return problems
