@@ -48,7 +48,7 @@ def export_run(path: str | Place, file: str | Path, variables: tuple[str, ...] =
         recorded = [str(name) for name in ds.data_vars if f"{name}_baseline" in ds]
         unknown = [name for name in variables if name not in recorded]
         if unknown:
-            raise ExportError(f"{path}: {', '.join(unknown)}: not recorded; there are {', '.join(recorded)}")
+            raise ExportError(f"{path}: variable: {', '.join(unknown)}: not recorded; there are {', '.join(recorded)}")
         names = list(variables) or recorded
         chosen = ds[[*names, *(f"{name}_baseline" for name in names), *(["status"] if "status" in ds else [])]]
         WRITERS[target.suffix](averaged(chosen, every), names, target)

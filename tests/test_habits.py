@@ -211,7 +211,7 @@ def test_months_are_means_of_their_days(opened: xr.Dataset):
 
 WRONG: dict[str, tuple[tuple[Any, ...], str]] = {
     "an ending": (("run.txt",), r"must end with \.nc, \.xlsx, \.parquet, \.csv"),
-    "a variable": (("run.csv", ("price",)), "price: not recorded; there are output"),
+    "a variable": (("run.csv", ("price",)), "variable: price: not recorded; there are output"),
 }
 
 

@@ -5,10 +5,15 @@ import re
 import shutil
 import struct
 import subprocess
+from base64 import b64decode
 from html import unescape
+from io import BytesIO
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from shockmesh.io.reports.sections import render
@@ -19,8 +24,10 @@ QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--allow-file-access-from-files", "--virtual-time-budget=20000",
 )  # fmt: skip
+NARROW = {390: "500,900", 820: "900,900"}  # pixels of a phone and a tablet → the window around it
 PANELS = {
-    "over-time", "spreading", "by-region", "by-sector", "industries", "member-curves", "driver-bars", "driver-points",
+    "over-time", "spreading", "world",
+    "by-region", "by-sector", "industries", "member-curves", "driver-bars", "driver-points",
 }  # fmt: skip
 
 # Looks at the page once it is drawn, and after another region was chosen; leaves what it saw on the root element.
@@ -38,6 +45,26 @@ window.addEventListener("load", function () {
     root.dataset.second = Math.min.apply(null, document.getElementById("over-time").data[4].y);
     root.dataset.widths = root.clientWidth + " " + root.scrollWidth;
     if (parent !== window) { parent.document.documentElement.dataset.inner = root.dataset.widths; }
+    var table = document.querySelector("main table");
+    root.dataset.csv = encodeURIComponent(shockmesh.csv(shockmesh.rows(table)));
+    new Blob(shockmesh.workbook(shockmesh.rows(table))).arrayBuffer().then(function (bytes) {
+      root.dataset.book = btoa(String.fromCharCode.apply(null, new Uint8Array(bytes)));
+    });
+    document.querySelector(".theme").click();
+    root.dataset.paper = document.getElementById("over-time").layout.paper_bgcolor;
+    document.querySelector(".theme").click();
+    var find = document.querySelector(".find");
+    find.value = "mildest";
+    find.dispatchEvent(new Event("input"));
+    root.dataset.left = document.querySelectorAll("main tbody tr:not([hidden])").length;
+    find.value = "gbr";
+    find.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
+    root.dataset.chosen = document.querySelector('select[data-for="over-time"]').value;
+    find.value = "";
+    find.dispatchEvent(new Event("input"));
+    Plotly.toImage(document.getElementById("world"), { format: "svg" }).then(function (picture) {
+      root.dataset.picture = picture.slice(0, 18);
+    });
   }, 4000);
 });
 </script></body>"""
@@ -84,10 +111,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = {"economy": "w.zarr", "shocks": [{"name": "lockdown", "onset": 5, "where": {"region": "GBR"}}]}
     html = render(world(), {"spec": spec, "plan": {"members": 12}}, "run")
     (folder / "report.html").write_text(html.replace("</body>", PROBE), "utf-8")
-    frame = (
-        '<!doctype html><body style="margin:0"><iframe src="report.html" style="width:390px;height:3000px;border:0">'
-    )
-    (folder / "phone.html").write_text(frame, "utf-8")
+    for width in NARROW:
+        look = f'style="width:{width}px;height:3000px;border:0"'
+        frame = f'<!doctype html><body style="margin:0"><iframe src="report.html" {look}>'
+        (folder / f"{width}.html").write_text(frame, "utf-8")
     return folder
 
 
@@ -119,7 +146,9 @@ def test_every_figure_draws(dom: str):
     assert [plot for plot in plots if 'data-rendered="yes"' not in plot] == []
     for name in PANELS:
         drawn = dom.split(f'id="{name}"')[1].split("</figure>")[0]
-        assert re.search(r'<svg class="main-svg".*?<g class="(scatterlayer|barlayer|heatmaplayer)', drawn, re.DOTALL)
+        assert re.search(
+            r'<svg class="main-svg".*?<g class="(scatterlayer|barlayer|heatmaplayer|layer backplot)', drawn, re.DOTALL
+        )
 
 
 def test_numbers_are_there_to_read(dom: str):
@@ -139,10 +168,29 @@ def test_fits_a_desk(dom: str):
     assert width > 1100
 
 
-def test_fits_a_phone(browser: str, report: Path, tmp_path: Path):
-    dom = browse(browser, report / "phone.html", tmp_path, "--window-size=500,900", "--dump-dom")
-    width, needed = map(int, seen(dom)["inner"].split())
-    assert needed <= width <= 390
+@pytest.mark.parametrize("width", NARROW)
+def test_fits_a_phone_and_a_tablet(browser: str, report: Path, tmp_path: Path, width: int):
+    dom = browse(browser, report / f"{width}.html", tmp_path, f"--window-size={NARROW[width]}", "--dump-dom")
+    inner, needed = map(int, seen(dom)["inner"].split())
+    assert needed <= inner <= width
+
+
+def test_tables_are_taken_as_csv_and_excel(dom: str):
+    found = seen(dom)
+    lines = unquote(found["csv"]).lstrip("\ufeff").splitlines()
+    assert lines[0] == "total,median,90 % of members,worst,median amount"
+    table: Any = pd.read_excel(BytesIO(b64decode(found["book"])), engine="openpyxl")
+    assert table.columns.tolist() == lines[0].split(",")
+    share = float(lines[1].split(",")[1].removesuffix(" %")) / 100
+    np.testing.assert_allclose(table["median"][0], share)
+    read: Any = pd.read_excel(BytesIO(b64decode(found["book"])), engine="calamine")
+    assert read.equals(table)
+
+
+def test_figures_turn_dark_tables_are_searched_and_pictures_made(dom: str):
+    found = seen(dom)
+    assert (found["paper"], found["left"], found["chosen"]) == ("#18202a", "1", "GBR")
+    assert found["picture"].startswith("data:image/svg+xml")
 
 
 def test_a_screenshot_has_the_size_asked_for_and_is_not_blank(browser: str, report: Path, tmp_path: Path):

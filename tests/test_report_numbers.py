@@ -213,3 +213,26 @@ def test_labels_of_many_shocks_do_not_run_into_each_other():
 def test_the_title_names_shocks(shocks: int, title: str):
     spec = {"shocks": [{"name": f"s{k}"} for k in range(shocks)]}
     assert f"<h1>Shock report: {title}</h1>" in render(run(), {"spec": spec}, "run")
+
+
+def test_the_map_colours_every_country_of_a_region():
+    losses = measure(run(members=3), "output")
+    panel = figures.world(losses)
+    assert panel is not None
+    every, hit = panel.choices[""]["data"]
+    assert hit["locations"] == ["GBR", "ITA", "USA"]
+    assert hit["z"] == [20, 2, 2]
+    assert {*hit["locations"]} < {*every["locations"]}
+    assert len(every["locations"]) == len({*every["locations"]}) == 177
+    assert figures.world(measure(run(members=3, dims=("sector",)).rename(sector="region"), "output")) is None
+
+
+def test_firms_are_told_with_their_places():
+    ds = run(members=3, dims=("firm",)).assign_coords(
+        firm_region=("firm", ["GBR", "GBR", "ITA", "USA"]), firm_sector=("firm", ["A01", "I", "I", "A01"])
+    )
+    rows = words.hit_most(measure(ds, "output"), "firm", 2)
+    assert [row["label"] for row in rows] == ["f1 (GBR, A01)", "f2 (GBR, I)"]
+    page = render(ds, MANIFEST, "run")
+    assert "<td>GBR</td><td>A01</td>" in page
+    assert "All firms" in page

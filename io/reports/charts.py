@@ -3,8 +3,11 @@
 Colours are Okabe and Ito's and single-hue scales of their kin, which colour-blind readers can tell apart.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,6 +172,43 @@ def heat(
     return figure([cells], *titles, xaxis=columns, yaxis=rows, hovermode="closest", plot_bgcolor=ABSENT, margin=_FLAT)
 
 
+def world(loss: Mapping[str, float], label: Mapping[str, str]) -> Figure:
+    """A map of losses in %, country by country (ISO codes of three letters), gains in blue; drawn without a network."""
+    values = np.array([*loss.values()])
+    top = float(f"{values.max():.4g}") if values.max() > 0 else 1.0
+    gain = float(f"{np.clip(-values.min(), 0, top):.4g}")
+    countries = outlines()
+    every = {
+        "type": "choropleth", "geojson": countries, "locationmode": "geojson-id",
+        "locations": [of["id"] for of in countries["features"]], "z": [0] * len(countries["features"]),
+        "colorscale": [[0, ABSENT], [1, ABSENT]], "showscale": False, "hoverinfo": "skip", "marker": _BORDER,
+    }  # fmt: skip
+    hit = {
+        "type": "choropleth", "geojson": countries, "locationmode": "geojson-id", "locations": [*loss],
+        "z": numbers(values, 3), "zmin": -gain, "zmax": top, "colorscale": _scale(gain / top), "marker": _BORDER,
+        "text": [label[iso] for iso in loss], "hovertemplate": "%{text}<br>loss %{z:.3g} %<extra></extra>",
+        "colorbar": {"title": {"text": "loss, %", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+    }  # fmt: skip
+    nothing = dict.fromkeys(
+        ("showland", "showcoastlines", "showframe", "showcountries", "showocean", "showlakes"), False
+    )
+    geo = {
+        **nothing,
+        "projection": {"type": "natural earth"},
+        "bgcolor": "rgba(0,0,0,0)",
+        "lataxis": {"range": [-58, 84]},
+    }
+    margin = dict.fromkeys("lrtb", 0)
+    return {"data": [every, hit], "layout": {"font": FONT, "geo": geo, "margin": margin, "paper_bgcolor": "#ffffff",
+                                             "dragmode": False}}  # fmt: skip
+
+
+@cache
+def outlines() -> dict[str, Any]:
+    """Countries as GeoJSON, by ISO code: `world/README.md`."""
+    return json.loads(Path(__file__).with_name("world").joinpath("countries.json").read_text("utf-8"))
+
+
 def _scale(gain: float) -> list[list[Any]]:
     """The shades from −gain to 1 as a Plotly colour scale over 0 … 1; gains and losses of one size are equally dark."""
     parts = [-gain, *(part for part in SHADES if part > -gain)]
@@ -182,6 +222,7 @@ def numbers(values: Any, digits: int = 5) -> list[float | None]:
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in np.asarray(values, float)]
 
 
+_BORDER = {"line": {"color": "#ffffff", "width": 0.4}}
 _FLAT = {"l": 56, "r": 16, "t": 12, "b": 48}  # margins of a figure without a legend
 _DOWNWARD = {"autorange": "reversed", "type": "category"}
 _AXIS = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from shockmesh.io.inputs.names import named
 from shockmesh.io.reports import charts as plot
 from shockmesh.io.reports.headline import deepest_day, gain_most, hit_most, names_hit_most, percent
 from shockmesh.io.reports.losses import HIGH, LOW, Losses, days_of, notable
@@ -87,6 +88,27 @@ def spreading(losses: Losses) -> Panel:
         alt=f"Heat map of the loss by region and day. {names[0]} is hit most; its loss peaks at {peak:.1f} %.",
         choices={"": plot.heat(losses.days, names, loss, (_time_title(losses.time), "region"))},
         height=130 + 15 * len(names),
+    )
+
+
+def world(losses: Losses) -> Panel | None:
+    """Median loss by country, of the regions that are countries or groups of some; None if fewer than two are."""
+    rows = hit_most(losses, "region", len(losses.baseline["region"]))
+    covers = {code: of.covers for code, of in named("region", [row["region"] for row in rows]).items()}
+    shown = [row for row in rows if covers.get(row["region"])]
+    if len(shown) < 2:
+        return None
+    loss = {iso: 100 * row["loss"]["median"] for row in shown for iso in sorted(covers[row["region"]])}
+    label = {iso: row["label"] for row in shown for iso in covers[row["region"]]}
+    most = shown[0]
+    return Panel(
+        id="world",
+        title=f"{losses.label} lost, on the map",
+        note="Median loss over the horizon, % of the region's baseline. Grey: no region of the economy by itself. "
+        "Outlines: Natural Earth.",
+        alt=f"World map of the loss by country. {most['label']} loses most, {percent(most['loss']['median'])}.",
+        choices={"": plot.world(loss, label)},
+        height=440,
     )
 
 

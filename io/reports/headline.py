@@ -92,7 +92,7 @@ def _labelled(losses: Losses, dim: str, places: list[int]) -> list[dict[str, Any
     """What labels at some places lose: each (`label`: with its plain name), with the spread of its loss and money."""
     share, money = losses.share(dim), losses.money(dim)
     labels = [str(label) for label in share[dim].values]
-    plain = {i: names.label(dim, labels[i], labels) if dim in ("region", "sector") else labels[i] for i in places}
+    plain = {i: names.label(dim, labels[i], labels) if dim in ("region", "sector") else _firm(share, i) for i in places}
     return [
         {
             dim: labels[i],
@@ -102,6 +102,12 @@ def _labelled(losses: Losses, dim: str, places: list[int]) -> list[dict[str, Any
         }
         for i in places
     ]
+
+
+def _firm(share: xr.DataArray, at: int) -> str:
+    """A firm with its region and sector, where the run says them."""
+    told = [str(share[name].values[at]) for name in ("firm_region", "firm_sector") if name in share.coords]
+    return f"{share['firm'].values[at]} ({', '.join(told)})" if told else str(share["firm"].values[at])
 
 
 def names_hit_most(losses: Losses, dim: str) -> list[str]:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Literal
 
 from shockmesh.io.reports.figures import Panel
-from shockmesh.io.reports.style import HEAD, SCRIPT
+from shockmesh.io.reports.style import HEAD
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,15 @@ def page(title: str, subtitle: str, cards: Iterable[Card], sections: Sequence[Se
             f'<nav aria-label="Sections">{links}</nav><main>',
             f'<section class="cards" aria-label="Headline numbers">{"".join(map(_card, cards))}</section>',
             *map(_section, sections),
-            f"</main><script>{_inline(library)}</script><script>{SCRIPT}</script></body></html>\n",
+            f"</main><script>{_inline(library)}</script><script>{script()}</script></body></html>\n",
         ]
     )
+
+
+@cache
+def script() -> str:
+    """What draws the figures, and lets readers search, change to dark and take what they see with them."""
+    return Path(__file__).with_name("page.js").read_text("utf-8")
 
 
 def _section(section: Section) -> str:

@@ -135,11 +135,32 @@ def _over_time(losses: Losses, marks: Mapping[str, float]) -> Iterator[Block]:
 
 def _who_loses(read: Read) -> Iterator[Block]:
     yield _measures(read)
+    yield from filter(None, (figures.world(losses) for losses in _with(read, "region")))
     panels = [figures.ranking(losses, dim) for dim in ("region", "sector", "firm") for losses in _with(read, dim)]
     if len(panels) > 1:
         yield Pair(*panels[:2])
     yield from panels[2:] if len(panels) > 1 else panels
     yield from (figures.industries(losses) for losses in _with(read, "region", "sector"))
+    yield from map(_firms, _with(read, "firm"))
+
+
+def _firms(losses: Losses) -> Folded:
+    """The firms that lose most, with their places, what they lose of their own and in money."""
+    rows = hit_most(losses, "firm", TABLE_ROWS, "money")
+    coords = losses.baseline.coords
+    places = [name for name in ("firm_region", "firm_sector") if name in coords]
+    at = {name: dict(zip(coords["firm"].values.tolist(), coords[name].values.tolist(), strict=True)) for name in places}
+    money = ["median amount"] if rows and rows[0]["money"] else []
+    header = ["firm", *(name.removeprefix("firm_") for name in places), "median loss", "90 % of members", *money]
+    table = [
+        [
+            row["firm"], *(str(at[name][row["firm"]]) for name in places), percent(row["loss"]["median"]),
+            between(row["loss"]), *([money_text(row["money"]["median"], row["money"]["unit"])] if money else []),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    title = "All firms" if len(coords["firm"]) <= TABLE_ROWS else f"The {TABLE_ROWS} firms that lose most"
+    return Folded(title, Table(f"{losses.label} lost by firm, the largest amounts first", header, table))
 
 
 def _with(read: Read, *dims: str) -> list[Losses]:

@@ -5,6 +5,12 @@ HEAD = """<!doctype html>
 <title>{title}</title>
 <script>
 document.documentElement.dataset.errors = "";
+(function () {
+  var kept = null;
+  try { kept = localStorage.getItem("shockmesh-theme"); } catch (error) { kept = null; }
+  var dark = window.matchMedia && window.matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = kept || (dark ? "dark" : "light");
+})();
 window.addEventListener("error", function (event) {
   document.documentElement.dataset.errors += event.message + "; ";
 });
@@ -12,6 +18,11 @@ window.addEventListener("error", function (event) {
 <style>
 :root {
   --ink: #1f2933; --muted: #52606d; --line: #e4e7eb; --soft: #f5f7fa; --accent: #0072b2; color-scheme: light;
+  --card: #ffffff; --link: #005a8e; --edge: #9aa5b1; --notice: #fff8e6;
+}
+:root[data-theme="dark"] {
+  --ink: #e6eaf0; --muted: #a9b4c0; --line: #334050; --soft: #10161e; --accent: #56b4e9; color-scheme: dark;
+  --card: #18202a; --link: #7cc4f0; --edge: #64748b; --notice: #33290f;
 }
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; scroll-padding-top: 3.5rem; -webkit-text-size-adjust: 100%; }
@@ -29,14 +40,14 @@ h1, .sub { overflow-wrap: anywhere; }
 .sub { color: var(--muted); margin: 0.4rem 0 0.8rem; }
 nav {
   position: sticky; top: 0; z-index: 5; display: flex; gap: 1.4rem; overflow-x: auto; white-space: nowrap;
-  background: rgba(245, 247, 250, 0.96); border-bottom: 1px solid var(--line);
+  background: var(--soft); border-bottom: 1px solid var(--line);
   padding-top: 0.6rem; padding-bottom: 0.6rem; font-size: 0.92rem;
 }
-a { color: #005a8e; text-decoration: none; }
+a { color: var(--link); text-decoration: none; }
 a:hover { text-decoration: underline; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .cards { display: flex; flex-wrap: wrap; gap: 0.9rem; margin-top: 1.25rem; }
-.card, figure, details, .scroll > table { background: #fff; border: 1px solid var(--line); border-radius: 10px; }
+.card, figure, details, .scroll > table { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .card { padding: 0.9rem 1.05rem; flex: 1 1 250px; }
 .card p { margin: 0; }
 .label, .note, figcaption, .pick, caption { color: var(--muted); font-size: 0.88rem; }
@@ -49,9 +60,9 @@ figure { margin: 0 0 1rem; padding: 1rem 1.05rem 0.8rem; min-width: 0; }
   display: flex; flex-wrap: wrap; gap: 0.4rem 1rem; align-items: center; justify-content: space-between;
   margin-bottom: 0.3rem;
 }
-select {
-  font: inherit; color: var(--ink); background: #fff; padding: 0.2rem 0.4rem; max-width: 100%;
-  border: 1px solid #9aa5b1; border-radius: 6px;
+select, .tools button, .theme, .find {
+  font: inherit; color: var(--ink); background: var(--card); padding: 0.2rem 0.4rem; max-width: 100%;
+  border: 1px solid var(--edge); border-radius: 6px;
 }
 .pair { display: grid; gap: 0 1rem; grid-template-columns: repeat(2, minmax(0, 1fr)); align-items: start; }
 .scroll { overflow-x: auto; }
@@ -74,7 +85,7 @@ pre {
   font: 0.84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
 }
 .notice {
-  background: #fff8e6; border: 1px solid #e69f00; border-left-width: 5px; border-radius: 8px;
+  background: var(--notice); border: 1px solid #e69f00; border-left-width: 5px; border-radius: 8px;
   padding: 0.7rem 1rem; margin: 0 0 1rem;
 }
 @media (max-width: 860px) { .pair { grid-template-columns: minmax(0, 1fr); } }
@@ -86,30 +97,19 @@ pre {
   .value { font-size: 1.2rem; }
   th, td { padding: 0.35rem 0.5rem; }
 }
+.tools { display: flex; gap: 0.4rem; justify-content: flex-end; font-size: 0.8rem; margin: 0.2rem 0 0; }
+.tools button, .theme { cursor: pointer; font-size: 0.8rem; color: var(--muted); }
+.find { font-size: 0.85rem; width: 11rem; flex: none; margin-left: auto; }
+tr[hidden] { display: none; }
 @media print {
-  nav { display: none; }
-  body { background: #fff; }
-  figure, .card { break-inside: avoid; }
+  :root, :root[data-theme="dark"] {
+    --ink: #1f2933; --muted: #52606d; --line: #e4e7eb; --soft: #ffffff; --card: #ffffff; --link: #005a8e;
+    --notice: #fff8e6; color-scheme: light;
+  }
+  nav, .tools, .pick { display: none; }
+  figure, .card, tr { break-inside: avoid; }
+  .scroll, details .scroll { overflow: visible; max-height: none; }
 }
 </style></head><body>
 <noscript><p class="notice">The figures need JavaScript; the numbers and tables do not.</p></noscript>
-"""
-
-SCRIPT = """
-(function () {
-  var settings = { responsive: true, displayModeBar: false, scrollZoom: false };
-  document.querySelectorAll(".plot").forEach(function (plot) {
-    var figures = JSON.parse(document.querySelector('[data-figures="' + plot.id + '"]').textContent);
-    var select = document.querySelector('select[data-for="' + plot.id + '"]');
-    function draw(name) {
-      Plotly.react(plot, figures[name].data, figures[name].layout, settings).then(function () {
-        plot.dataset.rendered = "yes";
-      });
-    }
-    draw(Object.keys(figures)[0]);
-    if (select) {
-      select.addEventListener("change", function () { draw(select.value); });
-    }
-  });
-})();
 """
