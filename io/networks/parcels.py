@@ -7,7 +7,7 @@ another line. So sales, inputs and cells are met exactly, as in `links.py`; what
 * A parcel is led by its supplier's or its buyer's side, that of the industry with more partners. It lies at the large
   firms' end of the side that leads, at the small firms' end of the other; the smaller it is, the further out on both.
   So hubs deal with small firms.
-* A cell of `MANY` parcels has a trunk: most of its value in one parcel, at the large firms' end of both lines. So links
+* A cell of many parcels has a trunk: most of its value in one parcel, at the large firms' end of both lines. So links
   between large firms carry much, and sales grow faster than degree.
 
 What an industry sells to itself goes round a circle among its largest firms, as in `links.py`.
@@ -26,11 +26,8 @@ from shockmesh.io.networks.walnut import DEGREE_EXPONENT, Trade, uniform
 
 LEAD = 20.0  # how surely the industry with more partners leads: odds are the ratio of partners to this power
 MIXING = 1.0  # noise of the logarithm of a parcel's value, by which parcels lie along a line
-MANY, TRUNK, TRUNK_BEHIND = (
-    40,
-    0.75,
-    0.3,
-)  # parcels of a cell from which it has a trunk; its share; how far inside it lies
+MANY = 0.027  # parcels, per √(all parcels), from which a cell has a trunk
+TRUNK, TRUNK_BEHIND = 0.75, 0.3  # its share of the cell's value; how far inside it lies, as a logarithm of value
 WITHIN = 0.5  # firms that deal within their industry, per parcel of its cell
 CHUNK = 2**21  # parcels in a chunk, or one industry's
 LINE, PARCEL = 2**46, 2**36  # into how many units a line, and a parcel, are cut: chunks × units < 2⁶³
@@ -54,7 +51,7 @@ class Parcels:
         of = np.repeat(np.arange(len(cells)), number)
         rank = np.arange(len(of)) - np.repeat(np.cumsum(number) - number, number)
         parcel = np.repeat(self.first[cells], number) + rank
-        many = number >= MANY
+        many = (number > 1) & (number >= MANY * (self.first[-1] + self.number[-1]) ** 0.5)
         small = self.cells.value[cells] * np.where(
             many, (1 - TRUNK) / np.maximum(number - 1, 1), 1 / np.maximum(number, 1)
         )
