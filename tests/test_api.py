@@ -226,6 +226,7 @@ def test_rankings_and_prices_are_frames(chain: Any):
 
 def test_a_study_of_robustness(chain: Any):
     found = sm.robustness(sm.spec(chain, horizon=12, shocks=[strike()]), presets=["hamid2025"], days=[2, 9])
+    assert str(found).startswith("How sure? Under 6 models (3 rules for inputs, 2 levels of stock) the loss is ")
     assert found.levels["production"] == ("leontief", "half_critical", "weakly_critical")
     assert found.by_level["inventory_days"]["2 days"]["worst"] > found.by_level["inventory_days"]["9 days"]["worst"]
 

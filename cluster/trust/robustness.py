@@ -30,6 +30,7 @@ from shockmesh.io.networks.generate import about, generate_network
 from shockmesh.io.networks.store import write_network
 from shockmesh.io.reports.losses import measure, recorded, spread
 from shockmesh.io.reports.robust import ANSWER
+from shockmesh.io.reports.robust import told as in_short
 from shockmesh.io.results import open_run
 from shockmesh.io.tables.store import TableError, open_table
 from shockmesh.kernels.model import PRESETS as PUBLISHED
@@ -62,6 +63,9 @@ class Robustness:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def __str__(self) -> str:
+        return in_short(self.as_dict())
 
 
 class RobustnessError(ValueError):
