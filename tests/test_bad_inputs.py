@@ -7,10 +7,13 @@ from contextlib import chdir
 from pathlib import Path
 from typing import cast
 
+import jax
 import pytest
 from bad_calls import bad_commands, bad_files, bad_sources, bad_stores, bad_values, write_files
 from bad_specs import SPECS, bad_leaves, bad_names, bad_sweeps, every_leaf, fields_of_numbers, write_specs
 from shockmesh.cluster.cli import main
+from shockmesh.cluster.planning.prepare import prepare
+from shockmesh.cluster.running.batch import Simulator
 from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE
 from stores import DATA
 
@@ -53,6 +56,23 @@ def called(words: list[str]) -> int:
 @pytest.mark.parametrize("spec", SPECS)
 def test_what_is_made_bad_is_good(spec: str) -> None:
     assert main(["validate", f"{spec}.yaml", "--quiet"]) == DONE
+
+
+@pytest.mark.parametrize("spec", [name for name in SPECS if name != "fit"])
+def test_what_is_valid_has_a_store_and_inputs(spec: str) -> None:
+    """A run makes both of a spec before it simulates: nothing that validates is refused there."""
+    ready = prepare(f"{spec}.yaml")
+    simulator = Simulator(ready.spec, ready.network, shard_of=ready.shard_of)
+    assert simulator.template(ready.plan.members_per_block).variables
+    assert jax.tree.leaves(simulator.inputs(range(1)))
+
+
+def test_an_engine_that_is_not_installed_is_found_by_validate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shockmesh.cluster.planning.prepare.find_spec", lambda name: None)
+    assert main(["validate", "table.yaml", "--set", "engine=icechunk"]) == BAD_INPUT
+    assert "engine: icechunk: is not installed" in capsys.readouterr().err
 
 
 def test_the_table_has_every_number_of_every_model() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from jaxtyping import Int
@@ -13,6 +14,7 @@ from shockmesh.cluster.spec.cautions import cautions, needs_told, suppliers_told
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.naming import on_economy
+from shockmesh.cluster.spec.source import SpecError
 from shockmesh.cluster.trust.reach import acts_on, far_reaching
 from shockmesh.io.networks.industries import remarks_on_industries
 from shockmesh.io.reports.remarks import remarks
@@ -40,6 +42,8 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
     """
     economy = on_economy(load_spec(spec_path, overrides))
     spec, network = economy.spec, economy.network
+    if spec.engine == "icechunk" and find_spec("icechunk") is None:
+        raise SpecError([spec.problem("engine", spec.engine, "is not installed; pip install 'shockmesh[icechunk]'")])
     bound = bind(spec, network)
     of_fit = () if spec.infer is None else bind_calibration(spec, network).cautions
     shard_of = shards_of(spec, network)
