@@ -194,7 +194,7 @@ OUT_OF_RANGE: dict[str, tuple[str, ...]] = {
     "esri --out": ("network.zarr", "links.csv", "."),
     "sensitivity --out": ("links.csv", "."),
     **{f"{verb} --out": ("links.csv", ".") for verb in ("risk", "indices", "allocate")},
-    "finance --saved": ("-1", "1.5", "nan", "half"),
+    "finance --saved": ("-1", "1.5", "nan", "half", "0.5,0.6"),
     "finance --recovered": ("-1", "1.5", ""),
     "finance --out": ("links.csv", "."),
     "risk --variable": ("nonesuch",),

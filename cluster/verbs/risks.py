@@ -136,7 +136,9 @@ def _told(of: "Estimate", unit: str) -> str:
 
 def _share(text: str) -> float:
     """A share."""
-    (share,) = _numbers(text, lambda share: 0 <= share <= 1, "from 0 to 1, one alone")[:1]
+    share, *others = _numbers(text, lambda share: 0 <= share <= 1, "from 0 to 1")
+    if others:
+        raise argparse.ArgumentTypeError(f"{text}: must be one number from 0 to 1")
     return share
 
 
