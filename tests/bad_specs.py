@@ -94,7 +94,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "allocate": {"budget": 5, "levers": {"model.inventory_days": 1, "model.capacity": 9.5}, "tail": 0.5,
                      "held_out": 2, "steps": 3, "loss": "value_added", "where": {"region": ["AA"]}},
     },
-    "table": {"shocks": [{"name": "gap", "kind": "table", "file": "factors.csv"}]},
+    "table": {"shocks": [{"name": "gap", "kind": "table", "file": "factors.csv", "loss": 0.5}]},
     "files": {
         "model": {"production": "half_critical", "criticality": "critical.csv", "capacity": {"file": "numbers.csv"}},
         "shocks": [STORM | {"loss": {"default": 0.1, "file": "numbers.csv"}}],
