@@ -112,7 +112,11 @@ def test_equals_dense_numpy(float64, switches):
         lay_out(network, "f8", CHI, delays=delays), switches, model, scenario, days=20,
         record={"output": None, "final_consumption": None},
     )  # fmt: skip
-    of_firms = {name: np.broadcast_to(of, (30, 1))[:, 0] for name, of in vars(model).items() if name != "delay_days"}
+    of_firms = {
+        name: np.broadcast_to(of, (30, 1))[:, 0]
+        for name, of in vars(model).items()
+        if name not in ("delay_days", "routes")
+    }
     dense = DenseModel(network, switches, of_firms, CHI, delays=dense_of(network, delays, means))
     z, c = (
         np.array([np.asarray(of.factor(jnp.asarray(float(t))))[:, 0] for t in range(20)])
