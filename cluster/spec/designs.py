@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import qmc
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.rules import Broken, catalogue
 from shockmesh.cluster.spec.shocks import FailuresShock, place_of
@@ -23,6 +22,8 @@ HALF = 2.0**-31  # half a cell of a Sobol' sequence, whose points may be 0
 
 def points(design: str, seed: int, members: int, axes: int) -> Float[np.ndarray, "member axis"]:
     """The points of a design, each coordinate within (0, 1)."""
+    from scipy.stats import qmc  # here, for it takes longer to import than a spec to check
+
     if design == "latin_hypercube":
         return qmc.LatinHypercube(axes, rng=seed).random(members).clip(2.0**-53, 1 - 2.0**-53)
     if design == "sobol":

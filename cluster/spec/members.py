@@ -72,10 +72,17 @@ def member_key(seed: int, member: int | jax.Array, path: str) -> jax.Array:
 def uniforms(seed: int, n: int, path: str) -> Float[np.ndarray, " member"]:
     """One number in (0, 1) for each of members 0 … n − 1, with 52 random bits."""
 
-    def bits(member: jax.Array) -> jax.Array:
-        return jax.random.bits(member_key(seed, member, path), (2,), jnp.uint32)
+    return _uniform(_bits(root_key(seed), np.uint32(crc32(path.encode())), np.arange(n, dtype=np.uint32)))
 
-    return _uniform(jax.vmap(bits)(jnp.arange(n, dtype=jnp.uint32)))
+
+@jax.jit
+def _bits(key: jax.Array, path: jax.Array, members: jax.Array) -> jax.Array:
+    """Two words of 32 bits of each member, by `member_key`: one program for all paths."""
+
+    def bits(member: jax.Array) -> jax.Array:
+        return jax.random.bits(jax.random.fold_in(jax.random.fold_in(key, member), path), (2,), jnp.uint32)
+
+    return jax.vmap(bits)(members)
 
 
 def arrivals(
