@@ -37,6 +37,8 @@ EXAMPLES = {
     "robustness": ("shockmesh robustness spec.yaml --out robust",),
     "risk": ("shockmesh risk run",),
     "indices": ("shockmesh indices run",),
+    "finance": ("shockmesh finance run --firms cash.csv --loans loans.csv",),
+    "allocate": ("shockmesh allocate spec.yaml --out plan.csv",),
     "esri": ("shockmesh esri firms.zarr", "shockmesh esri world.zarr --year 2014 --out ranking.csv"),
     "sensitivity": ("shockmesh sensitivity spec.yaml --loss value_added",),
     "prices": ("shockmesh prices tariff.yaml --out prices.csv",),
