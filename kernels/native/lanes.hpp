@@ -3,6 +3,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 16
@@ -74,9 +77,31 @@ template <class T, int L> INLINE Row<T, L> if_at_most(const Row<T, L>& a, const 
   }
   return found;
 }
-template <class T, int L> INLINE Row<T, L> least(const Row<T, L>& a, const Row<T, L>& b) { return if_less(a, b, a, b); }
+// a < b ? a : b, and below with 0, which x86 has as one instruction (whose second operand is what is no number).
+template <class V> INLINE V lesser(V a, V b) { return a < b ? a : b; }
+template <class V> INLINE V not_below_0(V a) { return a < 0 ? V{} : a; }
+#ifdef __x86_64__
+#define LESSER(V, prefix, kind) \
+  INLINE V lesser(V a, V b) { return prefix##_min_##kind(a, b); } \
+  INLINE V not_below_0(V a) { return prefix##_max_##kind(V{}, a); }
+LESSER(__m128, _mm, ps) LESSER(__m128d, _mm, pd)
+#ifdef __AVX2__
+LESSER(__m256, _mm256, ps) LESSER(__m256d, _mm256, pd)
+#endif
+#ifdef __AVX512F__
+LESSER(__m512, _mm512, ps) LESSER(__m512d, _mm512, pd)
+#endif
+#undef LESSER
+#endif
+template <class T, int L> INLINE Row<T, L> least(Row<T, L> a, const Row<T, L>& b) {
+  for (int k = 0; k < a.K; k++) a.v[k] = lesser(a.v[k], b.v[k]);
+  return a;
+}
 // What is no number stays none.
-template <class T, int L> INLINE Row<T, L> positive(const Row<T, L>& a) { return if_less(a, Row<T, L>(0), Row<T, L>(0), a); }
+template <class T, int L> INLINE Row<T, L> positive(Row<T, L> a) {
+  for (int k = 0; k < a.K; k++) a.v[k] = not_below_0(a.v[k]);
+  return a;
+}
 template <class T, int L> INLINE Row<T, L> safe_ratio(const Row<T, L>& over, const Row<T, L>& under) {
   const Row<T, L> root(Tiny<T>::root), one(1);
   return if_less(root, under, over / if_less(root, under, under, one), Row<T, L>(0));

@@ -122,26 +122,31 @@ template <class T, int L> void links_reverse(const Back<T>& whole_back, int64_t 
     R *after = stocks.of(n_links), *covers = limits.of(n_pools);
     auto fill_of = [&](int64_t link) __attribute__((always_inline)) { return R::load(fill + supplier[link] * M); };
     auto stock_of = [&](int64_t link) __attribute__((always_inline)) { return R::load(stock_in + link * M); };
+    auto soon = [&](int64_t link) __attribute__((always_inline)) {
+      const int64_t next = supplier[link + AHEAD < last ? link + AHEAD : last] * M;
+      for (size_t line = 0; line < L * sizeof(T); line += 64) {
+        __builtin_prefetch((const char*)(fill + next) + line), __builtin_prefetch((const char*)(asked + next) + line);
+        __builtin_prefetch((const char*)(fill_bar + next) + line, 1);
+      }
+    };
     R lowest(std::numeric_limits<T>::infinity());
     for (int64_t pool = pools; pool < pools_end; pool++) {
       const int64_t first = day.of_pool[pool], end = day.of_pool[pool + 1];
-      const T whole = 1 / day.pool_amount[pool];
-      R cover(0), held(0);
-      for (int64_t link = first; link < end; link++) {
-        const int64_t next = supplier[link + AHEAD < last ? link + AHEAD : last] * M;
-        for (size_t line = 0; line < L * sizeof(T); line += 64) {
-          __builtin_prefetch((const char*)(fill + next) + line), __builtin_prefetch((const char*)(asked + next) + line);
-          __builtin_prefetch((const char*)(fill_bar + next) + line, 1);
-        }
-        const R stock = stock_of(link), delivered = fill_of(link) * buyer.order(stock);
-        after[link - start] = end - first > 1 ? (day.leontief ? delivered : stock + delivered)
-                              : day.leontief  ? positive(stock - buyer.activity) + delivered
-                                              : positive(stock + delivered - buyer.activity);
-        held = held + R(day.amount[link] * whole) * (day.leontief ? stock : stock + delivered);
-      }
+      R cover(0);
       if (end - first == 1) {
-        cover = after[first - start];
+        soon(first);
+        const R stock = stock_of(first), delivered = fill_of(first) * buyer.order(stock);
+        cover = day.leontief ? positive(stock - buyer.activity) + delivered : positive(stock + delivered - buyer.activity);
+        after[first - start] = cover;
       } else {
+        const T whole = 1 / day.pool_amount[pool];
+        R held(0);
+        for (int64_t link = first; link < end; link++) {
+          soon(link);
+          const R stock = stock_of(link), delivered = fill_of(link) * buyer.order(stock);
+          after[link - start] = day.leontief ? delivered : stock + delivered;
+          held = held + R(day.amount[link] * whole) * (day.leontief ? stock : stock + delivered);
+        }
         const R kept = kept_of(held, buyer.activity);
         for (int64_t link = first; link < end; link++) {
           R& stock = after[link - start];
