@@ -14,10 +14,11 @@ Departures of the presets from what they name, beyond those of the mechanisms th
      are 15 days for all, where theirs differ by industry (`inventory_days: {by_sector: …}`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from jaxtyping import Array, Float
@@ -154,7 +155,13 @@ class Parameters:
     turnover: Float[Array, "#firm #member"] | None = None  # η, share of a buyer's links that end on a day, 0 … 1
     # d of the layout's Erlang delays, in their order, ≥ stages: of the firm that buys; of final goods, that sells
     delay_days: Float[Array, "delay #firm #member"] | None = None
-    routes: tuple[Route, ...] = ()  # numbers of the layout's routes, in their order
+    # numbers of the layout's routes, in their order
+    routes: tuple[Route, ...] = field(default=(), kw_only=True)
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, Any]) -> "Parameters":
+        """From numbers by their names."""
+        return cls(**numbers)
 
 
 # Numbers that neither a spec nor its preset gives, because the preset's model lacks the mechanism.

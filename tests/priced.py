@@ -41,7 +41,7 @@ def numbers(network: FirmNetwork, seed: int = 1, members: int = 1, **given: Any)
     """Numbers that differ by firm and member, but those given."""
     rng, shape = np.random.default_rng(seed), (network.n_firms, members)
     drawn = {name: rng.uniform(*of, shape) for name, of in RANGES.items()}
-    return Parameters(**{name: jnp.asarray(values, float) for name, values in (drawn | given_to(given)).items()})
+    return Parameters.of({name: jnp.asarray(values, float) for name, values in (drawn | given_to(given)).items()})
 
 
 def given_to(given: dict[str, Any]) -> dict[str, np.ndarray]:

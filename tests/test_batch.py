@@ -46,7 +46,7 @@ def by_hand(
         arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
         as_table = suits_table(network, switches, by_link=bool(cuts or damages))
         found = rollout(
-            lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches, Parameters(**arrays),
+            lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches, Parameters.of(arrays),
             Scenario(productivity, final_demand, cuts, damages, homes, tariffs, costs), days=DAYS,
             record=dict.fromkeys(record),
         )  # fmt: skip
@@ -401,6 +401,7 @@ def test_the_loss_of_a_table_can_be_swept(toy: FirmNetwork, make: MakeSpec, tmp_
     sweep = {"list": [{"shocks.storm.loss": loss} for loss in (0.0, 0.3, 1.0)]}
     simulator = Simulator(make(shocks=shocks, sweep=sweep, record=FIRM), toy)
     (felt,) = simulator.inputs(range(3))[1].productivity
+    assert isinstance(felt, Table)
     for k, loss in enumerate((0.0, 0.3, 1.0)):
         np.testing.assert_allclose(felt.path[..., k], 1 - loss * (1 - expected_factors()))
 

@@ -93,7 +93,7 @@ def by_us(
     sectors = list(names.unique())
     final_demand = table.Y.to_numpy().sum(axis=1) / 365
     network = of_industries(table.Z.to_numpy() / 365, final_demand, names.map(sectors.index).to_numpy(), sectors)
-    model = Parameters(**{name: column(value) for name, value in PRESETS["hallegatte2014"].defaults.items()})
+    model = Parameters.of({name: column(value) for name, value in PRESETS["hallegatte2014"].defaults.items()})
     layout = lay_out(network, np.float64, product_days=product_days)
     found = rollout(layout, switches, model, scenario, days=DAYS, record={"output": None})["output"]
     return np.asarray(found)[:, :, 0]

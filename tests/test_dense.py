@@ -58,7 +58,7 @@ def inputs(n: int, members: int = 3) -> tuple[Parameters, Scenario]:
         "inventory_threshold": (0.2, 1), "base_capacity": (1, 1.1), "overproduction_days": (3, 30),
         "hiring_days": (5, 30), "firing_days": (3, 15),
     }  # fmt: skip
-    model = Parameters(**{name: jnp.asarray(rng.uniform(*of, (n, members))) for name, of in ranges.items()})
+    model = Parameters.of({name: jnp.asarray(rng.uniform(*of, (n, members))) for name, of in ranges.items()})
     lost = jnp.asarray(rng.uniform(0.2, 0.9, (n, members)))
     one = jnp.ones((1, 1))
     fewer_sales = Recovery(lost[:, :1] / 3, 4.5 * one, 7.5 * one, 0.1 * one, course="linear")
@@ -114,8 +114,8 @@ def test_the_two_products_of_a_table_are_adjoint(layouts):
 
 def test_steady_state_of_a_table_rests(layouts):
     _, table = layouts
-    model = Parameters(
-        **{name: jnp.full((1, 1), number) for name, number in PRESETS["hallegatte2014"].defaults.items()}
+    model = Parameters.of(
+        {name: jnp.full((1, 1), number) for name, number in PRESETS["hallegatte2014"].defaults.items()}
     )
     output = rollout(table, HALLEGATTE, model, Scenario(), days=40, record={"output": None})["output"][..., 0]
     np.testing.assert_allclose(output, np.broadcast_to(table.output[:, 0], output.shape), rtol=1e-12)

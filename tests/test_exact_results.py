@@ -26,10 +26,8 @@ FOREVER = 1e6
 def parameters(inventory_days: Any, adjustment_days: Any = 6.0, capacity: Any = 1.25) -> Parameters:
     others = {"elasticity": 0.5, "inventory_threshold": 0.8, "base_capacity": 1.0}
     others |= {"overproduction_days": 30.0, "hiring_days": 30.0, "firing_days": 15.0}
-    return Parameters(
-        column(inventory_days), column(adjustment_days), column(capacity),
-        **{name: column(value) for name, value in others.items()},
-    )  # fmt: skip
+    given = {"inventory_days": inventory_days, "adjustment_days": adjustment_days, "capacity": capacity}
+    return Parameters.of({name: column(value) for name, value in (given | others).items()})
 
 
 def permanent_loss(delta: Any) -> Scenario:

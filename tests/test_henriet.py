@@ -65,7 +65,7 @@ def test_henriet2012_is_what_others_say_of_it(float64, random_network: Any, prod
     rng = np.random.default_rng(2)
     loss = rng.uniform(0.1, 0.6, 20) * (rng.random(20) < 0.3)
     preset, one = PRESETS["henriet2012"], jnp.ones((1, 1))
-    model = Parameters(**{name: value * one for name, value in preset.defaults.items()})
+    model = Parameters.of({name: value * one for name, value in preset.defaults.items()})
     lost = Recovery(jnp.asarray(loss)[:, None], ONSET * one, RECOVERY * one, RATE * one)
     layout = lay_out(network, np.float64)
     found = rollout(layout, preset.switches, model, Scenario((lost,)), days=DAYS, record={"output": None})["output"]

@@ -39,7 +39,7 @@ type Inputs = tuple[Parameters, Scenario]
 def inputs(network: FirmNetwork) -> Inputs:
     """Numbers that differ by firm, a lockdown of half the firms, and a third of the firms asked to rebuild homes."""
     rng, n = np.random.default_rng(1), network.n_firms
-    model = Parameters(**{name: column(rng.uniform(*of, n)) for name, of in RANGES.items()})
+    model = Parameters.of({name: column(rng.uniform(*of, n)) for name, of in RANGES.items()})
     lockdown = Recovery(column(rng.uniform(0.3, 0.8, n) * (rng.random(n) < 0.5)), column(2.5), column(9.5), column(0.1))
     worth = 9 * network.final_demand * ((network.sector % 3 == 0) | (np.arange(n) == 0))
     return model, Scenario((lockdown,), homes=(HouseholdDamage(column(worth), column(4.5), column(7)),))

@@ -41,7 +41,7 @@ type Inputs = tuple[Parameters, Scenario]
 def inputs(network: FirmNetwork) -> Inputs:
     """Numbers that differ by firm, and a lockdown of half the firms."""
     rng, n = np.random.default_rng(1), network.n_firms
-    model = Parameters(**{name: jnp.asarray(rng.uniform(*of, (n, 1))) for name, of in RANGES.items()})
+    model = Parameters.of({name: jnp.asarray(rng.uniform(*of, (n, 1))) for name, of in RANGES.items()})
     loss = jnp.asarray(rng.uniform(0.3, 1, (n, 1)) * (rng.random((n, 1)) < 0.5))
     one = jnp.ones((1, 1))
     return model, Scenario((Recovery(loss, 2.5 * one, 9.5 * one, 0.1 * one),))

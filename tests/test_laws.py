@@ -74,7 +74,7 @@ def varied(network: FirmNetwork, seed: int, members: int = 3) -> tuple[Parameter
     rng = np.random.default_rng(seed)
     shape = (network.n_firms, members)
     one = jnp.zeros((1, 1))
-    model = Parameters(**{name: jnp.asarray(rng.uniform(*of, shape)) for name, of in RANGES.items()})
+    model = Parameters.of({name: jnp.asarray(rng.uniform(*of, shape)) for name, of in RANGES.items()})
     loss = jnp.asarray(rng.uniform(0, 1, shape) * (rng.random(shape) < 0.4))
     lockdown = Recovery(loss, one + 2.5, one + 9.5, jnp.asarray(rng.uniform(0.02, 0.2, (1, members))))
     fewer_sales = Recovery(loss / 3, one + 4.5, one + 7.5, one + 0.1, course="linear")
@@ -341,7 +341,7 @@ def test_an_undisturbed_economy_makes_no_more_with_more_capacity(float64, random
 
     def made(base: jax.Array) -> jax.Array:
         numbers = {name: jnp.full((1, 1), value) for name, value in preset.defaults.items()}
-        model = Parameters(**numbers | {"base_capacity": base})
+        model = Parameters.of(numbers | {"base_capacity": base})
         return rollout(layout, preset.switches, model, Scenario(), days=20, record=record)["output"].sum()
 
     np.testing.assert_allclose(jax.jit(jax.grad(made))(jnp.ones((1, 1))), 0, atol=1e-9)
@@ -386,7 +386,7 @@ def test_a_dying_economy_has_finite_derivatives(precision, random_network):
     layout, preset = lay_out(network, precision), PRESETS["inoue_todo2019"]
 
     def made(loss: jax.Array) -> jax.Array:
-        model = Parameters(**{name: value * one for name, value in preset.defaults.items()})
+        model = Parameters.of({name: value * one for name, value in preset.defaults.items()})
         scenario = Scenario((Recovery(loss, 5 * one, 20 * one, 0.05 * one),))
         return rollout(layout, preset.switches, model, scenario, days=120, record={"output": None})["output"]
 

@@ -28,8 +28,8 @@ LEAVES_THE_DEVICE = ("custom_call", "infeed", "outfeed", "stablehlo.send", "stab
 def inputs_of(members: int) -> tuple[Parameters, Scenario]:
     one = jnp.ones((1, 1))
     numbers = {field.name: 1.5 * one for field in fields(Parameters) if field.name != "routes"}
-    model = Parameters(
-        **numbers
+    model = Parameters.of(
+        numbers
         | {
             "delay_days": 1.5 * one[None],
             "inventory_days": jnp.full((1, members), 9.0),

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("quickly")
 def numbers(**given: float) -> Parameters:
     column = lambda value: jnp.full((1, 1), float(value))  # noqa: E731
     defaults = {"inventory_days": 9.0, "adjustment_days": 6.0, "capacity": 1.25}
-    return Parameters(**{name: column(value) for name, value in (defaults | given).items()})
+    return Parameters.of({name: column(value) for name, value in (defaults | given).items()})
 
 
 def one_buyer(criticality: list[float] | None = None) -> Layout:

@@ -179,7 +179,7 @@ def test_a_sweep_moves_a_group_as_one(spec: Any) -> None:
     """Its sectors have the number that a member draws; of a code itself, what is said of it."""
     ready = prepare(spec(model={"inventory_days": DAYS}, shocks=SPEC["shocks"][:1], sweep={"grid": GRID},
                          resources={"gangs": 1}))  # fmt: skip
-    assert ready.spec.model.inventory_days.by_sector == {"Services": 7, "I": 2}
+    assert ready.spec.model_dump()["model"]["inventory_days"]["by_sector"] == {"Services": 7, "I": 2}
     bound, network = bind(ready.spec, ready.network), ready.network
     days = bound.parameters["inventory_days"].at(bound.members.values)
     sector, region = np.array(network.sectors)[network.sector], np.array(network.regions)[network.region]

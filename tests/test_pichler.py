@@ -144,7 +144,7 @@ def simulated(kingdom: Economy, switches: Switches, demand: tuple[Table, ...], *
     """Output [time, sector] in the lockdown."""
     network = of_industries(kingdom.flows, kingdom.households + kingdom.others, np.arange(55), kingdom.sectors)
     numbers = dict(PRESETS["pichler2022"].defaults) | {"inventory_days": kingdom.days} | more
-    model = Parameters(**{name: column(value) for name, value in numbers.items()})
+    model = Parameters.of({name: column(value) for name, value in numbers.items()})
     lost, dates = column(kingdom.labour_lost), map(column, (LOCKDOWN, REOPENING, 1 / EASING))
     scenario = Scenario((Recovery(lost, *dates, course="linear"),), demand)
     layout = lay_out(network, np.float64, kingdom.criticality)

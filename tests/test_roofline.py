@@ -39,7 +39,8 @@ MEASURED_WITHIN = 4  # stated is 2.5, on the machine of DESIGN.md, Roofline
 
 def inputs_of(network: FirmNetwork, members: int) -> tuple[Parameters, Scenario]:
     numbers = {"adjustment_days": 6.0, "capacity": 1.25, **DEFAULTS}
-    model = Parameters(jnp.full((1, members), 9.0), **{name: number * ONE for name, number in numbers.items()})
+    by_name = {name: number * ONE for name, number in numbers.items()}
+    model = Parameters.of(by_name | {"inventory_days": jnp.full((1, members), 9.0)})
     return model, Scenario((Recovery(jnp.full((network.n_firms, members), 0.3), 5 * ONE, 20 * ONE, 0.05 * ONE),))
 
 

@@ -93,7 +93,7 @@ def test_presets_have_one_derivative_on_any_number_of_devices(float64, random_ne
     record = {"output": record_of(network)["output"]}
     hit = np.where(np.arange(40) % 5 == 0, 0.5, 0.0)[:, None]
     inputs = (
-        Parameters(**{of: jnp.asarray(value * one) for of, value in preset.defaults.items()}),
+        Parameters.of({of: jnp.asarray(value * one) for of, value in preset.defaults.items()}),
         Scenario((Recovery(*map(jnp.asarray, (hit, 2 * one, 5 * one, 0.1 * one))),)),
     )
 

@@ -38,7 +38,7 @@ def test_numbers_reach_the_kernels(toy: FirmNetwork, make: MakeSpec):
     numbers |= {name: DEFAULTS[name] for name in ("satisfaction_days", "sensitivity", "pull")}
     numbers |= {"search_days": 1.0, "turnover": 0.01, "switching_days": np.where(esp, 2.0, 3.0)[:, None]}
     with jax.enable_x64(True):
-        model = Parameters(**{name: jnp.asarray(np.atleast_2d(of), "float64") for name, of in numbers.items()})
+        model = Parameters.of({name: jnp.asarray(np.atleast_2d(of), "float64") for name, of in numbers.items()})
         zero = jnp.zeros((1, 1))
         scenario = Scenario((Recovery(jnp.asarray(0.9 * hit[:, None]), zero, zero, zero),))
         switches, layout = Switches(suppliers="satisfaction"), lay_out(with_candidate_links(network), jnp.float64)

@@ -91,7 +91,7 @@ def by_us(regions: int, days: int, repeat: int) -> tuple[float, float, np.ndarra
     layout = lay_out(network, as_table=suits_table(network, preset.switches))
     del network
     total = segments(np.zeros(n, int), 1)
-    model = Parameters(**{name: number * one for name, number in preset.defaults.items()})
+    model = Parameters.of({name: number * one for name, number in preset.defaults.items()})
     lost = jnp.asarray(LOSS * (np.arange(n) < HIT), jnp.float32)[:, None]
     course = Recovery(lost, OCCURRENCE * one, (OCCURRENCE + DURATION + 1) * one, one / TAU, course="linear")
 
