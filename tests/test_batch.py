@@ -46,7 +46,8 @@ def by_hand(
         arrays["capacity"] = jnp.broadcast_to(arrays["capacity"], (1, members))
         as_table = suits_table(network, switches, by_link=bool(cuts or damages))
         found = rollout(
-            lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches, Parameters.of(arrays),
+            lay_out(network, jnp.float64, criticality, product_days, as_table=as_table), switches,
+            Parameters.of(arrays),
             Scenario(productivity, final_demand, cuts, damages, homes, tariffs, costs), days=DAYS,
             record=dict.fromkeys(record),
         )  # fmt: skip
