@@ -83,6 +83,16 @@ SPECS: dict[str, dict[str, Any]] = {
             ],
         },
     },
+    "routes": {
+        "model": {
+            "prices": {},
+            "routes": [{"name": "strait", "from": {"region": ["AA"]}, "to": {"region": ["BB"]}, "capacity": 1.2,
+                        "detour_days": 4, "detour_cost": 0.1}],
+        },
+        "shocks": [
+            {"name": "war", "kind": "closure", "route": "strait", "loss": 0.5, "recovery_start": 1, "recovery_days": 3},
+        ],
+    },
     "events": {
         "shocks": [
             {"name": "storms", "kind": "events", "file": "events.csv", "event": "a", "onset": 1, "duration": 2,

@@ -103,7 +103,7 @@ def paths(scenario: Scenario, network: FirmNetwork, days: int, member: int) -> t
         for cut in (route, detour)
     )
     assert detour.detour_days is not None
-    damage = {of.name: np.asarray(getattr(quake, of.name)) for of in fields(quake)}
+    damage = {of.name: np.asarray(getattr(quake, of.name)) for of in fields(quake) if of.name != "pool"}
     damage = {name: values[:, min(member, values.shape[1] - 1)] for name, values in damage.items()}
     return (
         path(scenario.productivity),

@@ -98,7 +98,8 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "a key of another place": (
         {}, {"capacity": 2},
-        "capacity: 2: unknown key; elsewhere there is model.capacity, record.capacity; there are economy",
+        "capacity: 2: unknown key; elsewhere there is model.capacity, model.routes.capacity, record.capacity; "
+        "there are economy",
     ),
     "a key of a number by firm": (
         {"loss": {"default": 0.1, "by_sectr": {}}}, {},

@@ -7,8 +7,8 @@ from shockmesh.cluster import api as sm
 <BLANKLINE>
 spec = sm.spec(
     economy='w.zarr',
+    model=sm.Model(preset='pichler2022', criticality='surveyed'),
     horizon=sm.Horizon(days=9),
-    model=sm.Model(preset='pichler2022'),
 )
 """
 
