@@ -41,6 +41,9 @@ def whole(path: list[str], value: Any) -> Data:
         return whole(["infer", "parameters"], {"model.capacity": nested(path[2:], value)})
     if path[0] == "infer" and len(path) > 1 and path[1] != "parameters":
         return whole(["infer"], {"parameters": {}, **nested(path[1:], value)})
+    if path[0] == "allocate" and len(path) > 1:
+        required = {"budget": 5, "levers": {"model.capacity": 1}, "held_out": 2}
+        return whole(["allocate"], required | nested(path[1:], value))
     horizon = nested(path[1:], value) if path[0] == "horizon" and len(path) > 1 else {}
     return {"economy": "world.zarr", **nested(path, value), "horizon": {"days": 9, **horizon}}
 
@@ -149,7 +152,10 @@ ASKED = {
     "tariff.rate": ["shocks.tariff.rate"],
     "water_filling": ["model.rationing"],
     "consumer_price_index": ["record.consumer_price_index"],
-    "loss": [f"shocks.{kind}.loss" for kind in ("recovery", "failures", "damage", "cut", "closure", "table")],
+    "loss": [
+        *(f"shocks.{kind}.loss" for kind in ("recovery", "failures", "damage", "cut", "closure", "table")),
+        "allocate.loss",
+    ],
 }
 
 
