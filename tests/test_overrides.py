@@ -6,6 +6,7 @@ import pytest
 from shockmesh.cluster.spec.load import Spec, load_spec
 from specs import GOOD, Write, problems
 
+KEYS = ", ".join(Spec.model_fields)
 OVERRIDES = {
     "a number": ("horizon.days=5", lambda spec: spec.horizon.days == 5),
     "a shock by name": ("shocks.lockdown.loss=0.25", lambda spec: spec.shocks[0].loss == 0.25),
@@ -39,7 +40,7 @@ BAD_OVERRIDES = {
     ),
     "unknown key": (
         "horizn.days=1",
-        "--set horizn.days=1: horizn: {'days': 1}: unknown key, did you mean «horizon»?",
+        f"--set horizn.days=1: horizn: {{'days': 1}}: unknown key, did you mean «horizon»?; there are {KEYS}",
     ),
 }
 
