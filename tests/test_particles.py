@@ -89,6 +89,7 @@ def test_a_block_that_fails_is_told_with_its_step(folder: Path) -> None:
             take(method.init(), 2)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_killed_workers_and_drivers_change_no_bit(folder: Path, quiet: Fitted, processes: ForkServerContext) -> None:
     checkpoints = folder / "killed" / CHECKPOINTS

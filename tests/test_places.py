@@ -281,7 +281,7 @@ def forget_block_1(run: str, engine: str) -> None:
     session.commit("forgotten")
 
 
-@pytest.mark.parametrize(("engine", "faults"), [("zarr", 0.2), ("icechunk", 0.1)])
+@pytest.mark.parametrize(("engine", "faults"), [("zarr", 0.2), pytest.param("icechunk", 0.1, marks=pytest.mark.slow)])
 def test_a_run_on_a_faulty_store_equals_a_local_one(
     server: Server,
     tmp_path: Path,

@@ -153,16 +153,17 @@ def test_the_spec_that_is_mutated_is_valid(folder: Path, capsys: pytest.CaptureF
     assert not refused(["validate", "spec.yaml"], capsys)
 
 
-def test_five_hundred_malformed_specs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    draw, spec = random.Random(0), folder / "spec.yaml"
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
+def test_a_hundred_malformed_specs(folder: Path, capsys: pytest.CaptureFixture[str], seed: int) -> None:
+    draw, spec = random.Random(seed), folder / "spec.yaml"
     spec.touch()
     count = 0
-    for _ in range(500):
+    for _ in range(100):
         spec.write_text(yaml.safe_dump(mutate(draw), allow_unicode=True))
         before = listing(folder)
         count += refused(["validate", "spec.yaml"], capsys)
         assert listing(folder) == before
-    assert count > 400  # some mutations leave a valid spec
+    assert count > 80  # some mutations leave a valid spec
 
 
 @pytest.mark.parametrize("name", TEXTS)

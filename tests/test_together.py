@@ -44,7 +44,17 @@ STILL = {  # what moves beside goods that take days → numbers by which the res
     "suppliers": {"pass_through": 0.0},
     "all": {},
 }
-CASES = [(preset, moving) for preset in PRESETS for moving in STILL]
+OFTEN = ("inoue_todo2019", "hallegatte2014", "pichler2022")  # in every run: they differ most; the others are slow tests
+
+
+def of_presets(*moving: str) -> list[Any]:
+    """Every preset, with each of what moves."""
+    slow = {preset: () if preset in OFTEN else (pytest.mark.slow,) for preset in PRESETS}
+    cases = [(preset, *one) for preset in PRESETS for one in (zip(moving) if moving else [()])]
+    return [pytest.param(*of, marks=slow[of[0]]) for of in cases]
+
+
+CASES = of_presets(*STILL)
 RECORD = ("output", "final_consumption", "waiting", "switched", "price", "tariff_revenue", "nominal_value_added")
 
 type Inputs = tuple[Parameters, Scenario]
@@ -266,7 +276,7 @@ def test_members_do_not_see_each_other(float64, preset, moving):
         np.testing.assert_array_equal(found[name], values[..., [1, 1]], err_msg=name)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", of_presets())
 def test_derivatives_by_every_number_are_those_of_differences(float64, preset):
     layout, switches, at = laid_out(NETWORK), switches_of(preset), inputs_of(NETWORK, "all")
     _, slopes = told(layout, switches, at)
@@ -291,7 +301,7 @@ def halved(network: FirmNetwork) -> FirmNetwork:
     )
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", of_presets())
 def test_a_firm_in_two_halves_changes_nothing(float64, preset):
     expected, inputs = case(preset, "all")[0].records, inputs_of(NETWORK, "all")
     twice = lambda leaf: jnp.concatenate([leaf, leaf[..., -1:, :]], -2) if leaf.shape[-2] == FIRMS else leaf  # noqa: E731
