@@ -148,7 +148,8 @@ def test_without_the_package_a_sentence_says_what_to_install(
     monkeypatch.setitem(sys.modules, "icechunk", None)
     icechunk_engine._icechunk.cache_clear()
     assert main(["run", str(spec), "--out", str(tmp_path / "run"), "--address", "local"]) == 2
-    assert capsys.readouterr().err == "engine: icechunk is not installed; pip install 'shockmesh[icechunk]'\n"
+    told = f"{spec}:3: engine: icechunk: is not installed; pip install 'shockmesh[icechunk]'\n"
+    assert capsys.readouterr().err == told
     assert not (tmp_path / "run").exists()
 
 
