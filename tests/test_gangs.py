@@ -226,7 +226,7 @@ def raising(rank: int) -> Strike:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("gangs", ["auto", "one more than fit"])
+@pytest.mark.parametrize("gangs", ["auto", pytest.param("one more than fit", marks=pytest.mark.slow)])
 def test_nodes_that_join_are_used(cluster, undisturbed, tmp_path, monkeypatch, gangs):
     monkeypatch.setattr(ray_executor, "LOOK_SECONDS", 0.5)
     cores = int(ray.cluster_resources()["CPU"])

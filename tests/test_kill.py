@@ -136,7 +136,7 @@ def meanwhile(condition: Callable[[], bool], act: Callable[[], None]) -> Generat
     thread.join()
 
 
-@pytest.mark.parametrize("polite", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("polite", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_polite_end_says_how_to_go_on(quiet, processes, polite):
     path = quiet / polite.name
     driver = start(processes, "run", "storm.yaml", "--out", path, folder=quiet)
@@ -150,6 +150,7 @@ def test_a_polite_end_says_how_to_go_on(quiet, processes, polite):
     assert verify(path) == []
 
 
+@pytest.mark.slow
 def test_a_driver_that_loses_its_node_says_how_to_go_on(quiet, processes):
     """Ray would end it with code 1 and no word as soon as it used a value."""
     path = quiet / "node"

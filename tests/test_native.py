@@ -108,8 +108,14 @@ def found_by(kernel: Any, layout: Layout, switches: Switches, inputs: Any, **how
     return found, gradient
 
 
-@pytest.mark.parametrize("members", [1, 5])
-@pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        pytest.param(name, members, marks=() if members == 5 or name == "hamid2025" else pytest.mark.slow)
+        for name in SUPPORTED
+        for members in (1, 5)
+    ],
+)
 def test_values_and_gradients_are_those_of_the_step(float64, name, members):
     layout, inputs = layout_of(), inputs_for("float64", members)
     assert chosen("auto", layout, SUPPORTED[name], inputs[1])
@@ -151,6 +157,7 @@ def test_the_gradient_is_that_of_few_states(float64):
     assert_close(few, all_kept, 1e-12)
 
 
+@pytest.mark.slow
 def test_mapped_forward_and_second_derivatives(float64):
     layout, (model, scenario) = layout_of(), inputs_for("float64", 1)
     switches = SUPPORTED["pichler2022"]
