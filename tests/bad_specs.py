@@ -174,12 +174,12 @@ class Leaf:
 
     @property
     def dotted(self) -> str:
-        """The path as `--set` takes it: shocks and delays by name."""
+        """The path as `--set` takes it: shocks, delays and routes by name."""
         keys, spec = [*self.path], spec_of(self.spec)
         if keys[0] == "shocks":
             keys[1] = spec["shocks"][keys[1]]["name"]
-        if keys[:2] == ["model", "delays"]:
-            keys[2] = spec["model"]["delays"][keys[2]]["name"]
+        if keys[:2] in (["model", "delays"], ["model", "routes"]):
+            keys[2] = spec["model"][keys[1]][keys[2]]["name"]
         return ".".join(map(str, keys))
 
     @property

@@ -211,6 +211,8 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
             yield from ((f"{passage.path}.{place}.{key}", key, name) for name in getattr(passage.place(place), key))
     for route, key in itertools.product([route for route in spec.model.routes if route.first], WHERE_NAMES):
         yield from ((f"{route.path}.first.{key}", key, name) for name in getattr(route.first, key))
+    for allocate, key in itertools.product([spec.allocate] if spec.allocate else [], WHERE_NAMES):
+        yield from ((f"allocate.where.{key}", key, name) for name in getattr(allocate.where, key))
     for shock in spec.shocks:
         path = f"shocks.{shock.name}"
         values += [(f"{path}.{name}", getattr(shock, name)) for name in shock.NUMBERS]

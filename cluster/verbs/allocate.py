@@ -16,9 +16,7 @@ from shockmesh.cluster.spec.allocate import LEVERS, Allocate
 from shockmesh.cluster.spec.load import load_spec
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.naming import on_economy
-from shockmesh.cluster.spec.rules import WHERE_NAMES
 from shockmesh.cluster.spec.selection import Directory, Selection
-from shockmesh.cluster.spec.source import SpecError
 from shockmesh.cluster.verbs.sensitivity import MEMORY, members_at_once, state_bytes
 from shockmesh.inference.decisions import Decision, decide, ensemble_gradient, tail_weights
 from shockmesh.io.rankings import check_new
@@ -201,16 +199,7 @@ def _options(
     spec: Spec, told: Allocate, network: FirmNetwork
 ) -> tuple[list[str], Int[np.ndarray, " option"], Float[np.ndarray, " option"]]:
     """Where money may go: the name of each option's number, its firm, and what a unit costs there."""
-    directory, where = Directory(network), told.where
-    problems = [
-        spec.problem(f"allocate.where.{key}", name, f"no such {key} in the economy")
-        for key in WHERE_NAMES
-        for name in getattr(where, key)
-        if not directory.find(key, str(name))
-    ]
-    if problems:
-        raise SpecError(problems)
-    chosen = Selection("allocate.where", where, spec.sweep.seed, directory).matching()
+    chosen = Selection("allocate.where", told.where, spec.sweep.seed, Directory(network)).matching()
     levers, firms, prices = list[str](), list[np.ndarray](), list[np.ndarray]()
     for path, days in told.levers.items():
         price = days * np.asarray(getattr(network, LEVERS[path]))
