@@ -192,9 +192,11 @@ def execute(
 
 def _cost(outcome: Outcome, costs: dict[int, list[Outcome]], executor: Executor) -> Counter[str]:
     """Enter a loss at the cost of its block; the workers and the nodes that the block has cost so far."""
-    if outcome.kind == "lost" and outcome.charged:
+    if outcome.kind != "lost":
+        return Counter()
+    if outcome.charged:
         costs[outcome.block].append(outcome)
-    return Counter("node" if executor.gone(of.nodes) else "worker" for of in costs.get(outcome.block, ()))
+    return Counter("node" if executor.gone(of.nodes) else "worker" for of in costs[outcome.block])
 
 
 def _again(outcome: Outcome, flights: _Flights, cost: Counter[str], tally: Tally) -> bool:
