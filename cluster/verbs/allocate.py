@@ -89,6 +89,7 @@ class Ensemble:
         frequency = [of for path, of in self._simulator.bound.members.values.items() if path.endswith(".frequency")]
         self._weights = np.asarray(frequency[0], float) if frequency else np.ones(spec.members)
         self._levers, self._firms, self._price = _options(spec, self.told, network)
+        self._options_of = {name: np.flatnonzero(self._levers == name) for name in dict.fromkeys(self._levers.tolist())}
         states = affordable_states(spec.horizon.days, block * state_bytes(spec, network), memory)
         with self._precision():
             self._gradient = ensemble_gradient(
@@ -106,16 +107,15 @@ class Ensemble:
         starts = {EQUAL: np.full(n, budget / n), PROPORTIONAL: budget * sizes / sizes.sum()}
         found = decide(self._objective, budget, starts, self.told.steps)
         spent = {NONE: np.zeros(n), **starts, FOUND: found.spending}
-        losses = {name: self._losses(spending) for name, spending in spent.items()}
+        losses = {name: self._losses(spending, self._batches) for name, spending in spent.items()}
         return self._told(found, losses)
 
     def _objective(self, spending: np.ndarray) -> tuple[float, Float[np.ndarray, " option"]]:
         deciding = np.arange(self._spec.members) < self._deciding
         weights = np.where(deciding, self._weights, 0) / self._weights[deciding].sum()
         if self.told.tail is not None:
-            weights = self._tail(self._losses(spending), deciding)
-        counting = [members for members in self._batches if weights[members.start : members.stop].any()]
-        losses, gradient = self._run(spending, weights, counting)
+            weights = self._tail(self._losses(spending, self._counting(deciding)), deciding)
+        losses, gradient = self._run(spending, weights, self._counting(weights))
         return float(weights @ losses), gradient
 
     def _tail(self, losses: np.ndarray, of: np.ndarray) -> Float[np.ndarray, " member"]:
@@ -124,8 +124,12 @@ class Ensemble:
         weights[of] = tail_weights(losses[of], self._weights[of], self.told.tail or 1.0)
         return weights
 
-    def _losses(self, spending: np.ndarray) -> Float[np.ndarray, " member"]:
-        return self._run(spending, np.zeros(self._spec.members), self._batches)[0]
+    def _counting(self, weights: np.ndarray) -> list[range]:
+        """The batches of which a member has a weight."""
+        return [members for members in self._batches if weights[members.start : members.stop].any()]
+
+    def _losses(self, spending: np.ndarray, batches: Sequence[range]) -> Float[np.ndarray, " member"]:
+        return self._run(spending, np.zeros(self._spec.members), batches)[0]
 
     def _run(
         self, spending: np.ndarray, weights: np.ndarray, batches: Sequence[range]
@@ -146,12 +150,13 @@ class Ensemble:
     def _added(self, spending: np.ndarray) -> dict[str, Float[np.ndarray, " firm"]]:
         """What the money buys, by lever and firm."""
         units, n = spending / self._price, self._network.n_firms
-        of = {name: np.array(self._levers) == name for name in dict.fromkeys(self._levers)}
-        return {name: np.bincount(self._firms[here], units[here], n) for name, here in of.items()}
+        return {name: np.bincount(self._firms[here], units[here], n) for name, here in self._options_of.items()}
 
     def _by_option(self, by_firm: dict[str, np.ndarray]) -> Float[np.ndarray, " option"]:
-        pairs = zip(self._levers, self._firms.tolist(), strict=True)
-        return np.array([by_firm[name][firm] for name, firm in pairs]) / self._price
+        found = np.zeros(len(self._price))
+        for name, here in self._options_of.items():
+            found[here] = by_firm[name][self._firms[here]]
+        return found / self._price
 
     def _told(self, found: Decision, losses: dict[str, np.ndarray]) -> Allocation:
         members = np.arange(self._spec.members)
@@ -169,13 +174,13 @@ class Ensemble:
         )  # fmt: skip
 
     def _table(self, found: Decision) -> pd.DataFrame:
-        network, firms = self._network, self._firms
+        network, firms, paths = self._network, self._firms, {path.rpartition(".")[2]: path for path in LEVERS}
         table = pd.DataFrame(
             {
                 "firm": network.firm[firms],
                 "region": np.array(network.regions)[network.region[firms]],
                 "sector": np.array(network.sectors)[network.sector[firms]],
-                "lever": [next(path for path in LEVERS if path.endswith(f".{name}")) for name in self._levers],
+                "lever": [paths[name] for name in self._levers],
                 "spent": found.spending,
                 "added": found.spending / self._price,
                 "worth": found.worth_of,
@@ -197,16 +202,16 @@ def _paired(saved: Float[np.ndarray, " member"], weights: Float[np.ndarray, " me
 
 def _options(
     spec: Spec, told: Allocate, network: FirmNetwork
-) -> tuple[list[str], Int[np.ndarray, " option"], Float[np.ndarray, " option"]]:
+) -> tuple[np.ndarray, Int[np.ndarray, " option"], Float[np.ndarray, " option"]]:
     """Where money may go: the name of each option's number, its firm, and what a unit costs there."""
     chosen = Selection("allocate.where", told.where, spec.sweep.seed, Directory(network)).matching()
-    levers, firms, prices = list[str](), list[np.ndarray](), list[np.ndarray]()
+    levers, firms, prices = list[np.ndarray](), list[np.ndarray](), list[np.ndarray]()
     for path, days in told.levers.items():
         price = days * np.asarray(getattr(network, LEVERS[path]))
         here = np.flatnonzero(chosen & (price > 0) & (network.output > 0))
-        levers += [path.rpartition(".")[2]] * len(here)
+        levers.append(np.full(len(here), path.rpartition(".")[2]))
         firms.append(here)
         prices.append(price[here])
-    if not levers:
+    if not any(map(len, levers)):
         raise AllocateError("allocate.where: no firm there buys or makes anything")
-    return levers, np.concatenate(firms), np.concatenate(prices)
+    return np.concatenate(levers), np.concatenate(firms), np.concatenate(prices)
