@@ -133,8 +133,8 @@ def spectral_radius(network: FirmNetwork, weight: Float[np.ndarray, " link"]) ->
 def _instability(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
     """Where round-off grows: `shockmesh.kernels`, DESIGN.md, Facts worth knowing."""
     model = spec.model.switches
-    days = _extreme(bound, "inventory_days", np.max, network)
-    closing = _extreme(bound, "adjustment_days", np.min, network)
+    days = parameter_over(bound, "inventory_days", np.max, network)
+    closing = parameter_over(bound, "adjustment_days", np.min, network)
     if model.order_target == "fixed":
         radius = spectral_radius(network, np.ones(network.n_links))
         if radius < 1 and closing.min() < (least := (1 + radius) / (2 * (1 - radius))):
@@ -145,7 +145,8 @@ def _instability(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str
     elif model.order_split == "link":  # pooled orders do not fall with stocks above their target
         wide = linked(network, model)
         on_the_way = _days_on_the_way(bound, wide)
-        wanted = _days_of_links(bound, days, wide) + on_the_way
+        held = days_of_links(bound, days, wide)
+        wanted = np.where(np.isfinite(held), held, 0) + on_the_way
         if spectral_radius(wide, 1 + wanted / closing[wide.buyer]) > 1:
             late = f" and up to {on_the_way.max():g} days on the way" if on_the_way.any() else ""
             yield (
@@ -159,7 +160,7 @@ def _spiral(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
     """Premiums that firms in a circle pay each other: where all are short, prices grow by (1 + ξ) A a round."""
     if not spec.model.switches.priced:
         return
-    scarcity = _extreme(bound, "scarcity", np.max, network)
+    scarcity = parameter_over(bound, "scarcity", np.max, network)
     growth = spectral_radius(network, 1 + scarcity[network.supplier])
     if growth > 1 and scarcity.max() > 0:
         most = 1 / spectral_radius(network, np.ones(network.n_links)) - 1
@@ -169,13 +170,13 @@ def _spiral(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str]:
         )
 
 
-def _days_of_links(bound: Bound, days: Float[np.ndarray, " firm"], network: FirmNetwork) -> Float[np.ndarray, " link"]:
-    """Target stock of each link: the product's own, where it has one, else the buyer's; 0 where it is never short."""
+def days_of_links(bound: Bound, days: Float[np.ndarray, " firm"], network: FirmNetwork) -> Float[np.ndarray, " link"]:
+    """Target stock of each link: the product's own, where it has one, else the buyer's; inf where it is never short."""
     of_buyer = days[network.buyer]
     if bound.product_days is None:
         return of_buyer
     own = bound.product_days[network.product]
-    return np.where(own > 0, np.where(np.isfinite(own), own, 0), of_buyer)
+    return np.where(own > 0, own, of_buyer)
 
 
 def _days_on_the_way(bound: Bound, network: FirmNetwork) -> Float[np.ndarray, " link"]:
@@ -184,7 +185,7 @@ def _days_on_the_way(bound: Bound, network: FirmNetwork) -> Float[np.ndarray, " 
     for of in bound.delays:
         links, mean = of.goods.links, np.full(network.n_firms, float(of.goods.slots))
         if of.days is not None:
-            mean = _at_most(of.days, np.max, bound.members, network)
+            mean = over_members(of.days, np.max, bound.members, network)
         found[links] += mean[network.buyer[links]]
     return found
 
@@ -195,9 +196,9 @@ def _swallowed(spec: Spec, bound: Bound, shock: BoundAny, network: FirmNetwork) 
     if not hit.any():
         return
     name = SPARE[spec.model.switches.capacity_rule]
-    spare = _extreme(bound, name, np.min, network)
+    spare = parameter_over(bound, name, np.min, network)
     if name == "inventory_days":  # which only buyers have
-        spare = np.where(network.inputs > 0, spare, _extreme(bound, "capacity", np.min, network))
+        spare = np.where(network.inputs > 0, spare, parameter_over(bound, "capacity", np.min, network))
     if (left[hit] * spare[hit] >= 1 - 1e-9).all():
         yield (
             f"shocks.{shock.shock.name}: changes nothing by itself: the largest loss, {1 - left[hit].min():.3g}, is "
@@ -216,12 +217,12 @@ def _left(
     if isinstance(shock, BoundTable):
         left = np.asarray(shock.factors).min(axis=0)
         if shock.loss is not None:
-            left = 1 - np.nan_to_num(_at_most(shock.loss, np.max, members, network)) * (1 - left)
+            left = 1 - np.nan_to_num(over_members(shock.loss, np.max, members, network)) * (1 - left)
         return left, (left < 1 if shock.shock.on == "production" else nobody)
     loss = shock.fields.get("loss")
     if loss is None or not isinstance(shock.shock, RecoveryShock | FailuresShock) or shock.shock.on != "production":
         return np.ones(network.n_firms), nobody
-    return 1 - _at_most(loss, np.max, members, network), ever_hit(shock.places["where"], members)
+    return 1 - over_members(loss, np.max, members, network), ever_hit(shock.places["where"], members)
 
 
 def _without_capital(bound: BoundShock, members: Members, network: FirmNetwork) -> Iterator[str]:
@@ -256,11 +257,12 @@ def _by_a_pool(bound: BoundShock, shock: DamageShock, members: Members, network:
         )
 
 
-def _extreme(bound: Bound, name: str, of: Callable, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
-    return _at_most(bound.parameters[name], of, bound.members, network)
+def parameter_over(bound: Bound, name: str, of: Callable, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
+    """`over_members` of a parameter of the model."""
+    return over_members(bound.parameters[name], of, bound.members, network)
 
 
-def _at_most(field: Field, of: Callable, members: Members, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
-    """The largest or the least number of each firm in any member, without an array of all members."""
+def over_members(field: Field, of: Callable, members: Members, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
+    """The number of each firm at the largest, the least or the median of what members draw, without an array of all."""
     drawn = {path: np.array([of(values)]) for path, values in members.values.items() if values.dtype.kind in "if"}
     return np.broadcast_to(field.at(drawn)[:, 0], network.n_firms)

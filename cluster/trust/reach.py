@@ -13,17 +13,15 @@ demo` it says 1.5 to 3.5 times the loss that is then simulated: docs/choosing/pr
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 from shockmesh.cluster.spec.binding import Bound, BoundAny, BoundShock, BoundTable, ever_hit
-from shockmesh.cluster.spec.cautions import SPARE, STOPS
+from shockmesh.cluster.spec.cautions import SPARE, STOPS, days_of_links, over_members, parameter_over
 from shockmesh.cluster.spec.events import BoundEvents
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import ClosureShock, CutShock, DamageShock, FailuresShock, RecoveryShock
-from shockmesh.cluster.spec.values import Field
 from shockmesh.kernels.devices.layout import criticality_of, linked, pools_of
 from shockmesh.kernels.mechanisms.courses import Recovery
 from shockmesh.kernels.network import FirmNetwork
@@ -106,9 +104,10 @@ def far_reaching(spec: Spec, bound: Bound, network: FirmNetwork) -> Iterator[str
     weight, whole = critical_part(spec, bound, network), network.output.sum() or 1
     if not weight.any():
         return
-    stocks = _stocks(spec, bound, network)
+    stocks = days_of_links(bound, _typical(bound, "inventory_days", network), network)
+    help_ = _help(spec, bound, network)
     for act in acts(spec, bound, network):
-        missed = missing_days(network, act.days_lost, weight, stocks, _help(spec, bound, network))
+        missed = missing_days(network, act.days_lost, weight, stocks, help_)
         direct = network.output[act.hit].sum() / whole
         reached = network.output[(missed >= 1) & ~act.hit].sum() / whole
         if reached >= REACHED and network.output @ missed >= AMPLIFIED * (network.output @ act.days_lost):
@@ -183,14 +182,18 @@ def _act(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> Act | 
     if isinstance(of, BoundTable):
         if of.shock.on != "production":
             return None
-        loss = 1.0 if of.loss is None else np.nan_to_num(_at_median(bound, of.loss, network))
+        loss = 1.0 if of.loss is None else np.nan_to_num(over_members(of.loss, np.median, bound.members, network))
         left = 1 - loss * (1 - np.asarray(of.factors))
         lost = np.maximum(1 - spare * left, 0).sum(axis=0)
         return Act(of.shock.name, (left != 1).any(axis=0), lost)
     if not isinstance(of, BoundShock) or not isinstance(of.shock, RecoveryShock) or of.shock.on != "production":
         return None
     hit = ever_hit(of.places["where"], bound.members)
-    given = {name: _at_median(bound, field, network) for name, field in of.fields.items() if field is not None}
+    given = {
+        name: over_members(field, np.median, bound.members, network)
+        for name, field in of.fields.items()
+        if field is not None
+    }
     numbers = np.stack([given["loss"], given["onset"], given.get("recovery_start", given["onset"]),
                         given.get("recovery_days", np.full(network.n_firms, np.inf)), spare])  # fmt: skip
     alike, which = np.unique(np.nan_to_num(numbers[:, hit], posinf=np.inf), axis=1, return_inverse=True)
@@ -202,15 +205,6 @@ def _act(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> Act | 
     return Act(of.shock.name, hit, lost)
 
 
-def _stocks(spec: Spec, bound: Bound, network: FirmNetwork) -> Float[np.ndarray, " link"]:
-    """Days of use that the buyer of each link holds of it."""
-    days = _typical(bound, "inventory_days", network)[network.buyer]
-    if bound.product_days is None:
-        return days
-    own = bound.product_days[network.product]
-    return np.where(own > 0, own, days)
-
-
 def _help(spec: Spec, bound: Bound, network: FirmNetwork) -> float:
     """What other suppliers make up for, where orders go to those who can deliver."""
     if spec.model.switches.order_split != "capacity":
@@ -219,14 +213,4 @@ def _help(spec: Spec, bound: Bound, network: FirmNetwork) -> float:
 
 
 def _typical(bound: Bound, name: str, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
-    return _at_median(bound, bound.parameters[name], network)
-
-
-def _at_median(bound: Bound, field: Field, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
-    """A number of each firm, at the median of what a sweep draws."""
-    drawn: dict[str, Any] = {
-        path: np.array([np.median(values)])
-        for path, values in bound.members.values.items()
-        if values.dtype.kind in "if"
-    }
-    return np.broadcast_to(field.at(drawn)[:, 0], network.n_firms)
+    return parameter_over(bound, name, np.median, network)
