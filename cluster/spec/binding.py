@@ -4,7 +4,7 @@ Everything that can only be checked against the economy is checked here, once, b
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -299,13 +299,18 @@ def _too_late(spec: Spec, bound: BoundShock, members: Members) -> Iterator[Probl
 
 def asked_to_build(shock: HouseholdShock, network: FirmNetwork, sector: str) -> Float[np.ndarray, " firm"]:
     """The final demand of the firms of a sector that households ask to build, 0 elsewhere."""
-    here = np.isin(np.array(network.regions)[network.region], shock.region) if shock.region else True
-    return network.final_demand * (here & (np.array(network.sectors)[network.sector] == sector))
+    here = np.isin(network.regions, shock.region)[network.region] if shock.region else True
+    return network.final_demand * (here & of_sectors(network, [sector]))
 
 
 def sells_energy(shock: CostShock, network: FirmNetwork) -> Bool[np.ndarray, " firm"]:
     """The firms whose product is energy to a cost shock."""
-    return np.isin(np.array(network.sectors)[network.sector], shock.energy or ENERGY)
+    return of_sectors(network, shock.energy or ENERGY)
+
+
+def of_sectors(network: FirmNetwork, names: Iterable[str]) -> Bool[np.ndarray, " firm"]:
+    """The firms of some sectors."""
+    return np.isin(network.sectors, [*names])[network.sector]
 
 
 def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]]:
@@ -318,15 +323,16 @@ def _combinations(selection: Selection, members: Members) -> list[dict[str, Any]
 
 def alone(shock: DamageShock, network: FirmNetwork) -> Bool[np.ndarray, " firm"]:
     """The firms that buy from no sector that builds: all firms of these sectors rebuild them together."""
-    builds = np.isin(np.array(network.sectors)[network.sector[network.supplier]], list(shock.builders))
-    return ~np.isin(np.arange(network.n_firms), network.buyer[builds])
+    found = np.ones(network.n_firms, bool)
+    found[network.buyer[of_sectors(network, shock.builders)[network.supplier]]] = False
+    return found
 
 
 def pool_of(shock: DamageShock, network: FirmNetwork) -> Float[np.ndarray, " firm"]:
     """Each firm's part of the pool of all who build: its sector's part, by output within the sector; they sum to 1."""
-    sector, parts = np.array(network.sectors)[network.sector], np.zeros(network.n_firms)
+    parts = np.zeros(network.n_firms)
     for name, part in shock.builders.items():
-        made = np.where(sector == name, network.output, 0)
+        made = np.where(of_sectors(network, [name]), network.output, 0)
         parts += part * made / (made.sum() or 1)
     return parts / (parts.sum() or 1)
 
@@ -334,7 +340,7 @@ def pool_of(shock: DamageShock, network: FirmNetwork) -> Float[np.ndarray, " fir
 def _not_rebuilt(spec: Spec, shock: DamageShock, network: FirmNetwork) -> Iterator[Problem]:
     """Builders that make nothing."""
     for name in shock.builders:
-        if not network.output[np.array(network.sectors)[network.sector] == name].any():
+        if not network.output[of_sectors(network, [name])].any():
             rule = "no firm of this sector makes anything: name one that builds"
             yield spec.problem(f"shocks.{shock.name}.builders.{name}", shock.builders[name], rule)
 
