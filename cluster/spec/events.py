@@ -14,10 +14,8 @@ from shockmesh.cluster.spec.shocks import EventsShock
 from shockmesh.cluster.spec.source import Problem
 from shockmesh.cluster.spec.values import Drawn, Field, make_field
 from shockmesh.io.inputs.events import DATES, Events, called, count_events, groups, read_events
-from shockmesh.io.inputs.scenarios import ScenarioError
+from shockmesh.io.inputs.scenarios import SHOWN, refuse
 from shockmesh.kernels.network import FirmNetwork
-
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -103,15 +101,14 @@ def _as_shares(events: Events, capital: Float[np.ndarray, " group"], network: Fi
     over = np.flatnonzero(damage > there * (1 + 1e-9))
     if len(over):
         of = np.searchsorted(events.first, over, side="right") - 1
-        told = ", ".join(
-            f"{events.names[event]} in {', '.join(called(network, events.place, int(events.group[row])))}: "
+        told = [
+            f"{events.names[event]} in {called(network, events.place, int(events.group[row]))}: "
             f"{damage[row]:.4g} of {there[row]:.4g}"
             for event, row in zip(of[:SHOWN].tolist(), over[:SHOWN].tolist(), strict=True)
-        )
-        more = f" and {len(over) - SHOWN} more" if len(over) > SHOWN else ""
+        ]
         unit = network.unit.removesuffix(" / day")
-        rule = f"must be at most the capital there, capital_days of value added, in {unit}"
-        raise ScenarioError(f"{events.path}: damage: {told}{more}: {rule}")
+        rule = f"at most the capital there, capital_days of value added, in {unit}"
+        refuse(events.path, "damage", told, len(over), rule)
     share = np.minimum(damage / np.where(there > 0, there, 1), 1)
     return replace(events, numbers={**{k: of for k, of in events.numbers.items() if k != "damage"}, "loss": share})
 

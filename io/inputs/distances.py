@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from shockmesh.io.inputs.calendar import numbers_in
-from shockmesh.io.inputs.scenarios import ScenarioError, codes_of, read_columns, require
+from shockmesh.io.inputs.scenarios import ScenarioError, codes_of, known, read_columns, require
 from shockmesh.kernels.network import FirmNetwork
 
 GROUPS = {"supplier_region": "region", "supplier_sector": "sector", "buyer_region": "region", "buyer_sector": "sector"}
@@ -47,12 +47,9 @@ def read_distances(path: str, network: FirmNetwork, most: int) -> Distances:
     require(path, "days", line, columns["days"], (days >= 0) & (days <= most) & (days % 1 == 0), f"whole, 0 … {most:,}")
     twice = pd.DataFrame({key: columns[key] for key in keys}).duplicated().to_numpy()
     require(path, keys[0], line, columns[keys[0]], ~twice, f"of one row for each {', '.join(keys)}")
-    names = {"region": np.array(network.regions), "sector": np.array(network.sectors)}
-    names["firm"] = network.firm.astype(str)
-    codes = {
-        key: codes_of(path, key, line, columns[key], names[GROUPS.get(key, "firm")], GROUPS.get(key, "firm"))
-        for key in keys
-    }
+    kinds = {key: GROUPS.get(key, "firm") for key in keys}
+    names = {kind: known(network, kind) for kind in set(kinds.values())}
+    codes = {key: codes_of(path, key, line, columns[key], names[kind], kind) for key, kind in kinds.items()}
     if firms:
         return Distances(_of_pairs(path, network, columns, codes, days, line), None)
     labels = {"region": network.region, "sector": network.sector}

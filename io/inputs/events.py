@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 from jaxtyping import Float, Int
+from shockmesh.io.inputs.calendar import numbers_in
 from shockmesh.io.inputs.csv_text import UNREADABLE
 from shockmesh.io.inputs.frames import PARQUET
-from shockmesh.io.inputs.scenarios import ScenarioError
+from shockmesh.io.inputs.scenarios import SHOWN, ScenarioError, codes_of, known, names_of, refuse, require
 from shockmesh.kernels.network import FirmNetwork
 
 PLACES = (("firm",), ("region", "sector"), ("region",), ("sector",))
@@ -34,7 +35,6 @@ LOST = ("loss", "damage")
 DATES = ("onset", "duration", "recovery_days")
 NUMBERS = (*LOST, "frequency", *DATES)
 PIECE = 2**24  # bytes of text that are read at once
-SHOWN = 5
 
 type Piece = dict[str, np.ndarray]  # column → texts or numbers of some rows
 
@@ -66,7 +66,7 @@ class Events:
 def groups(network: FirmNetwork, place: tuple[str, ...]) -> tuple[Int[np.ndarray, " firm"], int]:
     """The group of each firm, where places are such, and how many groups there are."""
     codes = {"firm": np.arange(network.n_firms), "region": network.region, "sector": network.sector}
-    sizes = [len(_labels(network, key)) for key in place]
+    sizes = _sizes(network, place)
     return np.ravel_multi_index([codes[key] for key in place], sizes), math.prod(sizes)
 
 
@@ -102,13 +102,15 @@ class _Read:
     path: str
     network: FirmNetwork
     names: dict[str, int] = field(default_factory=dict[str, int])
-    place: tuple[str, ...] = ()
+    known: dict[str, pd.Index] = field(default_factory=dict[str, pd.Index])  # the names of each part of a place
     parts: dict[str, list[np.ndarray]] = field(default_factory=dict[str, list[np.ndarray]])
 
     def add(self, line: np.ndarray, piece: Piece) -> None:
-        self.place = self.place or _place(self.path, [name for name in piece if name not in EVENT])
+        if not self.known:
+            place = _place(self.path, [name for name in piece if name not in EVENT])
+            self.known = {key: known(self.network, key) for key in place}
         texts = next(piece[name] for name in EVENT if name in piece)
-        self._require("event", line, texts, texts.astype(str) != "", "named")
+        require(self.path, "event", line, texts, texts.astype(str) != "", "named")
         found = {"event": _codes_of_events(self.names, piece), "group": self._groups(line, piece)}
         for name in (name for name in NUMBERS if name in piece):
             found[name] = self._numbers(line, name, piece[name])
@@ -122,45 +124,31 @@ class _Read:
         event, group = event[order], group[order]
         names = np.array(list(self.names))
         again = np.flatnonzero((event[1:] == event[:-1]) & (group[1:] == group[:-1]))
-        told = [f"{names[event[i]]} in {self._called(int(group[i]))}" for i in again[:SHOWN]]
-        self._refuse("event", told, len(again), f"in one row for each {' and '.join(self.place)}")
+        place = tuple(self.known)
+        told = [f"{names[event[i]]} in {called(self.network, place, int(group[i]))}" for i in again[:SHOWN]]
+        refuse(self.path, "event", told, len(again), f"in one row for each {' and '.join(place)}")
         first = np.searchsorted(event, np.arange(len(names) + 1))
         numbers = {name: values[order] for name, values in whole.items()}
         frequency = numbers.pop("frequency", None)
         if frequency is not None:
             other = np.flatnonzero(frequency != frequency[first[event]])
             told = [f"{names[event[i]]}: {frequency[first[event[i]]]:g} and {frequency[i]:g}" for i in other[:SHOWN]]
-            self._refuse("frequency", told, len(other), "the same in all rows of an event")
+            refuse(self.path, "frequency", told, len(other), "the same in all rows of an event")
             frequency = frequency[first[:-1]]
-        return Events(self.path, names, self.place, frequency, first, group, numbers)
-
-    def _called(self, group: int) -> str:
-        return ", ".join(called(self.network, self.place, group))
+        return Events(self.path, names, place, frequency, first, group, numbers)
 
     def _groups(self, line: np.ndarray, piece: Piece) -> Int[np.ndarray, " row"]:
         found = np.zeros(len(line), np.int64)
-        for key in self.place:
-            known, texts = _labels(self.network, key), piece[key].astype(str)
-            codes = pd.Index(known).get_indexer(pd.Index(texts))
-            self._require(key, line, texts, codes >= 0, f"a {key} of the economy")
-            found = found * len(known) + codes
+        for key, names in self.known.items():
+            found = found * len(names) + codes_of(self.path, key, line, piece[key], names)
         return found.astype(np.int32)
 
     def _numbers(self, line: np.ndarray, name: str, texts: np.ndarray) -> Float[np.ndarray, " row"]:
-        values = np.asarray(pd.to_numeric(pd.Series(texts), errors="coerce"), np.float64)
+        values = numbers_in(texts)
         low, high = BOUNDS[name]
         rule = f"a number ≥ {low:g}" + (f" and ≤ {high:g}" if high < np.inf else "")
-        self._require(name, line, texts, (values >= low) & (values <= high) & (values < np.inf), rule)
+        require(self.path, name, line, texts, (values >= low) & (values <= high) & (values < np.inf), rule)
         return values
-
-    def _require(self, column: str, line: np.ndarray, given: np.ndarray, ok: np.ndarray, rule: str) -> None:
-        bad = np.flatnonzero(~ok)
-        self._refuse(column, [f"row {line[i]}: {given[i]}" for i in bad[:SHOWN]], len(bad), rule)
-
-    def _refuse(self, column: str, shown: list[str], count: int, rule: str) -> None:
-        if count:
-            more = f" and {count - SHOWN} more" if count > SHOWN else ""
-            raise ScenarioError(f"{self.path}: {column}: {', '.join(shown)}{more}: must be {rule}")
 
 
 BOUNDS = {
@@ -173,18 +161,15 @@ BOUNDS = {
 }
 
 
-def _labels(network: FirmNetwork, key: str) -> np.ndarray:
-    """The names of the firms, the regions or the sectors of a network."""
-    return {"firm": network.firm.astype(str), "region": np.array(network.regions), "sector": np.array(network.sectors)}[
-        key
-    ]
+def _sizes(network: FirmNetwork, place: tuple[str, ...]) -> list[int]:
+    """How many names each part of a place may have."""
+    return [len(names_of(network, key)) for key in place]
 
 
-def called(network: FirmNetwork, place: tuple[str, ...], group: int) -> list[str]:
+def called(network: FirmNetwork, place: tuple[str, ...], group: int) -> str:
     """The names of a group, one for each part of its place."""
-    sizes = [len(_labels(network, key)) for key in place]
-    codes = np.unravel_index(group, sizes)
-    return [str(_labels(network, key)[code]) for key, code in zip(place, codes, strict=True)]
+    codes = np.unravel_index(group, _sizes(network, place))
+    return ", ".join(str(names_of(network, key)[code]) for key, code in zip(place, codes, strict=True))
 
 
 def _place(path: str, columns: list[str]) -> tuple[str, ...]:
@@ -259,7 +244,7 @@ def _wide(path: str, header: list[list[str]]) -> Iterator[tuple[np.ndarray, Piec
     read, line = csv.ReadOptions(skip_rows=3, autogenerate_column_names=True, block_size=PIECE), 4
     for batch in csv.open_csv(path, read_options=read):
         columns = [_plain(column) for column in batch.columns]
-        shares = np.stack([np.asarray(pd.to_numeric(of, errors="coerce"), np.float64) for of in columns[1:]], axis=1)
+        shares = np.stack([numbers_in(of) for of in columns[1:]], axis=1)
         kept = shares != 0
         kept[:, 0] = True
         event, place = np.nonzero(kept)

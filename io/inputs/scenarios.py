@@ -99,7 +99,7 @@ def read_numbers(
     values, line = numbers_in(texts, written, start), np.arange(len(firms)) + 2
     require(path, name, line, texts, np.isfinite(values), f"a finite number{rule_of(written)}")
     require(path, "firm", line, firms, ~pd.Index(firms).duplicated(), "named once")
-    return codes_of(path, "firm", line, firms, network.firm), values
+    return codes_of(path, "firm", line, firms, known(network, "firm")), values
 
 
 def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "product sector"]:
@@ -118,7 +118,9 @@ def read_criticality(path: str, network: FirmNetwork) -> Float[np.ndarray, "prod
 
 def _changes(rows: _Rows, network: FirmNetwork, last: int) -> Iterator[tuple[np.ndarray, int, Any]]:
     """(firms, day, factor) in order of days, up to the last: all firms of a day together, groups one by one."""
-    firms = codes_of(rows.path, "firm", rows.line, rows.keys["firm"], network.firm) if "firm" in rows.keys else None
+    firms = None
+    if "firm" in rows.keys:
+        firms = codes_of(rows.path, "firm", rows.line, rows.keys["firm"], known(network, "firm"))
     groups = {key: _members(rows, key, network) for key in rows.keys if key != "firm"}
     order = np.argsort(rows.day, kind="stable")
     order = order[rows.day[order] <= last]
@@ -150,10 +152,21 @@ def _members(rows: _Rows, key: str, network: FirmNetwork) -> list[Bool[np.ndarra
     return [firms[word] for word in given.tolist()]
 
 
+def names_of(network: FirmNetwork, kind: str) -> Any:
+    """The names of the firms, the regions or the sectors of a network."""
+    return {"firm": network.firm, "region": network.regions, "sector": network.sectors}[kind]
+
+
+def known(network: FirmNetwork, kind: str) -> pd.Index:
+    """These names as texts, to look for some among them."""
+    return pd.Index(np.asarray(names_of(network, kind)).astype(str))
+
+
 def codes_of(
-    path: str, key: str, line: np.ndarray, given: np.ndarray, names: np.ndarray, kind: str = ""
+    path: str, key: str, line: np.ndarray, given: np.ndarray, names: pd.Index, kind: str = ""
 ) -> Int[np.ndarray, " row"]:
-    codes = np.asarray(pd.Index(names.astype(str)).get_indexer(pd.Index(given.astype(str))))
+    """Where each text of a column is among the names."""
+    codes = np.asarray(names.get_indexer(pd.Index(given.astype(str))))
     require(path, key, line, given, codes >= 0, f"a {kind or key} of the economy")
     return codes
 
@@ -245,8 +258,13 @@ def _days(path: str, times: np.ndarray, start: date | None) -> np.ndarray:
 
 
 def require(path: str, column: str, line: np.ndarray, given: Any, ok: np.ndarray, rule: str) -> None:
+    """Refuse a column of which some rows break a rule."""
     bad = np.flatnonzero(~ok)
-    if len(bad):
-        named = ", ".join(f"row {line[i]}: {given[i]}" for i in bad[:SHOWN])
-        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        raise ScenarioError(f"{path}: {column}: {named}{more}: must be {rule}")
+    refuse(path, column, [f"row {line[i]}: {given[i]}" for i in bad[:SHOWN]], len(bad), rule)
+
+
+def refuse(path: str, column: str, told: list[str], count: int, rule: str) -> None:
+    """Refuse a column if the count of what breaks a rule is not 0; `told` are the first `SHOWN`."""
+    if count:
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        raise ScenarioError(f"{path}: {column}: {', '.join(told)}{more}: must be {rule}")
