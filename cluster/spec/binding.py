@@ -34,6 +34,7 @@ from shockmesh.cluster.spec.shocks import (
     Shock,
     TableShock,
     TariffShock,
+    Where,
     domain_of,
     place_of,
 )
@@ -206,20 +207,12 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
     yield from ((f"model.inventory_by_product.{name}", "sector", name) for name in products)
     values = [(path_of(name), spec.model.given(name)) for name in MODEL_VALUES]
     values += [(f"{delay.path}.days", delay.days) for delay in spec.model.delays]
-    for passage in (*spec.model.delays, *spec.model.routes):
-        for place, key in itertools.product(PLACES, WHERE_NAMES):
-            yield from ((f"{passage.path}.{place}.{key}", key, name) for name in getattr(passage.place(place), key))
-    for route, key in itertools.product([route for route in spec.model.routes if route.first], WHERE_NAMES):
-        yield from ((f"{route.path}.first.{key}", key, name) for name in getattr(route.first, key))
-    for allocate, key in itertools.product([spec.allocate] if spec.allocate else [], WHERE_NAMES):
-        yield from ((f"allocate.where.{key}", key, name) for name in getattr(allocate.where, key))
+    for (path, where), key in itertools.product(_places(spec), WHERE_NAMES):
+        swept = members.values.get(f"{path}.{key}", np.array([]))
+        yield from ((f"{path}.{key}", key, name) for name in (*getattr(where, key), *np.unique(swept)))
     for shock in spec.shocks:
         path = f"shocks.{shock.name}"
         values += [(f"{path}.{name}", getattr(shock, name)) for name in shock.NUMBERS]
-        for place, key in itertools.product(shock.PLACES, WHERE_NAMES):
-            yield from ((f"{path}.{place}.{key}", key, name) for name in getattr(place_of(shock, place), key))
-            swept = members.values.get(f"{path}.{place}.{key}", np.array([]))
-            yield from ((f"{path}.{place}.{key}", key, name) for name in np.unique(swept))
         if isinstance(shock, DamageShock | HouseholdShock):
             yield from ((f"{path}.builders.{name}", "sector", name) for name in shock.builders)
         if isinstance(shock, HouseholdShock):
@@ -234,6 +227,17 @@ def _names_used(spec: Spec, members: Members) -> Iterator[tuple[str, str, Any]]:
         ):
             names = group_names(f"{path}.{part}", given, spec.sweep.paths)
             yield from ((f"{path}.{part}.{name}", key, name) for name in names)
+
+
+def _places(spec: Spec) -> Iterator[tuple[str, Where]]:
+    """Every place that a spec names, by its path."""
+    for passage in (*spec.model.delays, *spec.model.routes):
+        yield from ((f"{passage.path}.{name}", passage.place(name)) for name in PLACES)
+    yield from ((f"{route.path}.first", route.first) for route in spec.model.routes if route.first)
+    if spec.allocate is not None:
+        yield "allocate.where", spec.allocate.where
+    for shock in spec.shocks:
+        yield from ((f"shocks.{shock.name}.{name}", place_of(shock, name)) for name in shock.PLACES)
 
 
 def _alternatives(name: str, known: dict[str, int], words: Sequence[str]) -> str:
