@@ -141,10 +141,11 @@ def _around(answers: Answers) -> list[float]:
     """From half to once and a half of the loss, at most all."""
     from shockmesh.io.inputs.calendar import share_in  # here, for the parser needs the questions alone
 
-    said = share_in(answers["loss"]) or (number(answers["loss"]),)
-    if not isinstance(said[0], int | float):
+    said = share_in(answers["loss"])
+    said = number(answers["loss"]) if said is None else said
+    if not isinstance(said, int | float):
         raise InitError(f"--loss: {answers['loss']}: must be a number, or per cent such as 30 %")
-    return [round(said[0] / 2, 6), round(min(1.0, 1.5 * said[0]), 6)]
+    return [round(said / 2, 6), round(min(1.0, 1.5 * said), 6)]
 
 
 def listed(text: str) -> str | list[str]:

@@ -42,14 +42,17 @@ def number_in(text: str, written: Written, start: date | None) -> float:
         ValueError: it means none; the message is the rule.
     """
     match written:
-        case "share" if found := share_in(text):
-            return found[0]
         case "date" if re.fullmatch(DATE, text.strip()):
             return day_of(text.strip(), start)
-        case "date" | "days" if found := days_in(text):
-            return found[0]
-        case _:
-            raise ValueError(f"must be a number{rule_of(written)}")
+        case "date" | "days":
+            found = days_in(text)
+        case "share":
+            found = share_in(text)
+        case "number":
+            found = None
+    if found is None:
+        raise ValueError(f"must be a number{rule_of(written)}")
+    return found
 
 
 def rule_of(written: Written) -> str:
@@ -57,7 +60,7 @@ def rule_of(written: Written) -> str:
     return f", or {SUCH[written]}" if written in SUCH else ""
 
 
-def days_in(text: str) -> tuple[float] | None:
+def days_in(text: str) -> float | None:
     """The days of a span of time; None if the text says none."""
     found = re.fullmatch(SPAN, text.strip())
     if found is None:
@@ -65,13 +68,13 @@ def days_in(text: str) -> tuple[float] | None:
     days = float(found[1]) * DAYS_IN[found[2]]
     if found[2] in ("month", "year"):
         days = math.floor(days + 0.5)
-    return (int(days) if days == int(days) else days,)
+    return int(days) if days == int(days) else days
 
 
-def share_in(text: str) -> tuple[float] | None:
+def share_in(text: str) -> float | None:
     """The share that per cent are; None if the text says none."""
     found = re.fullmatch(SHARE, text.strip())
-    return None if found is None else (float(Decimal(found[1]).scaleb(-2)),)
+    return None if found is None else float(Decimal(found[1]).scaleb(-2))
 
 
 def date_in(text: object) -> date:
