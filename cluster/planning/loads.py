@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from shockmesh.cluster.spec.binding import BoundShock, bind
+import numpy as np
+from shockmesh.cluster.spec.binding import Bound, BoundShock, bind
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import CutShock, Shock, part_of
-from shockmesh.kernels.devices.layout import linked, rows_of
+from shockmesh.kernels.devices.layout import Delayed, Routed, linked, rows_of
 from shockmesh.kernels.network import FirmNetwork
 
 
@@ -19,8 +20,8 @@ class Drawn:
     kept: float = 0.0  # of those, how many a backward pass keeps of a day
 
 
-def drawn(spec: Spec, network: FirmNetwork) -> Drawn:
-    """How many failures are drawn, and how much is on the way.
+def drawn(spec: Spec, network: FirmNetwork, bound: Bound | None = None) -> Drawn:
+    """How many failures are drawn, and how much is on the way; `bound` is the spec on its network, if it is there.
 
     A day keeps of a fixed delay what is on the way beyond the usual, of an Erlang delay all its stages (1.1 to 1.2
     numbers for each, by the compiler's account of 60 days).
@@ -31,19 +32,20 @@ def drawn(spec: Spec, network: FirmNetwork) -> Drawn:
     model = spec.model
     if not model.delays and not model.routes and not any(shock.kind == "failures" for shock in spec.shocks):
         return Drawn()
-    bound = bind(spec, network)
-    wide = linked(network, model.switches)
-    rows = lambda goods: sum(map(len, rows_of(wide, goods, bound.product_days)))  # noqa: E731
-    delayed, routed = (
-        [(rows(of.goods), of.goods) for of in bound.delays],
-        sum(rows(of.goods) * (1 + (of.route.detour_cost is not None)) for of in bound.routes),
-    )
+    bound = bind(spec, network) if bound is None else bound
+    wide, days = linked(network, model.switches), bound.product_days
+    delayed = [(_rows(wide, of.goods, days), of.goods) for of in bound.delays]
+    routed = sum(_rows(wide, of.goods, days) * (1 + (of.route.detour_cost is not None)) for of in bound.routes)
     return Drawn(
         sum(shock.failures for shock in bound.shocks if isinstance(shock, BoundShock)),
         sum(n for n, _ in delayed) + routed,
         sum(n * of.slots for n, of in delayed) + routed,
         sum(1.4 * n * (1 if of.is_fixed else of.slots) for n, of in delayed) + 1.4 * routed,
     )
+
+
+def _rows(wide: FirmNetwork, goods: Delayed | Routed, days: np.ndarray | None) -> int:
+    return sum(map(len, rows_of(wide, goods, days)))
 
 
 def per_link(spec: Spec) -> int:

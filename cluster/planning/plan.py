@@ -42,6 +42,7 @@ import numpy as np
 from jaxtyping import Int
 from shockmesh.cluster.planning.amounts import human_bytes
 from shockmesh.cluster.planning.loads import Drawn, by_link, drawn, kept_numbers, per_link, tariffs_of
+from shockmesh.cluster.spec.binding import Bound
 from shockmesh.cluster.spec.fields import parse_bytes
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.shocks import TableShock
@@ -140,9 +141,11 @@ def shards_of(spec: Spec, network: FirmNetwork) -> Int[np.ndarray, " firm"] | No
     return partition(linked(network, spec.model.switches), devices) if devices > 1 else None
 
 
-def sizes_of(spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None) -> Sizes:
-    """The integers of a network as a spec's model keeps it, and of its cut into shards."""
-    told, network = drawn(spec, network), linked(network, spec.model.switches)
+def sizes_of(
+    spec: Spec, network: FirmNetwork, shard_of: Int[np.ndarray, " firm"] | None = None, bound: Bound | None = None
+) -> Sizes:
+    """The integers of a network as a spec's model keeps it, and of its cut into shards; `bound` as in `drawn`."""
+    told, network = drawn(spec, network, bound), linked(network, spec.model.switches)
     return Sizes(
         firms=network.n_firms,
         links=network.n_links,

@@ -47,7 +47,7 @@ def prepare(spec_path: str | Path, overrides: Sequence[str] = ()) -> Prepared:
     bound = bind(spec, network)
     of_fit = () if spec.infer is None else bind_calibration(spec, network).cautions
     shard_of = shards_of(spec, network)
-    sizes = sizes_of(spec, network, shard_of)
+    sizes = sizes_of(spec, network, shard_of, bound)
     of_spec = (
         *remarks(spec.model_dump(mode="json")),
         *remarks_on_industries(network),
