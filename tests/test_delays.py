@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import checked_slopes, column, split_last
+from arrays import checked_slopes, column, moved, split_last
 from dense import DenseDelay, DenseModel
 from priced import economy, numbers
 from rollouts import EVERY_SWITCH, assert_close, both_ways, rollout
@@ -213,12 +213,8 @@ def test_firms_that_change_places_or_split_change_nothing(float64):
 
     expected, to = run(network, np.arange(n)), np.random.default_rng(0).permutation(n)
     back = np.argsort(to)
-    moved = firm_network(
-        to[network.supplier], to[network.buyer], network.amount, network.final_demand[back], product=network.product,
-        region=network.region[back], regions=network.regions, sector=network.sector[back], sectors=network.sectors,
-    )  # fmt: skip
     halves = run(split_last(network), np.append(np.arange(n), n - 1))
-    for name, values in run(moved, back).items():
+    for name, values in run(moved(network, to), back).items():
         np.testing.assert_allclose(values[:, to], expected[name], rtol=1e-10, err_msg=name)
         np.testing.assert_allclose(halves[name][:, :-2], expected[name][:, :-1], rtol=1e-10)
         np.testing.assert_allclose(halves[name][:, -2:].sum(1), expected[name][:, -1], rtol=1e-10)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from arrays import moved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shockmesh.cluster.cli import main
@@ -140,14 +141,9 @@ def test_an_index_is_the_weighted_loss_of_one_failure(float64):
 def test_batches_and_names_do_not_matter(seed, batch):
     network, order = any_network(seed, 20), np.random.default_rng(seed).permutation(20)
     place = np.argsort(order)  # where each firm goes
-    renamed = firm_network(
-        place[network.supplier], place[network.buyer], network.amount, network.final_demand[order],
-        product=network.product, region=network.region[order], sector=network.sector[order],
-        regions=network.regions, sectors=network.sectors,
-    )  # fmt: skip
     with jax.enable_x64(True):
         found = esri(network, batch=20, dtype=np.float64)
-        again = esri(renamed, batch=batch, dtype=np.float64)
+        again = esri(moved(network, place), batch=batch, dtype=np.float64)
     np.testing.assert_allclose(again, found[order], atol=1e-12)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import checked_slopes, column, split_last
+from arrays import checked_slopes, column, moved, split_last
 from priced import RANGES, WAGES, DensePrices, between, cost_shares, economy, lasting, numbers, single, taxed
 from rollouts import assert_close, both_ways, rollout
 from shockmesh.kernels.devices.layout import Delayed, Layout, lay_out
@@ -286,11 +286,7 @@ def test_firms_that_change_places_or_split_change_nothing(float64):
 
     expected, to = run(network, lambda leaf: leaf), np.random.default_rng(0).permutation(n)
     back = np.argsort(to)
-    moved = firm_network(
-        to[network.supplier], to[network.buyer], network.amount, network.final_demand[back], product=network.product,
-        region=network.region[back], regions=network.regions, sector=network.sector[back], sectors=network.sectors,
-    )  # fmt: skip
-    for name, values in run(moved, lambda leaf: leaf[back]).items():
+    for name, values in run(moved(network, to), lambda leaf: leaf[back]).items():
         np.testing.assert_allclose(values[:, to], expected[name], rtol=1e-10, err_msg=name)
     halves = run(split_last(network), lambda leaf: jnp.concatenate([leaf, leaf[-1:]]))
     np.testing.assert_allclose(halves["output"][:, :-2], expected["output"][:, :-1], rtol=1e-10)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import checked_slopes, column, split_last
+from arrays import checked_slopes, column, moved, split_last
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollouts import assert_close, both_ways, rollout
@@ -230,31 +230,12 @@ def test_scale_places_and_halves_of_firms_change_nothing(float64, switches):
         given = jax.tree.map(lambda leaf: take(leaf) if leaf.shape[0] == n else leaf, inputs)
         return np.asarray(rollout(laid_out(of), switches, *given, days=20, record={"output": None})["output"])
 
-    def made(to: np.ndarray, scale: float = 1.0) -> FirmNetwork:
-        back, more = np.argsort(to), network.candidates
-        moved = firm_network(
-            to[network.supplier], to[network.buyer], scale * network.amount, scale * network.final_demand[back],
-            product=network.product, region=network.region[back], regions=network.regions,
-            sector=network.sector[back], sectors=network.sectors,
-        )  # fmt: skip
-        return with_candidates(moved, to[more.supplier], to[more.buyer], more.product)
-
     expected, to = run(network, lambda leaf: leaf), np.random.default_rng(0).permutation(n)
-    np.testing.assert_allclose(run(made(np.arange(n), 7.0), lambda leaf: leaf), 7 * expected, rtol=1e-10)
-    np.testing.assert_allclose(run(made(to), lambda leaf: leaf[np.argsort(to)])[:, to], expected, rtol=1e-10)
-    halves = run(halved_last(network), lambda leaf: jnp.concatenate([leaf, leaf[-1:]]))
+    np.testing.assert_allclose(run(moved(network, np.arange(n), 7.0), lambda leaf: leaf), 7 * expected, rtol=1e-10)
+    np.testing.assert_allclose(run(moved(network, to), lambda leaf: leaf[np.argsort(to)])[:, to], expected, rtol=1e-10)
+    halves = run(split_last(network), lambda leaf: jnp.concatenate([leaf, leaf[-1:]]))
     np.testing.assert_allclose(halves[:, :-2], expected[:, :-1], rtol=1e-10)
     np.testing.assert_allclose(halves[:, -2:].sum(1), expected[:, -1], rtol=1e-10)
-
-
-def halved_last(network: FirmNetwork) -> FirmNetwork:
-    """The last firm as two halves, each with its candidates, and a candidate of its candidacies."""
-    last, halves, more = network.n_firms - 1, split_last(network), network.candidates
-    touched = (more.supplier == last) | (more.buyer == last)
-    twin = lambda ends: np.concatenate([ends, np.where(ends[touched] == last, last + 1, ends[touched])])  # noqa: E731
-    return with_candidates(
-        halves, twin(more.supplier), twin(more.buyer), np.concatenate([more.product, more.product[touched]])
-    )
 
 
 def test_a_cut_route_is_a_shortage(float64):

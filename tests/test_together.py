@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from arrays import column, random_way, split_last
+from arrays import column, moved, random_way, split_last
 from priced import between, lasting
 from rollouts import assert_close, both_ways, mean_square, rollout
 from shockmesh.kernels.devices.layout import Delayed, Layout, Routed, lay_out
@@ -28,7 +28,7 @@ from shockmesh.kernels.mechanisms.routes import RouteCut
 from shockmesh.kernels.mechanisms.shocks import Scenario, standing, today
 from shockmesh.kernels.mechanisms.suppliers import layout_today
 from shockmesh.kernels.model import PRESETS, Parameters, Route, Switches
-from shockmesh.kernels.network import FirmNetwork, firm_network, with_candidate_links, with_candidates
+from shockmesh.kernels.network import FirmNetwork, with_candidate_links
 from shockmesh.kernels.rollout import Record, observe
 from shockmesh.kernels.shard import mesh_of, shard, sharded_rollout
 from shockmesh.kernels.step import State, initial_state, step
@@ -250,21 +250,10 @@ def test_scale_and_places_of_firms_change_nothing(float64, preset, moving):
     to = np.random.default_rng(0).permutation(FIRMS)
     back = np.argsort(to)
     take = lambda leaf: leaf[..., back, :] if leaf.shape[-2] == FIRMS else leaf  # noqa: E731
-    moved = run(preset, moved_network(to, 7.0), jax.tree.map(take, (model, scenario)))[0].records
+    found = run(preset, moved(NETWORK, to, 7.0), jax.tree.map(take, (model, scenario)))[0].records
     for name, values in expected.items():
         scale = 1 if name == "price" else 7
-        np.testing.assert_allclose(moved[name][:, to], scale * values, rtol=1e-9, atol=1e-10, err_msg=name)
-
-
-def moved_network(to: np.ndarray, scale: float) -> FirmNetwork:
-    """Firm i of the network becomes firm to[i], and all flows so many times as large."""
-    back, more = np.argsort(to), NETWORK.candidates
-    moved = firm_network(
-        to[NETWORK.supplier], to[NETWORK.buyer], scale * NETWORK.amount, scale * NETWORK.final_demand[back],
-        product=NETWORK.product, region=NETWORK.region[back], regions=NETWORK.regions,
-        sector=NETWORK.sector[back], sectors=NETWORK.sectors,
-    )  # fmt: skip
-    return with_candidates(moved, to[more.supplier], to[more.buyer], more.product)
+        np.testing.assert_allclose(found[name][:, to], scale * values, rtol=1e-9, atol=1e-10, err_msg=name)
 
 
 @pytest.mark.parametrize(("preset", "moving"), CASES)
@@ -291,23 +280,13 @@ def test_derivatives_by_every_number_are_those_of_differences(float64, preset):
         np.testing.assert_allclose(exact, (values[0] - values[1]) / 2e-6, rtol=1e-4, atol=1e-7, err_msg=str(path))
 
 
-def halved(network: FirmNetwork) -> FirmNetwork:
-    """The last firm as two halves, each with its candidates, and a candidate of its candidacies."""
-    last, halves, more = network.n_firms - 1, split_last(network), network.candidates
-    touched = (more.supplier == last) | (more.buyer == last)
-    twin = lambda ends: np.concatenate([ends, np.where(ends[touched] == last, last + 1, ends[touched])])  # noqa: E731
-    return with_candidates(
-        halves, twin(more.supplier), twin(more.buyer), np.concatenate([more.product, more.product[touched]])
-    )
-
-
 @pytest.mark.parametrize("preset", of_presets())
 def test_a_firm_in_two_halves_changes_nothing(float64, preset):
     expected, inputs = case(preset, "all")[0].records, inputs_of(NETWORK, "all")
     twice = lambda leaf: jnp.concatenate([leaf, leaf[..., -1:, :]], -2) if leaf.shape[-2] == FIRMS else leaf  # noqa: E731
     names = {name: None for name in RECORD if name != "price"}
     found = rollout(
-        laid_out(halved(NETWORK)), switches_of(preset), *jax.tree.map(twice, inputs), days=DAYS, record=names
+        laid_out(split_last(NETWORK)), switches_of(preset), *jax.tree.map(twice, inputs), days=DAYS, record=names
     )
     for name, values in found.items():
         np.testing.assert_allclose(values[:, : FIRMS - 1], expected[name][:, :-1], rtol=1e-9, atol=1e-10, err_msg=name)
