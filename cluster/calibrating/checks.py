@@ -88,5 +88,5 @@ def _values(bound: Bound, path: str) -> Float[np.ndarray, " firm"]:
         field, hit = bound.parameters[name], np.ones(n, bool)
     else:
         shock = next(of for of in bound.shocks if isinstance(of, BoundShock) and of.shock.name == owner)
-        field, hit = shock.fields[name], ever_hit(shock.places["where"], bound.members)
+        field, hit = shock.fields.get(name), ever_hit(shock.places["where"], bound.members)
     return np.zeros(0) if field is None else np.broadcast_to(field.at({})[:, 0], n)[hit]

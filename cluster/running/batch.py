@@ -207,7 +207,7 @@ class Simulator:
             course: Course = "linear" if bound.ends_at_once else bound.shock.course
             return Recovery(**self._arrays(bound.numbers(drawn)), course=course)
         shock, hit = bound.shock, {place: where.at(drawn, ids) for place, where in bound.places.items()}
-        given = {name: field.at(drawn) for name, field in bound.fields.items() if field is not None}
+        given = {name: field.at(drawn) for name, field in bound.fields.items()}
         if isinstance(shock, HouseholdShock):
             return HouseholdDamage(**self._arrays(given | {"worth": given["worth"] * _asked(shock, self.network)}))
         if isinstance(shock, DamageShock):

@@ -35,11 +35,10 @@ from shockmesh.cluster.spec.shocks import (
     TableShock,
     TariffShock,
     Where,
-    domain_of,
     place_of,
 )
 from shockmesh.cluster.spec.source import Problem, SpecError
-from shockmesh.cluster.spec.values import Field, group_names, make_field
+from shockmesh.cluster.spec.values import Field, group_names, make_field, shock_fields
 from shockmesh.cluster.spec.ways import BoundDelay, BoundRoute, bind_delays, bind_routes, empty_ways
 from shockmesh.io.inputs.names import NamesError
 from shockmesh.io.inputs.scenarios import read_factors
@@ -54,7 +53,7 @@ class BoundShock:
         RecoveryShock | FailuresShock | DamageShock | HouseholdShock | CutShock | ClosureShock | TariffShock | CostShock
     )
     places: dict[str, Selection]  # where, or origin and destination, or from and to, or none
-    fields: dict[str, Field | None]  # its numbers
+    fields: dict[str, Field]  # its numbers, those that the spec or its sweep says
     failures: int = 0  # of each firm that are drawn, where the shock is failures
     pooled: bool = False  # whether some firms are rebuilt by all who build, where the shock is damage
 
@@ -121,17 +120,11 @@ def _bind_shock(spec: Spec, shock: Shock, directory: Directory, members: Members
     network = directory.network
     if isinstance(shock, EventsShock):
         return bind_events(spec, shock, network)
-    path, swept = f"shocks.{shock.name}", spec.sweep.paths
-    fields = {
-        name: make_field(getattr(shock, name), f"{path}.{name}", None, domain_of(shock, name), spec, network)
-        if getattr(shock, name) is not None or any(given.startswith(f"{path}.{name}") for given in swept)
-        else None
-        for name in shock.NUMBERS
-    }
+    path, fields = f"shocks.{shock.name}", shock_fields(spec, shock, network)
     if isinstance(shock, TableShock):
         high, of = DOMAINS[shock.on].high, spec.horizon
         factors = read_factors(shock.file, network, of.days, high, of.start)
-        return BoundTable(shock, factors, fields["loss"])
+        return BoundTable(shock, factors, fields.get("loss"))
     places = {
         place: Selection(f"{path}.{place}", place_of(shock, place), spec.sweep.seed, directory)
         for place in shock.PLACES
@@ -275,8 +268,7 @@ def _empty(spec: Spec, bound: BoundAny, members: Members, network: FirmNetwork) 
             elif (most := selection.where.largest or 0) > (n := selection.matching(**names).sum()):
                 yield spec.problem(f"{path}.{place}.largest", most, f"only {n} firms are in this place")
     for name, field in bound.fields.items():
-        if field is not None:
-            yield from _uncovered(spec, f"{path}.{name}", field, hit, members, network)
+        yield from _uncovered(spec, f"{path}.{name}", field, hit, members, network)
     if isinstance(bound.shock, DamageShock):
         yield from _not_rebuilt(spec, bound.shock, network)
     if (
@@ -296,7 +288,7 @@ def ever_hit(selection: Selection, members: Members) -> Bool[np.ndarray, " firm"
 def _too_late(spec: Spec, bound: BoundShock, members: Members) -> Iterator[Problem]:
     """A shock of which no part begins within the run, in any member."""
     name = "rebuild_start" if isinstance(bound.shock, HouseholdShock) else "onset"
-    field, days = bound.fields[name], spec.horizon.days
+    field, days = bound.fields.get(name), spec.horizon.days
     if field is not None and (first := field.least(members.values)) >= days:
         yield spec.problem(f"shocks.{bound.shock.name}.{name}", f"{first:g}", f"must be < {days}, the run's days")
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
-from shockmesh.cluster.spec.domains import DOMAINS
 from shockmesh.cluster.spec.members import Members
 from shockmesh.cluster.spec.models import Spec
 from shockmesh.cluster.spec.problems import suggestion
 from shockmesh.cluster.spec.rules import catalogue
 from shockmesh.cluster.spec.shocks import EventsShock
 from shockmesh.cluster.spec.source import Problem
-from shockmesh.cluster.spec.values import Drawn, Field, make_field
-from shockmesh.io.inputs.events import DATES, Events, called, count_events, groups, read_events
+from shockmesh.cluster.spec.values import Drawn, Field, shock_fields
+from shockmesh.io.inputs.events import Events, called, count_events, groups, read_events
 from shockmesh.io.inputs.scenarios import SHOWN, refuse
 from shockmesh.kernels.network import FirmNetwork
 
@@ -81,18 +80,12 @@ def bind_events(spec: Spec, shock: EventsShock, network: FirmNetwork) -> BoundEv
     Raises:
         ScenarioError: it breaks a rule, or a damage is above the capital that is there.
     """
-    events, path, swept = read_events(shock.file, network), f"shocks.{shock.name}", spec.sweep.paths
+    events = read_events(shock.file, network)
     group_of, n_groups = groups(network, events.place)
     if "damage" in events.numbers:
         capital = shock.capital_days * np.bincount(group_of, network.value_added, n_groups)
         events = _as_shares(events, capital, network)
-    said = {name: getattr(shock, name) for name in DATES}
-    fields = {
-        name: make_field(value, f"{path}.{name}", None, DOMAINS[name], spec, network)
-        for name, value in said.items()
-        if value is not None or f"{path}.{name}" in swept
-    }
-    return BoundEvents(shock, events, fields, group_of, n_groups)
+    return BoundEvents(shock, events, shock_fields(spec, shock, network), group_of, n_groups)
 
 
 def _as_shares(events: Events, capital: Float[np.ndarray, " group"], network: FirmNetwork) -> Events:

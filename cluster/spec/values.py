@@ -9,6 +9,7 @@ from jaxtyping import Float
 from shockmesh.cluster.spec.domains import Domain
 from shockmesh.cluster.spec.fields import PerFirm
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.shocks import Shock, domain_of
 from shockmesh.io.inputs.names import Kind, meant
 from shockmesh.io.inputs.scenarios import ScenarioError, read_numbers
 from shockmesh.kernels.network import FirmNetwork
@@ -78,6 +79,16 @@ def make_field(
         ),
         network.n_firms,
     )
+
+
+def shock_fields(spec: Spec, shock: Shock, network: FirmNetwork) -> dict[str, Field]:
+    """The numbers of a shock that the spec or its sweep says. Raises ScenarioError: a file of one breaks a rule."""
+    paths = {name: f"shocks.{shock.name}.{name}" for name in shock.NUMBERS}
+    return {
+        name: make_field(getattr(shock, name), path, None, domain_of(shock, name), spec, network)
+        for name, path in paths.items()
+        if getattr(shock, name) is not None or any(given.startswith(path) for given in spec.sweep.paths)
+    }
 
 
 def group_names(path: str, given: Mapping[str, float], swept: tuple[str, ...]) -> list[str]:

@@ -189,11 +189,7 @@ def _act(spec: Spec, bound: Bound, of: BoundAny, network: FirmNetwork) -> Act | 
     if not isinstance(of, BoundShock) or not isinstance(of.shock, RecoveryShock) or of.shock.on != "production":
         return None
     hit = ever_hit(of.places["where"], bound.members)
-    given = {
-        name: over_members(field, np.median, bound.members, network)
-        for name, field in of.fields.items()
-        if field is not None
-    }
+    given = {name: over_members(field, np.median, bound.members, network) for name, field in of.fields.items()}
     numbers = np.stack([given["loss"], given["onset"], given.get("recovery_start", given["onset"]),
                         given.get("recovery_days", np.full(network.n_firms, np.inf)), spare])  # fmt: skip
     alike, which = np.unique(np.nan_to_num(numbers[:, hit], posinf=np.inf), axis=1, return_inverse=True)
