@@ -114,6 +114,11 @@ def ids(known: Sequence[str] | np.ndarray) -> np.ndarray:
     return text
 
 
+def positions(known: pd.Index, codes: Int[np.ndarray, " row"], labels: list[str]) -> Int[np.ndarray, " row"]:
+    """Where each entry of a column (`Sheet.codes`) is among known names; -1 where it is empty or not there."""
+    return np.append(known.get_indexer(labels), -1).astype(np.int32)[codes]
+
+
 def _as_text(values: pa.Array) -> pa.Array:
     if pa.types.is_floating(values.type):
         whole = pc.equal(pc.round(values), values)

@@ -10,7 +10,7 @@ region r is drawn for a buyer in region R with the weight
 so that distance counts as trade counts it. A pool whose product too few others sell gets fewer than K.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from shockmesh.io.inputs.columns import CANDIDATES
 from shockmesh.io.inputs.files import open_source
 from shockmesh.io.inputs.lists import read_sheet
-from shockmesh.io.inputs.sheets import Sheet, refuse
+from shockmesh.io.inputs.sheets import Sheet, positions, refuse
 from shockmesh.kernels.devices.layout import pools_of
 from shockmesh.kernels.network import FirmNetwork, NetworkError, with_candidates
 
@@ -133,7 +133,8 @@ def read_candidates(network: FirmNetwork, path: str | Path) -> FirmNetwork:
         NetworkError: a candidate breaks a rule of `with_candidates`.
     """
     sheet = read_sheet(open_source(path).one(".*", "of candidates"), CANDIDATES)
-    supplier, buyer = (_positions(sheet, end, network.firm.astype(str)) for end in ("supplier", "buyer"))
+    known = pd.Index(network.firm.astype(str))
+    supplier, buyer = (positions(known, *sheet.codes(end)) for end in ("supplier", "buyer"))
     refuse(
         [
             *sheet.complain(supplier < 0, "supplier is not a firm of the network", "supplier"),
@@ -143,15 +144,10 @@ def read_candidates(network: FirmNetwork, path: str | Path) -> FirmNetwork:
     return with_candidates(network, supplier, buyer, _products(network, sheet, supplier))
 
 
-def _positions(sheet: Sheet, column: str, names: Sequence[str] | np.ndarray) -> Int[np.ndarray, " row"]:
-    """Where each entry is among some names; -1 where it is none."""
-    codes, labels = sheet.codes(column)
-    return np.append(pd.Index(names).get_indexer(pd.Index(labels)), -1)[codes]
-
-
 def _products(network: FirmNetwork, sheet: Sheet, supplier: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
     if "product" in sheet:
-        product = _positions(sheet, "product", network.attrs.get("products", network.sectors))
+        known = pd.Index(network.attrs.get("products", network.sectors))
+        product = positions(known, *sheet.codes("product"))
         refuse(sheet.complain(product < 0, "product is none of the network's", "product"))
         return product
     least, most = np.full(network.n_firms, 2**31 - 1), np.full(network.n_firms, -1)

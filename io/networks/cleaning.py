@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from shockmesh.io.inputs.sheets import Sheet
+from shockmesh.io.inputs.sheets import Sheet, positions
 from shockmesh.io.networks.companies import MOST, Companies
 from shockmesh.io.networks.repairs import Repair, largest
 from shockmesh.kernels.network import BALANCE_TOLERANCE
@@ -53,7 +53,7 @@ class Cleaned:
 def clean(links: Sheet, firms: Companies, mend: Collection[str]) -> Cleaned:
     """Check links against their firms, and mend what is asked for."""
     known = pd.Index(firms.ids)
-    ends = {end: positions(links, end, known) for end in ("supplier", "buyer")}
+    ends = {end: positions(known, *links.codes(end)) for end in ("supplier", "buyer")}
     product, products = links.codes("product") if "product" in links else (None, list[str]())
     if product is None:
         product = np.append(firms.sector, -1).astype(np.int32)[ends["supplier"]]
@@ -219,9 +219,3 @@ def _unbalanced(firms: Companies, made: Float[np.ndarray, " firm"]) -> list[str]
 def _of_firms(told: str, firms: Companies, amounts: Float[np.ndarray, " firm"]) -> Repair:
     named = tuple(f"{firms.ids[i]} {amounts[i]:.4g}" for i in largest(amounts))
     return Repair(told, int((amounts != 0).sum()), float(amounts.sum()), named)
-
-
-def positions(links: Sheet, end: str, known: pd.Index) -> Int[np.ndarray, " row"]:
-    """Which firm each row names, -1 for none that is listed."""
-    codes, labels = links.codes(end)
-    return np.append(known.get_indexer(labels), -1).astype(np.int32)[codes]

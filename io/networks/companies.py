@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from shockmesh.io.inputs.sheets import Sheet
+from shockmesh.io.inputs.sheets import Sheet, positions
 
 FINAL_DEMAND_RULE = (
     "final demand (what each firm sells to others than firms: households, government, investment, abroad) closes a "
@@ -77,18 +77,13 @@ def companies_within(links: Sheet) -> tuple[Companies, list[str]]:
     ends = [links.codes(end) for end in ("supplier", "buyer")]
     ids = sorted({*ends[0][1], *ends[1][1]})
     known = pd.Index(ids)
-    firm = np.concatenate([_of(known, *end) for end in ends])
+    firm = np.concatenate([positions(known, *end) for end in ends])
     sector, sectors, problems = _attribute(links, firm, ids, "sector")
     region, regions = np.zeros(len(ids), np.int32), [ALONE]
     if "supplier_region" in links and "buyer_region" in links:
         region, regions, more = _attribute(links, firm, ids, "region")
         problems += more
     return Companies(links.name, ids, region, regions, sector, sectors), problems
-
-
-def _of(known: pd.Index, codes: Int[np.ndarray, " row"], labels: list[str]) -> Int[np.ndarray, " row"]:
-    """Positions of names in an index, -1 where they are empty or not in it."""
-    return np.append(known.get_indexer(labels), -1).astype(np.int32)[codes]
 
 
 def _attribute(
@@ -98,7 +93,7 @@ def _attribute(
     ends = [links.codes(f"{end}_{what}") for end in ("supplier", "buyer")]
     labels = sorted({*ends[0][1], *ends[1][1]})
     index = pd.Index(labels)
-    code = np.concatenate([_of(index, *end) for end in ends])
+    code = np.concatenate([positions(index, *end) for end in ends])
     given = (firm >= 0) & (code >= 0)
     low, high = np.full(len(ids), len(labels)), np.full(len(ids), -1)
     np.minimum.at(low, firm[given], code[given])

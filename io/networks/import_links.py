@@ -23,10 +23,10 @@ from shockmesh.io.inputs.columns import FIRMS, LINKS, Columns
 from shockmesh.io.inputs.files import File, open_source
 from shockmesh.io.inputs.frames import FRAMES
 from shockmesh.io.inputs.lists import AS_FOUND, Written, read_sheet
-from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, refuse
+from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, positions, refuse
 from shockmesh.io.inputs.workbooks import WORKBOOKS
 from shockmesh.io.networks.candidates import candidates_of
-from shockmesh.io.networks.cleaning import MENDS, Cleaned, clean, close_balance, positions
+from shockmesh.io.networks.cleaning import MENDS, Cleaned, clean, close_balance
 from shockmesh.io.networks.companies import FINAL_DEMAND_RULE, Companies, companies_of, companies_within
 from shockmesh.io.networks.graphs import GRAPHS, read_graph
 from shockmesh.io.networks.repairs import Repair, as_records
@@ -151,7 +151,9 @@ def _essential(links: Sheet, firms: Companies) -> tuple[list[list[str | int]], l
     """How essential inputs of a sector are to buyers of another, as links between firms say: [input, buyer, level]."""
     codes, labels = links.codes("essential")
     known = pd.Index(firms.ids)
-    supplier, buyer = (np.append(firms.sector, -1)[positions(links, end, known)] for end in ("supplier", "buyer"))
+    supplier, buyer = (
+        np.append(firms.sector, -1)[positions(known, *links.codes(end))] for end in ("supplier", "buyer")
+    )
     within = (supplier >= 0) & (buyer >= 0)  # a partner outside has no sector
     wrong = within & ~np.isin(np.array([*labels, ""])[codes], LEVELS)
     problems = links.complain(
