@@ -66,23 +66,22 @@ def root_key(seed: int) -> jax.Array:
 
 def member_key(seed: int, member: int | jax.Array, path: str) -> jax.Array:
     """The random key of one path in one member."""
-    return jax.random.fold_in(jax.random.fold_in(root_key(seed), member), crc32(path.encode()))
+    return _key(root_key(seed), member, crc32(path.encode()))
+
+
+def _key(root: jax.Array, member: int | jax.Array, path: int | jax.Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(root, member), path)
 
 
 def uniforms(seed: int, n: int, path: str) -> Float[np.ndarray, " member"]:
     """One number in (0, 1) for each of members 0 … n − 1, with 52 random bits."""
-
     return _uniform(_bits(root_key(seed), np.uint32(crc32(path.encode())), np.arange(n, dtype=np.uint32)))
 
 
 @jax.jit
-def _bits(key: jax.Array, path: jax.Array, members: jax.Array) -> jax.Array:
+def _bits(root: jax.Array, path: jax.Array, members: jax.Array) -> jax.Array:
     """Two words of 32 bits of each member, by `member_key`: one program for all paths."""
-
-    def bits(member: jax.Array) -> jax.Array:
-        return jax.random.bits(jax.random.fold_in(jax.random.fold_in(key, member), path), (2,), jnp.uint32)
-
-    return jax.vmap(bits)(members)
+    return jax.vmap(lambda member: jax.random.bits(_key(root, member, path), (2,), jnp.uint32))(members)
 
 
 def arrivals(
