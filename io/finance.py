@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from shockmesh.io.inputs.csv_text import read_csv_text
 from shockmesh.io.reports.losses import split_rate, status_of
 from shockmesh.io.results import FAILED
-from shockmesh.io.risk import LEVELS, events_risk, frequency_of, members_risk
+from shockmesh.io.risk import LEVELS, events_risk, frequency_of, members_risk, tail, year_tail
 from shockmesh.kernels.rollout import quantity
 
 SHOWN = 5
@@ -148,19 +148,16 @@ def _told(
 ) -> Finance:  # fmt: skip
     frequency = frequency_of(ds)
     often = None if frequency is None else frequency[sound]
-
-    def risk(losses: np.ndarray) -> dict[str, Any]:
-        return members_risk(losses, levels) if often is None else events_risk(losses, often, levels, ())
-
     top, total = max(levels), lost.sum(axis=1)
-    each = [risk(of) for of in lost.T]
-    chance = np.full(len(lost), 1 / len(lost)) if often is None else often
+    risk = members_risk(total, levels) if often is None else events_risk(total, often, levels, ())
+    chance, tail_of = (np.full(len(lost), 1 / len(lost)), tail) if often is None else (often, year_tail)
+    var, es = np.array([tail_of(of, chance, [top]) for of in lost.T])[..., 0].T
     banks = {
         "bank": books.banks,
         "exposure": books.loans.sum(axis=0),
-        "expected_loss": [of["mean"].value for of in each],
-        f"var_{top:g}": [of["var"][top].value for of in each],
-        f"es_{top:g}": [of["es"][top].value for of in each],
+        "expected_loss": [of.mean() if often is None else often @ of for of in lost.T],
+        f"var_{top:g}": var,
+        f"es_{top:g}": es,
     }
     members = {"member": ds["member"].values[sound], "exits": exits, "loss": total}
     if books.equity is not None:
@@ -171,7 +168,7 @@ def _told(
     with np.errstate(invalid="ignore"):
         firms = {"firm": ds["firm"].values, "exits": days[0] / len(lost), "mean_day": days[1] / days[0]}
     left_out = int(ds.sizes["member"] - len(sound))
-    return Finance(unit, left_out, risk(total), pd.DataFrame(banks), pd.DataFrame(firms), pd.DataFrame(members))
+    return Finance(unit, left_out, risk, pd.DataFrame(banks), pd.DataFrame(firms), pd.DataFrame(members))
 
 
 def read_books(firm: np.ndarray, firms: str, loans: str, banks: str | None = None) -> Books:

@@ -162,7 +162,7 @@ def events_risk(
     curve = pd.DataFrame({"loss": ranked[last], "frequency": reached[last], "error": error[last]})
     expected = float(frequency @ losses)
     spread = float(np.sqrt(((frequency * losses) ** 2).sum()))
-    tails = _tails(lambda weights: tail(*year_law(losses, weights), levels), frequency, drawn, levels)
+    tails = _tails(lambda weights: year_tail(losses, weights, levels), frequency, drawn, levels)
     return {
         "frequency": float(frequency.sum()),
         "mean": _within(expected, spread),
@@ -205,6 +205,13 @@ def tail(
     at = np.minimum(np.searchsorted(reached, beyond * (1 - 1e-12)), len(ranked) - 1)
     before = np.concatenate([[0.0], reached])[at]
     return np.stack([ranked[at], (lost[at] + (beyond - before) * ranked[at]) / beyond])
+
+
+def year_tail(
+    losses: Float[np.ndarray, " event"], frequency: Float[np.ndarray, " event"], levels: Sequence[float]
+) -> Float[np.ndarray, "2 level"]:
+    """VaR and ES at each level of a year's loss, of events that happen so often a year."""
+    return tail(*year_law(losses, frequency), levels)
 
 
 def year_law(
