@@ -5,7 +5,7 @@ bound. A spec that was resolved has codes only, but for what a sweep moves as on
 stays the same when it is resolved again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import BaseModel
 from shockmesh.cluster.spec.events import counted
 from shockmesh.cluster.spec.models import Spec
-from shockmesh.cluster.spec.selection import Directory, Selection, own_names
+from shockmesh.cluster.spec.selection import Directory, Selection
 from shockmesh.cluster.spec.shocks import Where
 from shockmesh.cluster.spec.source import KeyPath, Problem, SpecError
-from shockmesh.io.inputs.names import Kind, NamesError, group_of, meant
+from shockmesh.io.inputs.names import Kind, NamesError, group_of
 from shockmesh.io.networks.industries import load_economy
 from shockmesh.kernels.network import FirmNetwork
 
@@ -30,8 +30,6 @@ KINDS: dict[str, Kind] = {  # fields that name regions or sectors, in a list or 
     "builders": "sector",
     "energy": "sector",
 }
-
-
 SHOWN = 10  # firms
 
 
@@ -49,15 +47,13 @@ class _Found:
     """What is gathered on the way."""
 
     spec: Spec
-    codes: dict[Kind, tuple[str, ...]]
-    own: Mapping[str, str]  # names of sectors that the economy brings
     directory: Directory
     problems: list[Problem] = field(default_factory=list[Problem])
     remarks: dict[str, None] = field(default_factory=dict[str, None])
 
     def meant(self, kind: Kind, word: str, path: KeyPath) -> list[str]:
         try:
-            found = meant(kind, word, self.codes[kind], self.own)
+            found = self.directory.meant(kind, word)
         except NamesError as error:
             self.problems.append(self.spec.problem(path, word, str(error)))
             return [word]
@@ -77,7 +73,7 @@ def on_economy(spec: Spec) -> OnEconomy:
     """
     spec = counted(spec)
     network = load_economy(spec.economy, spec.year)
-    found = _Found(spec, {"region": network.regions, "sector": network.sectors}, own_names(network), Directory(network))
+    found = _Found(spec, Directory(network))
     resolved: Spec = _resolved(found, spec, ())
     if found.problems:
         raise SpecError(found.problems)
@@ -148,7 +144,8 @@ def _keys(found: _Found, kind: Kind, numbers: dict[str, Any], path: KeyPath) -> 
     """
     place = f"{found.spec._source.label(path)}."
     swept = [of.removeprefix(place) for of in found.spec.sweep.paths if of.startswith(place)]
-    own = {code: number for code, number in numbers.items() if code in found.codes[kind] or code in swept}
+    kept = {*swept, *found.directory.codes(kind)}
+    own = {word: number for word, number in numbers.items() if word in kept}
     others: dict[str, Any] = {}
     for word, code in _of_words(found, kind, [word for word in numbers if word not in own], path):
         if path[-1] == "builders" and code in others | own:

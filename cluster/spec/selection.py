@@ -20,6 +20,7 @@ from shockmesh.kernels.esri import esri
 from shockmesh.kernels.network import FirmNetwork
 
 SHOWN = 5  # firms
+KINDS: dict[str, Kind] = {"region": "region", "sector": "sector"}  # of names that may be words; firms have ids alone
 BATCH = 32  # failures at a time, where firms are ranked by ESRI
 
 
@@ -49,22 +50,27 @@ class Directory:
         """The codes that a name means: its own, or those of a plain name or a group; none if it is not known.
 
         Raises:
-            NamesError: it may mean several, or is a group that a sector only partly belongs to.
+            NamesError: as `meant`.
         """
         codes = self.codes(key)
         if name in codes:
             return [codes[name]]
-        kinds: dict[str, Kind] = {"region": "region", "sector": "sector"}
-        found = meant(kinds[key], name, [*codes], own_names(self.network)) if key in kinds else []
-        return [codes[code] for code in found]
+        return [codes[code] for code in self.meant(KINDS[key], name)] if key in KINDS else []
+
+    def meant(self, kind: Kind, word: str) -> list[str]:
+        """The regions or sectors that a word means, by code, as `find`.
+
+        Raises:
+            NamesError: it may mean several, or is a group that a sector only partly belongs to.
+        """
+        return meant(kind, word, [*self.codes(kind)], own_names(self.network))
 
     def words(self, key: str) -> list[str]:
         """What else than a code may name regions or sectors: their plain names, and groups of them."""
-        kinds: dict[str, Kind] = {"region": "region", "sector": "sector"}
-        if key not in kinds:
+        if key not in KINDS:
             return []
-        plain = named_codes(kinds[key], [*self.codes(key)], own_names(self.network))
-        groups = groups_of(kinds[key]) if plain else {}
+        plain = named_codes(KINDS[key], [*self.codes(key)], own_names(self.network))
+        groups = groups_of(KINDS[key]) if plain else {}
         return [*(of.name for of in plain.values()), *groups, *(of.name for of in groups.values())]
 
     def labels(self, key: str) -> Int[np.ndarray, " firm"]:
