@@ -20,12 +20,11 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Bool, Float
 from shockmesh.io.inputs.csv_text import read_csv_text
+from shockmesh.io.inputs.scenarios import require
 from shockmesh.io.reports.losses import split_rate, status_of
 from shockmesh.io.results import FAILED
 from shockmesh.io.risk import LEVELS, events_risk, frequency_of, members_risk, tail, year_tail
 from shockmesh.kernels.rollout import quantity
-
-SHOWN = 5
 
 
 class FinanceError(ValueError):
@@ -211,23 +210,19 @@ def _read(path: str, needed: tuple[str, ...], more: tuple[str, ...] = ()) -> pd.
 
 def _codes(path: str, table: pd.DataFrame, key: str, known: Sequence[str]) -> np.ndarray:
     codes = pd.Index(known).get_indexer(pd.Index(table[key]))
-    _refuse(path, table, key, codes < 0, f"a {key} that is known")
+    _require(path, table, key, codes >= 0, f"a {key} that is known")
     return codes
 
 
 def _amounts(path: str, table: pd.DataFrame, name: str) -> Float[np.ndarray, " row"]:
     values = np.asarray(pd.to_numeric(table[name], errors="coerce"), float)
-    _refuse(path, table, name, ~((values >= 0) & (values < np.inf)), "a number ≥ 0")
+    _require(path, table, name, (values >= 0) & (values < np.inf), "a number ≥ 0")
     return values
 
 
 def _once(path: str, table: pd.DataFrame, keys: list[str]) -> None:
-    _refuse(path, table, keys[-1], np.asarray(table.duplicated(keys)), f"in one row for each {' and '.join(keys)}")
+    _require(path, table, keys[-1], ~np.asarray(table.duplicated(keys)), f"in one row for each {' and '.join(keys)}")
 
 
-def _refuse(path: str, table: pd.DataFrame, name: str, bad: np.ndarray, rule: str) -> None:
-    at = np.flatnonzero(bad)
-    if len(at):
-        told = ", ".join(f"row {table.index[i]}: {table[name].iloc[i]}" for i in at[:SHOWN])
-        more = f" and {len(at) - SHOWN} more" if len(at) > SHOWN else ""
-        raise FinanceError(f"{path}: {name}: {told}{more}: must be {rule}")
+def _require(path: str, table: pd.DataFrame, name: str, ok: np.ndarray, rule: str) -> None:
+    require(path, name, table.index.to_numpy(), table[name].to_numpy(), ok, rule, FinanceError)

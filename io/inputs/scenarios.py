@@ -257,14 +257,19 @@ def _days(path: str, times: np.ndarray, start: date | None) -> np.ndarray:
     return times / np.timedelta64(1, "D") if times.dtype.kind == "m" else times
 
 
-def require(path: str, column: str, line: np.ndarray, given: Any, ok: np.ndarray, rule: str) -> None:
+def require(
+    path: str, column: str, line: np.ndarray, given: Any, ok: np.ndarray, rule: str,
+    error: type[ValueError] = ScenarioError,
+) -> None:  # fmt: skip
     """Refuse a column of which some rows break a rule."""
     bad = np.flatnonzero(~ok)
-    refuse(path, column, [f"row {line[i]}: {given[i]}" for i in bad[:SHOWN]], len(bad), rule)
+    refuse(path, column, [f"row {line[i]}: {given[i]}" for i in bad[:SHOWN]], len(bad), rule, error)
 
 
-def refuse(path: str, column: str, told: list[str], count: int, rule: str) -> None:
+def refuse(
+    path: str, column: str, told: list[str], count: int, rule: str, error: type[ValueError] = ScenarioError
+) -> None:
     """Refuse a column if the count of what breaks a rule is not 0; `told` are the first `SHOWN`."""
     if count:
         more = f" and {count - SHOWN} more" if count > SHOWN else ""
-        raise ScenarioError(f"{path}: {column}: {', '.join(told)}{more}: must be {rule}")
+        raise error(f"{path}: {column}: {', '.join(told)}{more}: must be {rule}")
