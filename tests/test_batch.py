@@ -385,28 +385,6 @@ def test_a_table_shock_is_its_table(toy: FirmNetwork, make: MakeSpec, tmp_path: 
         np.testing.assert_array_equal(found["final_consumption"], expected["final_consumption"])
 
 
-@pytest.mark.parametrize("on", ["production", "final_demand"])
-def test_a_table_may_say_how_much_of_a_loss_is_felt(toy: FirmNetwork, make: MakeSpec, tmp_path: Path, on: str):
-    (tmp_path / "t.csv").write_text(TABLES["long"])
-    loss = {"default": 0.5, "by_region": {REGIONS[0]: 0.2}, "by_sector": {}}
-    shocks = [{"name": "storm", "kind": "table", "file": "t.csv", "on": on, "loss": loss}]
-    simulator = Simulator(make(shocks=shocks, record=FIRM), toy)
-    (felt,) = getattr(simulator.inputs(range(1))[1], "productivity" if on == "production" else on)
-    share = np.where(toy.region == 0, 0.2, 0.5)
-    np.testing.assert_allclose(felt.path[..., 0], 1 - share * (1 - expected_factors()))
-
-
-def test_the_loss_of_a_table_can_be_swept(toy: FirmNetwork, make: MakeSpec, tmp_path: Path):
-    (tmp_path / "t.csv").write_text(TABLES["long"])
-    shocks = [{"name": "storm", "kind": "table", "file": "t.csv", "loss": 1.0}]
-    sweep = {"list": [{"shocks.storm.loss": loss} for loss in (0.0, 0.3, 1.0)]}
-    simulator = Simulator(make(shocks=shocks, sweep=sweep, record=FIRM), toy)
-    (felt,) = simulator.inputs(range(3))[1].productivity
-    assert isinstance(felt, Table)
-    for k, loss in enumerate((0.0, 0.3, 1.0)):
-        np.testing.assert_allclose(felt.path[..., k], 1 - loss * (1 - expected_factors()))
-
-
 def test_numbers_from_a_file_are_over_the_default(toy: FirmNetwork, make: MakeSpec, tmp_path: Path):
     (tmp_path / "n.csv").write_text("firm,days\nf3,4\nf1,2.5\n")
     simulator = Simulator(make(model={"inventory_days": {"default": 7, "file": "n.csv"}}), toy)

@@ -1,4 +1,5 @@
-"""Files that a spec names: factors by day, numbers of firms, criticality of inputs; and what is wrong with them."""
+"""Files that a spec names: factors by day, and how much of them is felt, numbers of firms, criticality of inputs; and
+what is wrong with them."""
 
 import json
 from pathlib import Path
@@ -6,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from shockmesh.cluster.running.batch import Simulator
 from shockmesh.io.inputs.scenarios import ScenarioError, read_criticality, read_factors, read_numbers
+from shockmesh.kernels.mechanisms.courses import Table
 from shockmesh.kernels.network import FirmNetwork
-from toy import DAYS, TABLES, expected_factors
+from toy import DAYS, REGIONS, TABLES, MakeSpec, expected_factors
 
 
 @pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
@@ -106,3 +109,25 @@ def test_a_criticality_that_breaks_a_rule_is_named(toy: FirmNetwork, tmp_path: P
     with pytest.raises(ScenarioError) as caught:
         read_criticality(str(tmp_path / "ihs.csv"), toy)
     assert str(caught.value) == f"{tmp_path}/ihs.csv: {says}"
+
+
+@pytest.mark.parametrize("on", ["production", "final_demand"])
+def test_a_table_may_say_how_much_of_a_loss_is_felt(toy: FirmNetwork, make: MakeSpec, tmp_path: Path, on: str):
+    (tmp_path / "t.csv").write_text(TABLES["long"])
+    loss = {"default": 0.5, "by_region": {REGIONS[0]: 0.2}, "by_sector": {}}
+    shocks = [{"name": "storm", "kind": "table", "file": "t.csv", "on": on, "loss": loss}]
+    simulator = Simulator(make(shocks=shocks), toy)
+    (felt,) = getattr(simulator.inputs(range(1))[1], "productivity" if on == "production" else on)
+    share = np.where(toy.region == 0, 0.2, 0.5)
+    np.testing.assert_allclose(felt.path[..., 0], 1 - share * (1 - expected_factors()))
+
+
+def test_the_loss_of_a_table_can_be_swept(toy: FirmNetwork, make: MakeSpec, tmp_path: Path):
+    (tmp_path / "t.csv").write_text(TABLES["long"])
+    shocks = [{"name": "storm", "kind": "table", "file": "t.csv", "loss": 1.0}]
+    sweep = {"list": [{"shocks.storm.loss": loss} for loss in (0.0, 0.3, 1.0)]}
+    simulator = Simulator(make(shocks=shocks, sweep=sweep), toy)
+    (felt,) = simulator.inputs(range(3))[1].productivity
+    assert isinstance(felt, Table)
+    for k, loss in enumerate((0.0, 0.3, 1.0)):
+        np.testing.assert_allclose(felt.path[..., k], 1 - loss * (1 - expected_factors()))
