@@ -129,20 +129,19 @@ def thin(economy: Economy, budget: int, *, exact: bool = False) -> Economy:
     kept |= _is_largest(cells.supplier, cells.value, economy.n) | _is_largest(cells.buyer, cells.value, economy.n)
     sales, inputs = cells.sales(economy.n), cells.inputs(economy.n)
     fitted = rebalance(cells.take(kept), sales, inputs)
-    while exact and (more := _unmet(cells, fitted) & ~kept).any():
+    while exact and (more := _unmet(cells, sales, inputs, fitted) & ~kept).any():
         kept |= more
         fitted = rebalance(cells.take(kept), sales, inputs)
     final = np.maximum(economy.output - fitted.sales(economy.n), 0)
     return Economy(fitted, final, economy.output, economy.regions, economy.sectors, economy.repairs)
 
 
-def _unmet(cells: Cells, fitted: Cells) -> np.ndarray:
+def _unmet(cells: Cells, sales: np.ndarray, inputs: np.ndarray, fitted: Cells) -> np.ndarray:
     """Cells that are no small part of an industry's sales or inputs which the fitted cells do not meet."""
-    n = int(max(cells.supplier.max(), cells.buyer.max())) + 1
-    found = np.zeros(len(cells.value), bool)
-    for of, side in ((Cells.sales, cells.supplier), (Cells.inputs, cells.buyer)):
-        whole = of(cells, n)
-        short = np.abs(of(fitted, n) - whole) > UNMET * whole
+    n, found = len(sales), np.zeros(len(cells.value), bool)
+    sides = (cells.supplier, sales, fitted.sales(n)), (cells.buyer, inputs, fitted.inputs(n))
+    for side, whole, met in sides:
+        short = np.abs(met - whole) > UNMET * whole
         found |= short[side] & (cells.value > SMALL_PART * whole[side])
     return found
 

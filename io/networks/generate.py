@@ -14,8 +14,7 @@ from jaxtyping import Float
 from shockmesh.io.networks.candidates import draw_candidates
 from shockmesh.io.networks.cells import Cells, Economy, GenerateError, clean, read_economy, thin
 from shockmesh.io.networks.firms import Firms, draw_firms
-from shockmesh.io.networks.links import draw_links
-from shockmesh.io.networks.parcels import Links
+from shockmesh.io.networks.links import Links, draw_links
 from shockmesh.io.networks.parcels import draw_links as lay_links
 from shockmesh.io.networks.repairs import as_records
 from shockmesh.io.networks.walnut import draw_sized, kept_cells, trade_of

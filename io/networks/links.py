@@ -17,11 +17,12 @@ from jaxtyping import Float, Int
 from shockmesh.io.networks.cells import Cells
 from shockmesh.io.networks.firms import Firms, fill_level
 
-DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3)
+DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3): Watanabe et al. (2014)
 SLIVER = 1e-6  # an overlap below this share of both its items is rounding: their ends coincide
 MIXING = 1.0  # noise of the logarithm of size, by which firms of a cell are ordered: large sellers meet small buyers
 FITNESS = 0.3  # standard deviation of the logarithm of a firm's attractiveness beside its size
 
+Links = tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]
 Slots = tuple[Int[np.ndarray, " slot"], Int[np.ndarray, " slot"], Float[np.ndarray, " slot"]]  # cell, firm, amount
 
 
@@ -52,7 +53,7 @@ def overlay(
 def draw_links(
     cells: Cells, firms: Firms, sales: Float[np.ndarray, " firm"], inputs: Float[np.ndarray, " firm"],
     pieces: int, rng: np.random.Generator,
-) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]:  # fmt: skip
+) -> Links:  # fmt: skip
     """Links (supplier, buyer, amount) whose cell totals are the cells', and whose firm totals are `sales`, `inputs`.
 
     `pieces`: how many pieces the purchases of all firms are cut into, and their sales.
@@ -68,7 +69,7 @@ def draw_links(
     a, b, share = overlay(sellers[0], sellers[2], buyers[0], buyers[2])
     across = sellers[1][a], buyers[1][b], share * rest.value[sellers[0][a]]
     supplier, buyer, amount = (np.concatenate([one, two]) for one, two in zip(within, across, strict=True))
-    return _exact(*_merge(supplier, buyer, amount, len(sales)), cells, firms)
+    return _exact(*merged(supplier, buyer, amount, buyer.astype(np.int64) * len(sales) + supplier), cells, firms)
 
 
 def _ranks(group: np.ndarray) -> np.ndarray:
@@ -115,14 +116,14 @@ def _piece_numbers(size: np.ndarray, pieces: int, rng: np.random.Generator) -> n
 def circle(
     cells: Cells, industry: Int[np.ndarray, " firm"], chosen: Int[np.ndarray, " chosen"],
     size: Float[np.ndarray, " chosen"], unit: int = 0,
-) -> tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]:  # fmt: skip
+) -> Links:  # fmt: skip
     """Links within industries: a firm's share of a diagonal cell, at most half, meets that of the firms opposite.
 
     Among the `chosen` firms, in proportion to `size`, the largest of an industry first.
     """
     group = industry[chosen]
     share = _halved(size, group)
-    start = _starts(share, group)
+    start = starts(share, group)
     low = np.where(start >= 0.5, start - 0.5, start + 0.5)  # half a turn on
     over = np.maximum(low + share - 1, 0)  # what goes on at the beginning of the line
     item = np.tile(np.arange(len(group)), 2)
@@ -146,27 +147,23 @@ def _halved(size: np.ndarray, group: np.ndarray) -> np.ndarray:
     return np.where(first, np.minimum(share, 0.5), share * scale)
 
 
-def _starts(share: np.ndarray, group: np.ndarray) -> np.ndarray:
+def starts(share: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Where each item begins on the line of its group; groups ascend."""
     before = np.cumsum(share) - share
     first = np.flatnonzero(np.diff(group, prepend=-1))
     return before - np.repeat(before[first], np.diff(first, append=len(group)))
 
 
-def _merge(
-    supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One link per supplier and buyer, by buyer."""
-    key = buyer.astype(np.int64) * n + supplier
+def merged(supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, key: Int[np.ndarray, " link"]) -> Links:
+    """One link for each key, in their order; each pair of firms has its own."""
     order = np.argsort(key, kind="stable")
-    key = key[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
+    first = np.flatnonzero(np.diff(key[order], prepend=-1))
     amount = np.add.reduceat(amount[order], first) if len(first) else amount
-    return (key[first] % n).astype(np.int32), (key[first] // n).astype(np.int32), amount
+    kept = order[first]
+    return supplier[kept].astype(np.int32), buyer[kept].astype(np.int32), amount
 
 
-def _exact(
-    supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, cells: Cells, firms: Firms
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _exact(supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, cells: Cells, firms: Firms) -> Links:
     """Scale the links of each cell to its value, which undoes the rounding of cuts in integers."""
     n = int(firms.industry.max(initial=0)) + 1
     key = cells.supplier.astype(np.int64) * n + cells.buyer

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from shockmesh.io.networks.cells import Cells
 from shockmesh.io.networks.firms import Firms, fill_level
-from shockmesh.io.networks.links import circle, overlay
-from shockmesh.io.networks.walnut import DEGREE_EXPONENT, Trade, uniform
+from shockmesh.io.networks.links import DEGREE_EXPONENT, Links, circle, merged, overlay, starts
+from shockmesh.io.networks.walnut import Trade, uniform
 
 LEAD = 20.0  # how surely the industry with more partners leads: odds are the ratio of partners to this power
 MIXING = 1.0  # noise of the logarithm of a parcel's value, by which parcels lie along a line
@@ -31,8 +31,6 @@ TRUNK, TRUNK_BEHIND = 0.75, 0.3  # its share of the cell's value; how far inside
 WITHIN = 0.5  # firms that deal within their industry, per parcel of its cell
 CHUNK = 2**21  # parcels in a chunk, or one industry's
 LINE, PARCEL = 2**46, 2**36  # into how many units a line, and a parcel, are cut: chunks × units < 2⁶³
-
-Links = tuple[Int[np.ndarray, " link"], Int[np.ndarray, " link"], Float[np.ndarray, " link"]]
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,8 @@ def draw_links(
         some, at = np.unique(cell, return_inverse=True)
         amount = amount * (cells.value[some] / np.bincount(at, amount))[at]
         carried[some] = np.bincount(at, amount)
-        made.append(_merged(supplier, buyer, amount, firms.industry % sectors, sectors))
+        key = (buyer.astype(np.int64) * sectors + firms.industry[supplier] % sectors) * len(firms.industry) + supplier
+        made.append(merged(supplier, buyer, amount, key))
     supplier, buyer, amount = (np.concatenate(parts) for parts in zip(*made, strict=True))
     return (supplier, buyer, amount), carried
 
@@ -131,8 +130,7 @@ def _own_links(cells: Cells, firms: Firms, trade: Trade, least: Int[np.ndarray, 
     value[cells.supplier], number[cells.supplier] = cells.value, least
     size = np.minimum(trade.sales, trade.inputs)
     first = np.searchsorted(firms.industry, np.arange(n))[firms.industry]
-    before = np.cumsum(size) - size
-    before, rank = before - before[first], np.arange(len(size)) - first
+    before, rank = starts(size, firms.industry), np.arange(len(size)) - first
     needed = np.maximum(value[firms.industry] / 2 + size[first], value[firms.industry]) * (1 + 1e-9)
     taken = (size > 0) & (value[firms.industry] > 0) & ((rank < number[firms.industry]) | (before < needed))
     chosen = np.flatnonzero(taken)
@@ -221,13 +219,3 @@ def _positions(group: np.ndarray, run: np.ndarray) -> np.ndarray:
     runs, groups = np.bincount(run), np.bincount(group)
     rank = np.arange(len(run)) - (np.cumsum(runs) - runs)[run]
     return (np.cumsum(groups) - groups)[group] + rank
-
-
-def _merged(supplier: np.ndarray, buyer: np.ndarray, amount: np.ndarray, sector: np.ndarray, sectors: int) -> Links:
-    """One link per buyer and supplier, sorted by buyer, sector of the supplier, and supplier."""
-    key = (buyer.astype(np.int64) * sectors + sector[supplier]) * len(sector) + supplier
-    order = np.argsort(key, kind="stable")
-    first = np.flatnonzero(np.diff(key[order], prepend=-1))
-    amount = np.add.reduceat(amount[order], first) if len(first) else amount
-    kept = order[first]
-    return supplier[kept].astype(np.int32), buyer[kept].astype(np.int32), amount

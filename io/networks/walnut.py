@@ -17,16 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from shockmesh.io.networks.cells import Economy, thin
+from shockmesh.io.networks.cells import MAX_INPUT_SHARE, Economy, thin
 from shockmesh.io.networks.facts import tail_exponent
 from shockmesh.io.networks.firms import Firms, allot, cap, fewest_firms, largest_share
+from shockmesh.io.networks.links import DEGREE_EXPONENT
 
 SIZE_TAIL = 1.04  # of all firms: Axtell (2001) found 1.06
 LARGEST = 0.65  # of an industry's output, at most, that one firm of three or more makes
 PARTNERS_EXPONENT = 1.3  # numbers of firms ∝ partners^1.3, which is output^0.97 in the world table of 2014
 NO_SUPPLIERS, NO_CUSTOMERS = 0.4, 0.6  # of the smallest firms
 SMALL = 1.1  # times the median of size^(1/1.3): up to there firms are likely to lack one side
-DEGREE_EXPONENT = 1 / 1.3  # degree ∝ sales^(1/1.3): Watanabe et al. (2014)
 CARRIED = 0.981  # of the value of all flows, at least, is given links, if they suffice for so many cells
 CELL_SHARE, CELLS_AT_MOST = 0.1, 0.92  # of the links: as many cells at least; and at most, where they do not suffice
 
@@ -93,7 +93,8 @@ def trade_of(economy: Economy, firms: Firms, seed: int) -> Trade:
     sales, inputs = economy.cells.sales(economy.n), economy.cells.inputs(economy.n)
     room = _spare(economy, firms)
     no_customers = _within(one < NO_CUSTOMERS * likely, firms, np.minimum(economy.final_demand, room) / 2)
-    no_suppliers = _within(one > 1 - NO_SUPPLIERS * likely, firms, np.minimum(economy.output - inputs / 0.98, room) / 2)
+    spare = economy.output - inputs / MAX_INPUT_SHARE
+    no_suppliers = _within(one > 1 - NO_SUPPLIERS * likely, firms, np.minimum(spare, room) / 2)
     return Trade(_shared(sales, firms, no_customers), _shared(inputs, firms, no_suppliers))
 
 
