@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import pandas as pd
 import xarray as xr
-from shockmesh.cluster.calibrating.run import CalibrationSummary
 from shockmesh.cluster.python.code import as_yaml
 from shockmesh.cluster.python.economy import Economy, scratch
 from shockmesh.cluster.python.objects import plain
@@ -103,10 +102,9 @@ def run(
         SpecError, PlanError, NetworkStoreError, ScenarioError, ResultsError: before anything is computed.
         StudyError: a calibration, or a run that did not end; one in a folder goes on by `shockmesh resume`.
     """
-    file, folder = _file(what), scratch("run") / "run" if out is None else Path(out)
-    if load_spec(file).infer is not None:
+    if _fits(what):
         raise StudyError("run: a calibration; call calibrate")
-    _ended(running.run(file, folder, address=address, quiet=not _watched(progress)))
+    folder = _ran(what, out, address, progress)
     if out is not None:
         return open_run(folder)
     with open_run(folder) as opened:
@@ -127,11 +125,9 @@ def calibrate(
     Raises:
         As `run`; StudyError: a spec without `infer`.
     """
-    file, folder = _file(what), scratch("fit") / "run" if out is None else Path(out)
-    if load_spec(file).infer is None:
+    if not _fits(what):
         raise StudyError("calibrate: a spec without infer; call run")
-    _ended(running.run(file, folder, address=address, quiet=not _watched(progress)))
-    tree = open_posterior(folder)
+    tree = open_posterior(_ran(what, out, address, progress))
     return tree if out is not None else tree.load()
 
 
@@ -238,14 +234,19 @@ def _file(what: AnySpec) -> str | Path:
     return file
 
 
-def _ended(summary: running.RunSummary | CalibrationSummary) -> None:
-    """Refuse a run that was interrupted or stopped."""
+def _fits(what: AnySpec) -> bool:
+    """Whether a spec is a calibration."""
+    return (what if isinstance(what, Spec) else load_spec(what)).infer is not None
+
+
+def _ran(what: AnySpec, out: str | Path | None, address: str | None, progress: bool | None) -> Path:
+    """The folder of a run that ended, one that was interrupted or stopped being refused."""
+    folder = scratch("run") / "run" if out is None else Path(out)
+    watched = (sys.stderr.isatty() or "ipykernel" in sys.modules) if progress is None else progress
+    summary = running.run(_file(what), folder, address=address, quiet=not watched)
     if not summary.complete:
         raise StudyError(summary.text())
-
-
-def _watched(progress: bool | None) -> bool:
-    return (sys.stderr.isatty() or "ipykernel" in sys.modules) if progress is None else progress
+    return folder
 
 
 def _opened(of: AnyRun) -> xr.Dataset:
