@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from shockmesh.io.results import open_run
+from shockmesh.io.results import open_run, recordings
 from shockmesh.io.stores.places import Place
 
 type Every = Literal["day", "week", "month", "quarter", "year"]
@@ -45,7 +45,7 @@ def export_run(path: str | Place, file: str | Path, variables: tuple[str, ...] =
     if target.exists():
         raise ExportError(f"{file}: exists already; name another file")
     with open_run(path) as ds:
-        recorded = [str(name) for name in ds.data_vars if f"{name}_baseline" in ds]
+        recorded = recordings(ds)
         unknown = [name for name in variables if name not in recorded]
         if unknown:
             raise ExportError(f"{path}: variable: {', '.join(unknown)}: not recorded; there are {', '.join(recorded)}")

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from shockmesh.io.inputs.csv_text import read_csv_text
 from shockmesh.io.inputs.scenarios import require
 from shockmesh.io.reports.losses import split_rate, status_of
-from shockmesh.io.results import FAILED
+from shockmesh.io.results import FAILED, drawn_by_member, recordings
 from shockmesh.io.risk import LEVELS, events_risk, frequency_of, members_risk, tail, year_tail
 from shockmesh.kernels.rollout import quantity
 
@@ -121,8 +121,8 @@ def by_firm(ds: xr.Dataset) -> str:
     Raises:
         FinanceError: it was not.
     """
-    names = [str(name) for name in ds.data_vars if quantity(str(name)) == "value_added" and "firm" in ds[name].dims]
-    found = next((name for name in names if f"{name}_baseline" in ds), None)
+    names = (name for name in recordings(ds) if quantity(name) == "value_added" and "firm" in ds[name].dims)
+    found = next(names, None)
     if found is None:
         raise FinanceError("record: value_added of every firm is needed: `record: {value_added: [firm]}`")
     return found
@@ -137,8 +137,8 @@ def _rate(ds: xr.Dataset, name: str) -> tuple[str, float]:
 
 def _failed_first(ds: xr.Dataset) -> np.ndarray | None:
     """The firm that a sweep lets fail in each member; None where it does not name one."""
-    found = [str(name) for name in ds.coords if str(name).endswith(".where.firm") and ds[name].dims == ("member",)]
-    return ds[found[0]].values.astype(str) if found else None
+    found = [of for path, of in drawn_by_member(ds).items() if path.endswith(".where.firm")]
+    return found[0].values.astype(str) if found else None
 
 
 def _told(

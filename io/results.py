@@ -239,6 +239,16 @@ def _opened(engine: Engine) -> xr.Dataset:
     return ds if seen.all() else ds.isel(member=seen)
 
 
+def recordings(ds: xr.Dataset) -> list[str]:
+    """The names of what an open run recorded, each of which has its `<name>_baseline`."""
+    return [str(name) for name in ds.data_vars if f"{name}_baseline" in ds]
+
+
+def drawn_by_member(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """What an open run says that each member drew: dotted path → value of each, not yet read."""
+    return {str(name): of for name, of in ds.coords.items() if of.dims == ("member",) and "." in str(name)}
+
+
 def texts_as_objects(ds: xr.Dataset) -> xr.Dataset:
     """Turn texts into Python strings; netCDF, pandas and Excel do not know the type that a store gives them."""
     return ds.assign({str(name): of.astype(object) for name, of in ds.variables.items() if of.dtype.kind == "T"})

@@ -27,7 +27,7 @@ import xarray as xr
 from jaxtyping import Float
 from scipy.special import ndtr
 from shockmesh.io.reports.losses import recorded, split_rate, status_of
-from shockmesh.io.results import FAILED
+from shockmesh.io.results import FAILED, drawn_by_member
 from shockmesh.kernels.rollout import quantity
 
 LEVELS = (0.95, 0.99)
@@ -108,8 +108,8 @@ def member_losses(ds: xr.Dataset, name: str, by: Sequence[str] = ()) -> xr.DataA
 
 def frequency_of(ds: xr.Dataset) -> Float[np.ndarray, " member"] | None:
     """How often a year each member's event happens; None where members are no events, or have no frequency."""
-    found = [str(name) for name in ds.coords if str(name).endswith(".frequency") and ds[name].dims == ("member",)]
-    return np.asarray(ds[found[0]].values, float) if found else None
+    found = [of for path, of in drawn_by_member(ds).items() if path.endswith(".frequency")]
+    return np.asarray(found[0].values, float) if found else None
 
 
 def risk_of(

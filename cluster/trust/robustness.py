@@ -35,6 +35,7 @@ from shockmesh.io.results import open_run
 from shockmesh.io.tables.store import TableError, open_table
 from shockmesh.kernels.model import PRESETS as PUBLISHED
 from shockmesh.kernels.network import FirmNetwork
+from shockmesh.kernels.rollout import quantity
 
 AS_WRITTEN, CELLS, NETWORKS = "as-written", "cells", "networks"
 EARLY = 1e-3  # share of baseline; single precision has 1e-7
@@ -170,7 +171,7 @@ def _losses(path: Path, spec: Spec, variable: str) -> tuple[Float[np.ndarray, " 
     known = all(isinstance(day, float) for day in onsets) and not any(".onset" in path for path in spec.sweep.paths)
     quiet = int(min(onsets, default=0.0)) if known else 0
     with open_run(path) as ds:
-        name = next(name for name in recorded(ds) if name.partition("_by_")[0] == variable)
+        name = next(name for name in recorded(ds) if quantity(name) == variable)
         found, values = measure(ds, name), np.full(ds.sizes["member"], np.nan)
         values[np.isin(ds["member"].values, found.member)] = found.share().values
     return values, float(np.abs(1 - found.total[:, :quiet]).max(initial=0))

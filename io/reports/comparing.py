@@ -16,7 +16,7 @@ import xarray as xr
 from jaxtyping import Float
 from scipy import special
 from shockmesh.io.reports.losses import HIGH, Losses, measure, recorded
-from shockmesh.io.results import open_run
+from shockmesh.io.results import drawn_by_member, open_run
 from shockmesh.io.stores.damage import reading
 from shockmesh.kernels.rollout import quantity
 
@@ -33,7 +33,7 @@ class Side:
 
     name: str
     losses: Losses
-    draws: dict[str, np.ndarray]  # path → value of each member
+    draws: dict[str, np.ndarray]  # path → value of each sound member
 
 
 def compare_runs(paths: Sequence[str], variable: str | None = None) -> xr.Dataset:
@@ -116,13 +116,8 @@ def _variable(runs: Mapping[str, xr.Dataset], asked: str | None) -> str:
 def _side(name: str, ds: xr.Dataset, variable: str) -> Side:
     stored = next(of for of in recorded(ds) if quantity(of) == variable)
     losses = measure(ds, stored)
-    return Side(name, losses, _swept(ds, losses))
-
-
-def _swept(ds: xr.Dataset, losses: Losses) -> dict[str, np.ndarray]:
-    """The value of every swept path in each sound member."""
-    chosen = ds.sel(member=losses.member)
-    return {str(name): of.values for name, of in chosen.coords.items() if of.dims == ("member",) and "." in str(name)}
+    draws = {path: of.values for path, of in drawn_by_member(ds.sel(member=losses.member)).items()}
+    return Side(name, losses, draws)
 
 
 def _paired(one: Side, other: Side) -> bool:

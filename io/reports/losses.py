@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
-from shockmesh.io.results import FAILED
+from shockmesh.io.results import FAILED, drawn_by_member, recordings
 from shockmesh.kernels.rollout import MEANS, quantity
 
 MEASURES = {
@@ -147,7 +147,7 @@ def recorded(ds: xr.Dataset) -> list[str]:
     Raises:
         ReportError: nothing at all was recorded.
     """
-    known = [str(name) for name in ds.data_vars if f"{name}_baseline" in ds]
+    known = recordings(ds)
     if not known or not ds.sizes.get("member"):
         raise ReportError("the run holds no finished member yet; finish it with `shockmesh resume`")
     names = [name for name in known if quantity(name) not in NO_FLOWS]
@@ -186,9 +186,8 @@ def days_to_recover(total: Float[np.ndarray, "member time"]) -> Float[np.ndarray
 
 def drawn(ds: xr.Dataset, members: Int[np.ndarray, " member"]) -> dict[str, np.ndarray]:
     """Parameters (named by dotted paths) that differ between the members: name → value of each."""
-    chosen = ds.sel(member=members)
-    values = {str(name): np.asarray(coord.values) for name, coord in chosen.coords.items() if coord.dims == ("member",)}
-    return {name: value for name, value in values.items() if "." in name and len(set(value.tolist())) > 1}
+    values = {path: of.values for path, of in drawn_by_member(ds.sel(member=members)).items()}
+    return {path: value for path, value in values.items() if len(set(value.tolist())) > 1}
 
 
 def rank_correlation(x: Float[np.ndarray, " member"], y: Float[np.ndarray, " member"]) -> float:

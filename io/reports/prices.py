@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 from shockmesh.io.reports.losses import ReportError, split_rate, spread, status_of
-from shockmesh.io.results import FAILED
+from shockmesh.io.results import FAILED, recordings
 from shockmesh.kernels.rollout import quantity
 
 RISES = {"price": "Prices", "unit_cost": "Unit costs"}  # what is told by label, the first that was recorded
@@ -68,7 +68,7 @@ def rises_of(ds: xr.Dataset) -> Rises | None:
 
 def _named(ds: xr.Dataset, of: str) -> str | None:
     """The recording of a quantity with the most of region and sector, then with the most dims."""
-    names = [str(name) for name in ds.data_vars if f"{name}_baseline" in ds and quantity(str(name)) == of]
+    names = [name for name in recordings(ds) if quantity(name) == of]
     return max(names, key=lambda name: (len({"region", "sector"} & {*ds[name].dims}), ds[name].ndim), default=None)
 
 
