@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 from shockmesh.io.tables.store import Header, Reader, Rows, TableError
+from shockmesh.io.tables.supply_use import shares_of
 
 IMPORTS = re.compile(
     r"(\(?less\)?\W*)?(total |sum of )?(imports?|impo|imp|im|tim|f050|p7|p\.7|importations?|importaciones"
@@ -128,7 +129,7 @@ def _shares(
     """The share of imports in the uses of each product, and whether exports are among these uses."""
     passed_on = (output - exports) < 0
     uses = output + imports - np.where(passed_on, 0, exports)
-    share = np.divide(imports, uses, out=np.zeros_like(uses), where=uses != 0)
+    share = shares_of(imports, uses)
     if (wrong := (share < -ROUNDED) | (share > 1 + ROUNDED) | ((uses == 0) & (imports != 0))).any():
         at = int(np.flatnonzero(wrong)[0])
         rule = f"imports {imports[at]:.6g} must be from 0 to its uses, {uses[at]:.6g}"

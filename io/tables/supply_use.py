@@ -26,7 +26,7 @@ def industry_by_industry(
 ) -> tuple[Float[np.ndarray, "industry industry"], Float[np.ndarray, "industry category"], str]:
     """Z and Y, and a remark on products that are used and not made, which are left out; "" if there are none."""
     supply = made.sum(0)
-    shares = np.divide(made, supply, out=np.zeros_like(made), where=supply != 0)
+    shares = shares_of(made, supply)
     lost = np.flatnonzero((supply == 0) & ((used != 0).any(1) | (demand != 0).any(1)))
     told = ""
     if len(lost):
@@ -34,3 +34,8 @@ def industry_by_industry(
         named = ", ".join(str(products[at]) for at in lost[:5])
         told = f"{len(lost)} products are used and made by nobody, and are left out, {amount:.6g}: {named}"
     return shares @ used, shares @ demand, told
+
+
+def shares_of(parts: Float[np.ndarray, "..."], whole: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """What parts are of their whole, 0 where it is 0."""
+    return np.divide(parts, whole, out=np.zeros_like(parts), where=whole != 0)

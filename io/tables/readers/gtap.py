@@ -27,7 +27,7 @@ from shockmesh.io.tables.claims import Of, Raw
 from shockmesh.io.tables.forms.headers import Labels, header_of
 from shockmesh.io.tables.forms.years import by_year
 from shockmesh.io.tables.store import Header, Rows, TableError
-from shockmesh.io.tables.supply_use import MODEL
+from shockmesh.io.tables.supply_use import MODEL, shares_of
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,7 @@ def _base(file: File, names: Names, found: dict[str, HeaderArray]) -> Base:
     exports = _cells(file, found, names.exports, (products, regions, regions))
     margins = found["VST"].labels[0]
     freight = _cells(file, found, "VTWR", (margins, products, regions, regions)).sum(2)
-    imports = abroad.sum(1)
-    users_share = np.divide(abroad, imports[:, None], out=np.zeros_like(abroad), where=imports[:, None] != 0)
+    users_share = shares_of(abroad, abroad.sum(1, keepdims=True))
     industries = users if names is LATE else users[: len(products)]
     made = _cells(file, found, MADE, (products, industries, regions)) if MADE in found else None
     if (made is None and len(industries) != len(products)) or (names is EARLY and industries != products):
@@ -158,11 +157,8 @@ def _model(base: Base) -> list[str]:
 
 
 def _rows(base: Base) -> Iterator[Of]:
-    per_import = np.divide(
-        base.exports, base.imports[:, None], out=np.zeros_like(base.exports), where=base.imports[:, None] != 0
-    )
-    whole = base.carried.sum((1, 2), keepdims=True)
-    carried = np.divide(base.carried, whole, out=np.zeros_like(base.carried), where=whole != 0)
+    per_import = shares_of(base.exports, base.imports[:, None])
+    carried = shares_of(base.carried, base.carried.sum((1, 2), keepdims=True))
     at = [base.products.index(margin) for margin in base.margins]
     for r, region in enumerate(base.regions):
         sold = np.einsum("pur,pr->pru", base.abroad, per_import[:, r])
@@ -171,6 +167,6 @@ def _rows(base: Base) -> Iterator[Of]:
         output = None
         if base.made is not None:
             made = base.made[:, :, r]
-            supply, output = made.sum(1, keepdims=True), made.sum(0)
-            sold = np.einsum("pi,pru->iru", np.divide(made, supply, out=np.zeros_like(made), where=supply != 0), sold)
+            sold = np.einsum("pi,pru->iru", shares_of(made, made.sum(1, keepdims=True)), sold)
+            output = made.sum(0)
         yield Rows(region, sold[:, :, : len(base.industries)], sold[:, :, len(base.industries) :], output)
