@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from shockmesh.cluster.spec.fields import SURVEYED, SURVEYS
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.problems import first_of
 from shockmesh.cluster.spec.source import Problem
 from shockmesh.io.inputs.scenarios import read_criticality
 from shockmesh.io.inputs.sector_matrices import products_are_sectors
@@ -36,8 +37,8 @@ def without_rating(spec: Spec, network: FirmNetwork) -> Iterator[Problem]:
         return
     unknown, file = unrated(network.sectors), "name a CSV of sectors by sectors"
     if unknown:
-        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
-        told = f"no ratings of sectors {', '.join(unknown[:SHOWN])}{more}: {file}; sectors with ratings: {CROSSWALK}"
+        shown = first_of(unknown[:SHOWN], len(unknown))
+        told = f"no ratings of sectors {shown}: {file}; sectors with ratings: {CROSSWALK}"
         yield spec.problem("model.criticality", named, told)
     elif not products_are_sectors(network):
         told = f"the network's products are not its sectors, which are rated: {file}"

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from shockmesh.cluster.spec.designs import points
 from shockmesh.cluster.spec.domains import Domain, base_of
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.problems import first_of
 from shockmesh.cluster.spec.rules import targets
 from shockmesh.cluster.spec.source import Problem, SpecError
 
@@ -136,8 +137,6 @@ def _recovering_early(spec: Spec, members: Members) -> list[Problem]:
 
 
 def _named(spec: Spec, path: str, values: np.ndarray, bad: np.ndarray, rule: str) -> Problem:
-    first = np.flatnonzero(bad)[:SHOWN]
-    shown = ", ".join(f"member {i}: {values[i]:.6g}" for i in first)
-    more = f" and {bad.sum() - SHOWN} more" if bad.sum() > SHOWN else ""
+    shown = first_of([f"member {i}: {values[i]:.6g}" for i in np.flatnonzero(bad)[:SHOWN]], int(bad.sum()))
     where = next((f"sweep.{way}.{path}" for way in ("vary", "grid") if path in getattr(spec.sweep, way)), path)
-    return spec.problem(where, shown + more, rule)
+    return spec.problem(where, shown, rule)

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel
 from shockmesh.cluster.spec.events import counted
 from shockmesh.cluster.spec.models import Spec
+from shockmesh.cluster.spec.problems import first_of
 from shockmesh.cluster.spec.selection import Directory, Selection
 from shockmesh.cluster.spec.shocks import Where
 from shockmesh.cluster.spec.source import KeyPath, Problem, SpecError
@@ -82,7 +83,7 @@ def on_economy(spec: Spec) -> OnEconomy:
 
 def _members(kind: Kind, word: str, found: list[str]) -> str:
     """Which codes a group stands for, in words; and how many of its countries the economy does not have apart."""
-    shown = ", ".join(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
+    shown = first_of(found[:30], len(found))
     group = group_of(kind, word)
     absent = len(group.covers) - len(found) if group and kind == "region" else 0
     return f"stands for {shown}" + (f"; {absent} of its countries are no regions of the economy" if absent > 0 else "")
@@ -117,8 +118,8 @@ def _ranked(found: _Found, where: Where, path: KeyPath) -> Where:
     ids = [str(found.directory.network.firm[firm]) for firm in firms]
     if len(ids) < (where.largest or 0):
         return where  # refused when it is bound
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    found.remarks[f"{place}: the {len(ids)} largest by {where.top_by}: {', '.join(ids[:SHOWN])}{more}"] = None
+    shown = first_of(ids[:SHOWN], len(ids))
+    found.remarks[f"{place}: the {len(ids)} largest by {where.top_by}: {shown}"] = None
     if where.top_by != "esri":
         return where
     return Where(firm=tuple(ids), share=where.share, redraw=where.redraw)

@@ -25,6 +25,15 @@ _RULES = {
 }
 
 
+def first_of(shown: Sequence[str], count: int) -> str:
+    """The first of `count` names, and how many more there are.
+
+    >>> first_of(["a", "b"], 5), first_of(["a", "b"], 2)
+    ('a, b and 3 more', 'a, b')
+    """
+    return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
+
+
 def pydantic_problems(error: ValidationError, source: Source, unknown: Callable[[Location], str]) -> list[Problem]:
     """One problem for each field that pydantic refuses; `unknown` is the rule that an unknown key breaks."""
     problems: dict[KeyPath, Problem] = {}
