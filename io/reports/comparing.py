@@ -6,7 +6,8 @@ that are no pairs are independent samples, with the error √(s₁² / n₁ + s�
 1947, Biometrika 34). Intervals of a mean are Student's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,26 @@ def compare_runs(paths: Sequence[str], variable: str | None = None) -> xr.Datase
         ResultsError: no run there, or a calibration.
         CompareError: as `compare`; a member that a run does not have.
     """
-    opened: dict[str, xr.Dataset] = {}
-    names = _names(paths)
-    for path, name in zip(paths, names, strict=True):
-        run, _, member = path.rpartition("@") if path.rpartition("@")[2].isdecimal() else (path, "", "")
-        with reading(run), open_run(run) as ds:
-            if member and int(member) not in ds["member"].values:
-                raise CompareError(f"{path}: no member {member}; there are {_span(ds['member'].values)}")
-            opened[name] = (ds.sel(member=[int(member)]) if member else ds).load()
-    return compare(opened, variable)
+    named = dict(zip(_names(paths), paths, strict=True))
+    have: dict[str, list[str]] = {}
+    for name, path in named.items():
+        with _opened(path) as ds:
+            have[name] = _quantities(ds)
+    chosen, sides = _variable(have, variable), list[Side]()
+    for name, path in named.items():
+        with _opened(path) as ds:
+            sides.append(_side(name, ds, chosen))
+    return _compared(sides, chosen)
+
+
+@contextmanager
+def _opened(path: str) -> Generator[xr.Dataset]:
+    """A run, or the one member that a path names."""
+    run, _, member = path.rpartition("@") if path.rpartition("@")[2].isdecimal() else (path, "", "")
+    with reading(run), open_run(run) as ds:
+        if member and int(member) not in ds["member"].values:
+            raise CompareError(f"{path}: no member {member}; there are {_span(ds['member'].values)}")
+        yield ds.sel(member=[int(member)]) if member else ds
 
 
 def compare(runs: Mapping[str, xr.Dataset], variable: str | None = None) -> xr.Dataset:
@@ -74,10 +86,11 @@ def compare(runs: Mapping[str, xr.Dataset], variable: str | None = None) -> xr.D
         CompareError: fewer than two, other horizons or units, or nothing that all have recorded.
         ReportError: no member of a run is sound.
     """
-    if len(runs) < 2:
-        raise CompareError(f"{', '.join(runs) or 'no run'}: nothing to compare it with; name two runs or more")
-    name = _variable(runs, variable)
-    sides = [_side(run, ds, name) for run, ds in runs.items()]
+    name = _variable({run: _quantities(ds) for run, ds in runs.items()}, variable)
+    return _compared([_side(run, ds, name) for run, ds in runs.items()], name)
+
+
+def _compared(sides: Sequence[Side], name: str) -> xr.Dataset:
     first, pairs = sides[0], all(_paired(sides[0], other) for other in sides[1:])
     for other in sides[1:]:
         _check(first, other)
@@ -99,9 +112,15 @@ def compare(runs: Mapping[str, xr.Dataset], variable: str | None = None) -> xr.D
     )
 
 
-def _variable(runs: Mapping[str, xr.Dataset], asked: str | None) -> str:
-    """The quantity to compare."""
-    have = {name: list(dict.fromkeys(quantity(of) for of in recorded(ds))) for name, ds in runs.items()}
+def _quantities(ds: xr.Dataset) -> list[str]:
+    """What a run recorded that can be lost, the most telling first."""
+    return list(dict.fromkeys(quantity(of) for of in recorded(ds)))
+
+
+def _variable(have: Mapping[str, list[str]], asked: str | None) -> str:
+    """The quantity to compare, of what each run recorded."""
+    if len(have) < 2:
+        raise CompareError(f"{', '.join(have) or 'no run'}: nothing to compare it with; name two runs or more")
     for name, recorded_ in have.items():
         if asked is not None and asked not in recorded_:
             raise CompareError(f"{name}: variable: {asked}: not recorded; there is {', '.join(recorded_) or 'no flow'}")
