@@ -30,6 +30,12 @@ def check_new(path: str | Path) -> Path:
     return path
 
 
+def named_firms(network: FirmNetwork) -> dict[str, np.ndarray]:
+    """Columns that name each firm: firm, region, sector."""
+    region, sector = np.asarray(network.regions)[network.region], np.asarray(network.sectors)[network.sector]
+    return {"firm": network.firm, "region": region, "sector": sector}
+
+
 def write_ranking(
     path: str | Path, network: FirmNetwork, by: str, columns: Mapping[str, Float[np.ndarray, " firm"]]
 ) -> pd.DataFrame:
@@ -39,16 +45,8 @@ def write_ranking(
         RankingError: the path exists.
     """
     path = check_new(path)
-    table = pd.DataFrame(
-        {
-            "rank": pd.Series(columns[by]).rank(method="min", ascending=False).astype(int),
-            "firm": network.firm,
-            "region": np.asarray(network.regions)[network.region],
-            "sector": np.asarray(network.sectors)[network.sector],
-            "output": network.output,
-            **columns,
-        }
-    )
+    rank = pd.Series(columns[by]).rank(method="min", ascending=False).astype(int)
+    table = pd.DataFrame({"rank": rank, **named_firms(network), "output": network.output, **columns})
     table = table.sort_values("rank", kind="stable", ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False)

@@ -6,12 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from shockmesh.io.networks.generate import generate_network
 from shockmesh.io.networks.import_links import import_links
 from shockmesh.io.networks.industries import load_economy
 from shockmesh.io.networks.store import write_network
+from shockmesh.io.rankings import named_firms
 from shockmesh.io.sources import Said
 from shockmesh.io.tables.store import one_year, open_table
 from shockmesh.kernels.network import FirmNetwork
@@ -50,9 +50,8 @@ class Economy:
     def firms(self) -> pd.DataFrame:
         """A row for each firm: firm, region, sector; output, final_demand, value_added [unit]."""
         of = self.network
-        region, sector = np.asarray(of.regions)[of.region], np.asarray(of.sectors)[of.sector]
         amounts = {"output": of.output, "final_demand": of.final_demand, "value_added": of.value_added}
-        return pd.DataFrame({"firm": of.firm, "region": region, "sector": sector, **amounts})
+        return pd.DataFrame({**named_firms(of), **amounts})
 
     @property
     def links(self) -> pd.DataFrame:

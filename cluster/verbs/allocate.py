@@ -19,7 +19,7 @@ from shockmesh.cluster.spec.naming import on_economy
 from shockmesh.cluster.spec.selection import Directory, Selection
 from shockmesh.cluster.verbs.sensitivity import MEMORY, members_at_once, state_bytes
 from shockmesh.inference.decisions import Decision, decide, ensemble_gradient, tail_weights
-from shockmesh.io.rankings import check_new
+from shockmesh.io.rankings import check_new, named_firms
 from shockmesh.kernels.network import FirmNetwork
 from shockmesh.kernels.rollout import affordable_states
 
@@ -174,12 +174,10 @@ class Ensemble:
         )  # fmt: skip
 
     def _table(self, found: Decision) -> pd.DataFrame:
-        network, firms, paths = self._network, self._firms, {path.rpartition(".")[2]: path for path in LEVERS}
+        paths = {path.rpartition(".")[2]: path for path in LEVERS}
         table = pd.DataFrame(
             {
-                "firm": network.firm[firms],
-                "region": np.array(network.regions)[network.region[firms]],
-                "sector": np.array(network.sectors)[network.sector[firms]],
+                **{name: of[self._firms] for name, of in named_firms(self._network).items()},
                 "lever": [paths[name] for name in self._levers],
                 "spent": found.spending,
                 "added": found.spending / self._price,
