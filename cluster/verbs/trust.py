@@ -29,9 +29,9 @@ def robustness(options: argparse.Namespace) -> int:
     numbers = found.as_dict()
     if options.json:
         return tell(options, numbers, "")
-    rows = {"as written": ranged(found.as_written), "all": ranged(found.loss).replace("members", "simulations")}
+    rows = {"as written": ranged(found.as_written), "all": ranged(found.loss, "simulations")}
     for factor, levels in found.by_level.items():
-        rows |= {f"{factor} {level}": ranged(of).replace("members", "simulations") for level, of in levels.items()}
+        rows |= {f"{factor} {level}": ranged(of, "simulations") for level, of in levels.items()}
     title = (
         f"{options.spec}: {found.measure.replace('_', ' ')} lost over {found.days} days, {found.members} simulations"
     )

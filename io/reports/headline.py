@@ -210,11 +210,11 @@ def money_text(value: float, unit: str) -> str:
     return f"{amount / SCALES.get(scale, 1.0):.3g} {scale} {currency}".replace("  ", " ").replace("-", "−")
 
 
-def ranged(values: dict[str, float]) -> str:
-    """Median with its interval, in per cent; the median alone where members do not differ."""
+def ranged(values: dict[str, float], of: str = "members") -> str:
+    """Median with its interval, in per cent; the median alone where the `of` do not differ."""
     if values["low"] == values["high"]:
         return percent(values["median"])
-    return f"{percent(values['median'])} (90 % of members: {between(values)})"
+    return f"{percent(values['median'])} (90 % of {of}: {between(values)})"
 
 
 def between(values: dict[str, float]) -> str:
