@@ -32,6 +32,22 @@ template <class T, int L> INLINE Row<T, L> kept_of(const Row<T, L>& cover, const
   return positive((cover - use) / (cover + Row<T, L>(Tiny<T>::root)));
 }
 
+// What a pool's use is drawn from, and what it leaves of a pool of one link: for Leontief's, what is delivered today comes afterwards.
+template <class T, int L> INLINE Row<T, L> before_use(const Day<T>& day, const Row<T, L>& stock, const Row<T, L>& delivered) {
+  return day.leontief ? stock : stock + delivered;
+}
+template <class T, int L> INLINE Row<T, L> after_use(const Day<T>& day, const Row<T, L>& stock, const Row<T, L>& delivered, const Row<T, L>& use) {
+  return day.leontief ? positive(stock - use) + delivered : positive(stock + delivered - use);
+}
+
+// Memory that is needed soon, of a supplier.
+template <class T, int L> INLINE void prefetch_read(const T* at) {
+  for (size_t line = 0; line < L * sizeof(T); line += 64) __builtin_prefetch((const char*)at + line);
+}
+template <class T, int L> INLINE void prefetch_write(const T* at) {
+  for (size_t line = 0; line < L * sizeof(T); line += 64) __builtin_prefetch((const char*)at + line, 1);
+}
+
 // What the cover of a pool allows to make.
 template <class T, int L> INLINE Row<T, L> limit_of(const Day<T>& day, int64_t pool, const Row<T, L>& cover) {
   if (!day.slope) return cover;
@@ -50,9 +66,7 @@ template <class T, int L> void links_day(const Day<T>& whole_day, int64_t part, 
   T* stock_out = day.stock_out + column;
   auto soon = [&](int64_t link) __attribute__((always_inline)) {
     const int64_t next = link + AHEAD < last ? link + AHEAD : last, at = supplier[next] * M;
-    for (size_t line = 0; line < L * sizeof(T); line += 64) {
-      __builtin_prefetch((const char*)(fill + at) + line), __builtin_prefetch((const char*)(received + at) + line, 1);
-    }
+    prefetch_read<T, L>(fill + at), prefetch_write<T, L>(received + at);
   };
   for (int64_t firm = from; firm < to; firm++) {
     const Buyer<T, L> buyer(day, firm, column);
@@ -68,7 +82,7 @@ template <class T, int L> void links_day(const Day<T>& whole_day, int64_t part, 
         soon(first);
         const R stock = R::load(stock_in + first * M);
         const R delivered = R::load(fill + supplier[first] * M) * buyer.order(stock);
-        cover = day.leontief ? positive(stock - buyer.activity) + delivered : positive(stock + delivered - buyer.activity);
+        cover = after_use(day, stock, delivered, buyer.activity);
         cover.store(stock_out + first * M);
         ask(first, cover);
       } else {
@@ -124,10 +138,11 @@ template <class T, int L> void links_reverse(const Back<T>& whole_back, int64_t 
     auto stock_of = [&](int64_t link) __attribute__((always_inline)) { return R::load(stock_in + link * M); };
     auto soon = [&](int64_t link) __attribute__((always_inline)) {
       const int64_t next = supplier[link + AHEAD < last ? link + AHEAD : last] * M;
-      for (size_t line = 0; line < L * sizeof(T); line += 64) {
-        __builtin_prefetch((const char*)(fill + next) + line), __builtin_prefetch((const char*)(asked + next) + line);
-        __builtin_prefetch((const char*)(fill_bar + next) + line, 1);
-      }
+      prefetch_read<T, L>(fill + next), prefetch_read<T, L>(asked + next), prefetch_write<T, L>(fill_bar + next);
+    };
+    auto drawn_from = [&](int64_t link) __attribute__((always_inline)) {
+      const R stock = stock_of(link);
+      return before_use(day, stock, fill_of(link) * buyer.order(stock));
     };
     R lowest(std::numeric_limits<T>::infinity());
     for (int64_t pool = pools; pool < pools_end; pool++) {
@@ -136,7 +151,7 @@ template <class T, int L> void links_reverse(const Back<T>& whole_back, int64_t 
       if (end - first == 1) {
         soon(first);
         const R stock = stock_of(first), delivered = fill_of(first) * buyer.order(stock);
-        cover = day.leontief ? positive(stock - buyer.activity) + delivered : positive(stock + delivered - buyer.activity);
+        cover = after_use(day, stock, delivered, buyer.activity);
         after[first - start] = cover;
       } else {
         const T whole = 1 / day.pool_amount[pool];
@@ -145,7 +160,7 @@ template <class T, int L> void links_reverse(const Back<T>& whole_back, int64_t 
           soon(link);
           const R stock = stock_of(link), delivered = fill_of(link) * buyer.order(stock);
           after[link - start] = day.leontief ? delivered : stock + delivered;
-          held = held + R(day.amount[link] * whole) * (day.leontief ? stock : stock + delivered);
+          held = held + R(day.amount[link] * whole) * before_use(day, stock, delivered);
         }
         const R kept = kept_of(held, buyer.activity);
         for (int64_t link = first; link < end; link++) {
@@ -183,24 +198,19 @@ template <class T, int L> void links_reverse(const Back<T>& whole_back, int64_t 
       R cover_bar = if_at_most(covers[pool - pools], lowest, each, zero);
       if (day.slope) cover_bar = cover_bar * R(day.slope[pool]);
       if (end - first == 1) {
-        const R bar = evening(first, cover_bar), stock = stock_of(first);
-        const R whole = day.leontief ? stock : stock + fill_of(first) * buyer.order(stock);
-        const R left_bar = if_at_most(buyer.activity, whole + tiny, bar, zero);
+        const R bar = evening(first, cover_bar);
+        const R left_bar = if_at_most(buyer.activity, drawn_from(first) + tiny, bar, zero);
         activity_bar = activity_bar - left_bar;
         morning(first, day.leontief ? bar : left_bar, left_bar);
         continue;
       }
       const T whole = 1 / day.pool_amount[pool];
       R held(0), pull(0);
-      auto before_use = [&](int64_t link) __attribute__((always_inline)) {
-        const R stock = stock_of(link);
-        return day.leontief ? stock : stock + fill_of(link) * buyer.order(stock);
-      };
-      for (int64_t link = first; link < end; link++) held = held + R(day.amount[link] * whole) * before_use(link);
+      for (int64_t link = first; link < end; link++) held = held + R(day.amount[link] * whole) * drawn_from(link);
       for (int64_t link = first; link < end; link++) {
         R bar = evening(link, R(day.amount[link] * whole) * cover_bar);
         after[link - start] = bar;
-        pull = pull + bar * (before_use(link) + tiny);
+        pull = pull + bar * (drawn_from(link) + tiny);
       }
       pull = if_at_most(buyer.activity, held + tiny, pull / (held + tiny), zero);
       const R kept = kept_of(held, buyer.activity);

@@ -67,7 +67,7 @@ template <class T> struct Block {
       end = begin(firm + 1);
       for (; k < end; k += L) {
         const R of = R::load(stock + k), delivered = R::load(fill + k) * positive(use + (target - of) * pace);
-        const R found = day.leontief ? positive(of - activity) + delivered : positive(of + delivered - activity);
+        const R found = after_use(day, of, delivered, activity);
         found.store(after + k), found.store(limit + k);
       }
     }
@@ -75,7 +75,7 @@ template <class T> struct Block {
       const Buyer<T, 1> buyer(day, firm, 0);
       T held = 0, cover = 0;
       for (int64_t k = first; k < end; k++) {
-        const T delivered = fill[k] * order(buyer, stock[k]);
+        const T delivered = fill[k] * buyer.order(stock[k]).v[0];
         after[k] = day.leontief ? delivered : stock[k] + delivered;
         held += day.amount[start + k] * whole * (day.leontief ? stock[k] : after[k]);
       }
@@ -93,7 +93,6 @@ template <class T> struct Block {
         of = limit_of<T, 1>(day, pool, Row<T, 1>(of)).v[0];
       }
   }
-  static INLINE T order(const Buyer<T, 1>& buyer, T stock) { return positive(buyer.use + (buyer.target - Row<T, 1>(stock)) * buyer.pace).v[0]; }
 };
 
 template <class T> void single_day(const Day<T>& whole_day, int64_t part) {
@@ -180,7 +179,7 @@ template <class T> void single_back(const Back<T>& whole_back, int64_t part) {
       end = block.begin(firm + 1);
       for (; k < end; k += L) {
         const R of = R::load(stock + k), gap = first.of(end - k, target_after - R::load(block.after + k), zero), was = R::load(bar + k);
-        const R before = day.leontief ? of : of + R::load(fill + k) * positive(use + (target - of) * pace);
+        const R before = before_use(day, of, R::load(fill + k) * positive(use + (target - of) * pace));
         const R order_bar = first.of(end - k, if_less(zero, use_after + gap * pace, R::load(amount + k) * R::load(asked + k), zero), zero);
         used = used + order_bar, paced = paced + order_bar * gap;
         const R of_evening = first.of(end - k, was + R::load(by_cover + k) - pace * order_bar, was);
@@ -195,7 +194,7 @@ template <class T> void single_back(const Back<T>& whole_back, int64_t part) {
     }
     block.for_pools_of_several([&](int64_t firm, int64_t begin, int64_t end, T whole) __attribute__((always_inline)) {
       const Buyer<T, 1> buyer(day, firm, 0);
-      const auto before = [&](int64_t k) { return day.leontief ? stock[k] : stock[k] + fill[k] * Block<T>::order(buyer, stock[k]); };
+      const auto before = [&](int64_t k) { return day.leontief ? stock[k] : stock[k] + fill[k] * buyer.order(stock[k]).v[0]; };
       T held = 0, pull = 0;
       for (int64_t k = begin; k < end; k++) held += amount[k] * whole * before(k), pull += bar[k] * (before(k) + Tiny<T>::root);
       const Row<T, 1> all(held + Tiny<T>::root);
