@@ -53,9 +53,21 @@ class Goods:
     firm: Segments  # rows of final goods → firms
     share: Float[Array, "row 1"]  # of the firm's final goods
 
+    @property
+    def n_links(self) -> int:
+        """Rows of links."""
+        return self.link.index.shape[0]
+
     def rows(self, of_links: Links, of_firms: Float[Array, "firm #member"]) -> Float[Array, "row #member"]:
         """Numbers of links and of firms, by row."""
         return jnp.concatenate([look_up(of_links, self.link), self.share * look_up(of_firms, self.firm)])
+
+    def added(
+        self, of_links: Links, of_firms: Float[Array, "firm member"], by_row: Float[Array, "row member"]
+    ) -> tuple[Links, Float[Array, "firm member"]]:
+        """Numbers of links and of firms, and those by row beside them."""
+        links, firms = jnp.split(by_row, [self.n_links])
+        return self.link.added(of_links, links), self.firm.added(of_firms, firms)
 
 
 @partial(

@@ -77,8 +77,7 @@ def travelled(
     for delay, way, days in zip(layout.delays, ways, mean_days(layout, parameters), strict=True):
         leaving = delay.rows(sent, sold)
         arrived, way = _turned(way, leaving) if isinstance(way, Ring) else _passed(way, leaving, _of_rows(days, delay))
-        links, firms = jnp.split(arrived - leaving, [delay.link.index.shape[0]])
-        sent, sold = delay.link.added(sent, links), delay.firm.added(sold, firms)
+        sent, sold = delay.added(sent, sold, arrived - leaving)
         after.append(way)
     return sent, sold, tuple(after)
 
@@ -134,7 +133,7 @@ def supply_line(
     members = jax.tree.leaves(ways[0])[0].shape[-1]
     line = jnp.zeros((layout.n_links, members), layout.output.dtype)
     for delay, way, days in zip(layout.delays, ways, mean_days(layout, parameters), strict=True):
-        usual, n = look_up(layout.amount, delay.link), delay.link.index.shape[0]
+        usual, n = look_up(layout.amount, delay.link), delay.n_links
         days = look_up(days, delay.buyer)
         excess = way.excess[:n] if isinstance(way, Ring) else days * (way.leaving[:, :n] - usual).mean(axis=0)
         different = excess + days * usual * (1 - look_up(wanted, delay.link))

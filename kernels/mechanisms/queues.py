@@ -60,15 +60,17 @@ def initial_queues(layout: Layout, parameters: Parameters, members: int) -> tupl
     """Nothing waits before the first day."""
     found = []
     for goods, route in zip(layout.routes, parameters.routes, strict=True):
-        none = jnp.zeros((goods.link.index.shape[0] + goods.share.shape[0], members), layout.output.dtype)
+        none = jnp.zeros((goods.n_links + goods.share.shape[0], members), layout.output.dtype)
         found.append(Queue(none, None if route.detour_cost is None else none))
     return tuple(found)
 
 
 def open_today(layout: Layout, closures: tuple[Closure, ...], day: Float[Array, ""]) -> tuple[Float[Array, "..."], ...]:
     """Z of each route on a day."""
-    of_route = lambda k: tuple(closure.course for closure in closures if closure.route == k)  # noqa: E731
-    return tuple(total_factor(of_route(k), day) for k in range(len(layout.routes)))
+    return tuple(
+        total_factor(tuple(closure.course for closure in closures if closure.route == k), day)
+        for k in range(len(layout.routes))
+    )
 
 
 def let_pass(
@@ -90,8 +92,7 @@ def let_pass(
         coming = goods.rows(sent, sold)
         usual = goods.rows(layout.amount, layout.final_demand)
         arrived, queue = _passed(layout, goods, route, z * route.capacity, queue, coming, usual)
-        links, firms = jnp.split(arrived - coming, [goods.link.index.shape[0]])
-        sent, sold = goods.link.added(sent, links), goods.firm.added(sold, firms)
+        sent, sold = goods.added(sent, sold, arrived - coming)
         after.append(queue)
     return sent, sold, tuple(after)
 
@@ -144,7 +145,7 @@ def waiting(layout: Layout, queues: tuple[Queue, ...]) -> Links:
     """What is at routes, by link."""
     found = jnp.zeros((layout.n_links, queues[0].goods.shape[1]), layout.output.dtype)
     for goods, queue in zip(layout.routes, queues, strict=True):
-        found = goods.link.added(found, queue.goods[: goods.link.index.shape[0]])
+        found = goods.link.added(found, queue.goods[: goods.n_links])
     return found
 
 
@@ -160,7 +161,7 @@ def dearer(
     for goods, route, queue in zip(layout.routes, parameters.routes, queues, strict=True):
         if route.detour_cost is not None:
             assert queue.away is not None
-            more = jnp.log1p(route.detour_cost * queue.away[: goods.link.index.shape[0]])
+            more = jnp.log1p(route.detour_cost * queue.away[: goods.n_links])
             base = jnp.zeros((layout.n_links, queue.away.shape[1]), layout.output.dtype)
             duty = goods.link.added(base if duty is None else base + duty, more)
     return duty
