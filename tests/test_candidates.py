@@ -9,7 +9,7 @@ import pytest
 import zarr
 from numpy.typing import ArrayLike
 from shockmesh.cluster.cli import main
-from shockmesh.io.inputs.sheets import SheetError
+from shockmesh.io.inputs.rows.sheets import SheetError
 from shockmesh.io.networks.candidates import candidates_of, draw_candidates
 from shockmesh.io.networks.facts import describe_network
 from shockmesh.io.networks.generate import generate_network

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shockmesh.io.inputs.columns import FIRMS, LINKS
-from shockmesh.io.inputs.lists import Written, read_sheet
-from shockmesh.io.inputs.sheets import SheetError
+from shockmesh.io.inputs.rows.columns import FIRMS, LINKS
+from shockmesh.io.inputs.rows.lists import Written, read_sheet
+from shockmesh.io.inputs.rows.sheets import SheetError
 from shockmesh.io.networks.cleaning import MENDS
 from shockmesh.io.networks.companies import companies_of
 from shockmesh.io.networks.import_links import assemble, import_links

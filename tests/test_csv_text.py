@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shockmesh.io.inputs.columns import LINKS
 from shockmesh.io.inputs.csv_text import read_csv_text
 from shockmesh.io.inputs.files import File, SourceError
-from shockmesh.io.inputs.lists import read_sheet
+from shockmesh.io.inputs.rows.columns import LINKS
+from shockmesh.io.inputs.rows.lists import read_sheet
+from shockmesh.io.inputs.rows.sheets import SheetError
 from shockmesh.io.inputs.scenarios import ScenarioError, read_numbers
 from shockmesh.io.inputs.sector_matrices import read_cells
 from shockmesh.io.inputs.series import SeriesError, read_series
-from shockmesh.io.inputs.sheets import SheetError
 from shockmesh.kernels.network import FirmNetwork, firm_network
 
 BAD = {

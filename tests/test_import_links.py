@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from shockmesh.io.inputs.files import SourceError
-from shockmesh.io.inputs.sheets import SheetError, ids
+from shockmesh.io.inputs.rows.sheets import SheetError, ids
 from shockmesh.io.networks.facts import describe_network
 from shockmesh.io.networks.import_inoue_todo import import_inoue_todo
 from shockmesh.io.networks.import_links import import_links

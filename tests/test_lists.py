@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from shockmesh.cluster.cli import main
 from shockmesh.cluster.verbs.printing import BAD_INPUT, DONE
-from shockmesh.io.inputs.columns import ColumnsError, said_columns
-from shockmesh.io.inputs.lists import AS_FOUND, Written
-from shockmesh.io.inputs.sheets import SheetError
+from shockmesh.io.inputs.rows.columns import ColumnsError, said_columns
+from shockmesh.io.inputs.rows.lists import AS_FOUND, Written
+from shockmesh.io.inputs.rows.sheets import SheetError
 from shockmesh.io.networks.import_links import import_links
 from shockmesh.io.networks.store import read_network
 from shockmesh.kernels.network import FirmNetwork
@@ -256,7 +256,7 @@ def test_a_wrong_mend_and_a_wrong_encoding_are_refused(tmp_path: Path) -> None:
 
 
 def test_every_word_for_a_column_means_one_of_ours(tmp_path: Path) -> None:
-    from shockmesh.io.inputs.columns import ALL, WORDS
+    from shockmesh.io.inputs.rows.columns import ALL, WORDS
 
     words = pd.read_csv(WORDS)
     assert set(words["column"]) <= ALL

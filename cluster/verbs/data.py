@@ -49,8 +49,8 @@ def _refuse_kind_as_source(options: argparse.Namespace) -> None:
 def _import_links(options: argparse.Namespace, said: Said) -> list[str]:
     """Import links and firms; what was taken for granted, recognised and mended."""
     from shockmesh.cluster.verbs.describe import describe_cleaning
-    from shockmesh.io.inputs.columns import said_columns
-    from shockmesh.io.inputs.lists import Written
+    from shockmesh.io.inputs.rows.columns import said_columns
+    from shockmesh.io.inputs.rows.lists import Written
     from shockmesh.io.networks.import_links import MONEY, import_links
 
     written = Written(said_columns(options.columns) if options.columns else {}, options.decimal, options.encoding)

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from shockmesh.io.inputs.columns import CANDIDATES
 from shockmesh.io.inputs.files import open_source
-from shockmesh.io.inputs.lists import read_sheet
-from shockmesh.io.inputs.sheets import Sheet, positions, refuse
+from shockmesh.io.inputs.rows.columns import CANDIDATES
+from shockmesh.io.inputs.rows.lists import read_sheet
+from shockmesh.io.inputs.rows.sheets import Sheet, positions, refuse
 from shockmesh.kernels.devices.layout import pools_of
 from shockmesh.kernels.network import FirmNetwork, NetworkError, with_candidates
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from shockmesh.io.inputs.sheets import Sheet, positions
+from shockmesh.io.inputs.rows.sheets import Sheet, positions
 from shockmesh.io.networks.companies import MOST, Companies
 from shockmesh.io.networks.repairs import Repair, largest
 from shockmesh.kernels.network import BALANCE_TOLERANCE

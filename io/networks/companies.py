@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from shockmesh.io.inputs.sheets import Sheet, positions
+from shockmesh.io.inputs.rows.sheets import Sheet, positions
 
 FINAL_DEMAND_RULE = (
     "final demand (what each firm sells to others than firms: households, government, investment, abroad) closes a "

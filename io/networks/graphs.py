@@ -8,7 +8,7 @@ from xml.etree.ElementTree import ParseError
 import networkx as nx
 import pandas as pd
 from shockmesh.io.inputs.files import File
-from shockmesh.io.inputs.sheets import SheetError
+from shockmesh.io.inputs.rows.sheets import SheetError
 
 GRAPHS = (".graphml", ".gexf", ".gml")
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 from shockmesh.io.inputs.files import File, Source, open_source
-from shockmesh.io.inputs.lists import read_blank_separated
-from shockmesh.io.inputs.sheets import Sheet, SheetError, refuse
+from shockmesh.io.inputs.rows.lists import read_blank_separated
+from shockmesh.io.inputs.rows.sheets import Sheet, SheetError, refuse
 from shockmesh.io.networks.companies import companies_of
 from shockmesh.io.networks.import_links import assemble
 from shockmesh.io.networks.store import write_network

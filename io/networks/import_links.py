@@ -3,10 +3,10 @@
     links: supplier, buyer, amount[, product]             text with a header line, Parquet, a workbook, a data frame
     firms: firm, sector[, region][, final_demand][, output]
 
-Columns go by these names, by those of `inputs/words/columns.csv`, or by what the user says. Ids may be numbers or text;
-they are compared as written («007» is not «7»), without blanks at their ends. Nothing is mended that was not asked for
-(`cleaning.py`): every problem is told with its file and rows, and nothing is written. What was recognised and what was
-mended is in the store's `cleaning` and `repairs`, which `describe` shows.
+Columns go by these names, by those of `inputs/rows/words/columns.csv`, or by what the user says. Ids may be numbers or
+text; they are compared as written («007» is not «7»), without blanks at their ends. Nothing is mended that was not
+asked for (`cleaning.py`): every problem is told with its file and rows, and nothing is written. What was recognised and
+what was mended is in the store's `cleaning` and `repairs`, which `describe` shows.
 
 Links that say the sectors of their ends (supplier_sector, buyer_sector), as those of the program of Diem et al. (2022),
 need no file of firms.
@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from shockmesh.io.inputs.columns import FIRMS, LINKS, Columns
 from shockmesh.io.inputs.files import File, open_source
 from shockmesh.io.inputs.frames import FRAMES
-from shockmesh.io.inputs.lists import AS_FOUND, Written, read_sheet
-from shockmesh.io.inputs.sheets import Sheet, SheetError, ids, positions, refuse
+from shockmesh.io.inputs.rows.columns import FIRMS, LINKS, Columns
+from shockmesh.io.inputs.rows.lists import AS_FOUND, Written, read_sheet
+from shockmesh.io.inputs.rows.sheets import Sheet, SheetError, ids, positions, refuse
 from shockmesh.io.inputs.workbooks import WORKBOOKS
 from shockmesh.io.networks.candidates import candidates_of
 from shockmesh.io.networks.cleaning import MENDS, Cleaned, clean, close_balance

@@ -17,12 +17,12 @@ import pyarrow.compute
 import pyarrow.csv as text_rows
 import pyarrow.parquet as parquet
 from jaxtyping import Float, Int
-from shockmesh.io.inputs.columns import Columns, ColumnsError
-from shockmesh.io.inputs.dialects import HEAD_ROWS, Dialect, lines_of, ragged_line, sniff, without_header
 from shockmesh.io.inputs.files import File
 from shockmesh.io.inputs.frames import FRAMES, PARQUET, read_frame
-from shockmesh.io.inputs.numerals import NumeralsError, read_numbers
-from shockmesh.io.inputs.sheets import TEXT, Sheet, SheetError, names_of, refuse
+from shockmesh.io.inputs.rows.columns import Columns, ColumnsError
+from shockmesh.io.inputs.rows.dialects import HEAD_ROWS, Dialect, lines_of, ragged_line, sniff, without_header
+from shockmesh.io.inputs.rows.numerals import NumeralsError, read_numbers
+from shockmesh.io.inputs.rows.sheets import TEXT, Sheet, SheetError, names_of, refuse
 from shockmesh.io.inputs.workbooks import WORKBOOKS, open_workbook, text_of
 
 NUMBERS = ("amount", "final_demand", "output")
